@@ -210,7 +210,7 @@ struct CheckpointNow {
   friend bool operator==(const CheckpointNow&, const CheckpointNow&) = default;
 };
 
-using Message = std::variant<Hello, Job, Started, Measurement, RungReport, RungAnswer, Result, Failure, Stop,
-                             CheckpointNow>;
+using TrainerMessage = std::variant<Hello, Job, Started, Measurement, RungReport, RungAnswer, Result, Failure,
+                                    Stop, CheckpointNow>;
 
 }  // namespace canopy::trainer_protocol
