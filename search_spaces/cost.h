@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "search_spaces/graph.h"
+
+namespace canopy::search_space {
+
+// What a network costs, counted without building it. REQUIRES nothing of its framework: the figures equal
+// those of the LibTorch network that the trainer builds from the same graph.
+struct Costs {
+  // Trainable numbers.
+  int64_t params = 0;
+  // Multiply-accumulates of convolutions and linear layers for one example; biases not counted.
+  int64_t macs = 0;
+  // Bytes of fp32 activations alive at once at inference of one example, at the worst moment, with nodes
+  // run in order, each result freed after its last use and nothing done in place.
+  int64_t activation_memory = 0;
+  // Convolutions and linear layers on the longest path from input to output.
+  int64_t depth = 0;
+
+  friend bool operator==(const Costs&, const Costs&) = default;
+};
+
+// InvalidArgument where a count leaves 64 bits.
+StatusOr<Costs> ComputeCosts(const NetworkGraph& graph);
+
+}  // namespace canopy::search_space

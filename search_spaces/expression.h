@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "search_spaces/value.h"
+
+namespace canopy::search_space {
+
+// An arithmetic or boolean expression over names: `in_channels * expansion`, `op == 'sep' and depth >= 2`,
+// `params < 200000`. Operators, weakest first: or; and; not; == != < <= > >=, in [..]; + -; * / // %;
+// unary -; **. Functions min, max. Integers stay integers in checked 64-bit arithmetic, also under / where it leaves
+// no rest. Words are quoted with '. Immutable and cheap to copy.
+class Expression {
+ public:
+  // InvalidArgument says at which character what was expected.
+  static StatusOr<Expression> Parse(std::string_view text);
+
+  // The text as parsed, without surrounding spaces.
+  const std::string& text() const;
+  // The names that it uses, each once, in order of appearance.
+  const std::vector<std::string>& names() const;
+
+  // The value where names()[i] is *values[i]; REQUIRES a value for each. InvalidArgument where types do not
+  // fit, a number overflows or something is divided by zero.
+  StatusOr<Value> Evaluate(std::span<const Value* const> values) const;
+
+  // How far a boolean expression is from holding, 0 where it holds: a broken comparison by the difference
+  // of its sides (one more for integers under a strict comparison), `and` by the sum, `or` by the smallest,
+  // anything else by 1.
+  StatusOr<double> ViolationAmount(std::span<const Value* const> values) const;
+
+  // The same expression with some names replaced by others or by constants.
+  Expression Rename(const std::map<std::string, std::string>& names) const;
+  Expression Substitute(const std::map<std::string, Value>& constants) const;
+
+  struct Ast;
+
+ private:
+  explicit Expression(std::shared_ptr<const Ast> ast) : ast_(std::move(ast)) {}
+  std::shared_ptr<const Ast> ast_;
+};
+
+}  // namespace canopy::search_space

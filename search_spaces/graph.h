@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "search_spaces/value.h"
+
+namespace canopy::search_space {
+
+// An operator's attribute: a switch, a count, a rate or a word.
+using Attribute = Value;
+
+// One operator application. Shapes are per example, without the batch: {channels, height, width} for
+// images, {features} for vectors.
+struct Node {
+  std::string op;  // "input", "conv2d", "batch_norm", "add", ...: a name of the operator registry
+  std::map<std::string, Attribute> attributes;
+  std::vector<int> inputs;  // indices of earlier nodes
+  std::vector<int64_t> shape;
+
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+// A candidate lowered to typed operators with shapes: the phenotype. Nodes are in topological order,
+// node 0 is the only "input", and every node's shape is inferred. It is what is counted, hashed, built
+// and trained; its JSON form travels to trainers (docs/network_graph.md).
+struct NetworkGraph {
+  std::vector<Node> nodes;
+  int output = 0;
+
+  // Canonical text: keys sorted, no spaces, doubles in their shortest exact form.
+  std::string ToJson() const;
+  // InvalidArgument names the node for an unknown operator or attribute, an input that is not an earlier
+  // node, or a shape that inference contradicts.
+  static StatusOr<NetworkGraph> FromJson(std::string_view json);
+
+  friend bool operator==(const NetworkGraph&, const NetworkGraph&) = default;
+};
+
+// A graph of more nodes is refused.
+inline constexpr int kMaxGraphNodes = 65536;
+
+// Starts a graph: node 0, "input", with that shape. InvalidArgument for a shape that is neither
+// {features} nor {channels, height, width}, or with a size below 1.
+StatusOr<NetworkGraph> InputGraph(const std::vector<int64_t>& shape);
+// Appends an operator application with its shape inferred and returns its index. Attributes not given take
+// their defaults. InvalidArgument for an unknown operator or attribute (with the nearest name), a wrong
+// type, a missing attribute, a shape that does not fit, or one node too many.
+StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op, std::map<std::string, Attribute> attributes,
+                         std::vector<int> inputs);
+
+}  // namespace canopy::search_space

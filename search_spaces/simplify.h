@@ -1,0 +1,22 @@
+#pragma once
+
+#include "search_spaces/graph.h"
+
+namespace canopy::search_space {
+
+// The smallest graph that these rules reach; each keeps the function, in training and in inference, for
+// every value of the parameters:
+//   - what no output reaches is removed
+//   - what changes nothing is removed: identity, dropout of rate 0, pooling with a 1x1 window and stride 1,
+//     flatten of a vector, add, multiply or concat of one input
+//   - what maps zero to zero turns a zero into a zero (relu, pooling, a convolution or linear layer without
+//     bias, ...); add drops zeros, multiply and concat of nothing but zeros are zero, one zero makes a
+//     product zero. Batch norm and biases do not: of zero they are a learned constant.
+//   - equal operators without parameters and randomness on equal inputs are one
+// `params`, `macs`, ... in results are those of this graph, and it is what trainers build.
+NetworkGraph Simplify(const NetworkGraph& graph);
+
+// False where the output is the same whatever the input is: such a candidate learns nothing from data.
+bool DependsOnInput(const NetworkGraph& graph);
+
+}  // namespace canopy::search_space
