@@ -73,7 +73,7 @@ if [[ ! -e $build/build.ninja || -n $libtorch && $libtorch != "$known_libtorch" 
   options=()
   # Tests that were built here before stay.
   if [[ ! -e $build/build.ninja ]]; then options+=(-DCANOPY_TESTS=OFF); fi
-  cmake --preset release -U 'CanopyTorch_*' "-DCANOPY_LIBTORCH=$libtorch" "${options[@]}" --log-level=WARNING
+  cmake --preset release -U 'CanopyTorch_*' "-DCANOPY_LIBTORCH=$libtorch" "${options[@]}" >/dev/null
 fi
 ninja -C "$build" -j "$(compile_jobs)" canopy canopy-trainer
 

@@ -150,9 +150,30 @@ install_packages() {
   require_root_rights "${command[*]}"
   confirm 'Install them?'
   as_root apt-get update -qq || die 'apt-get update failed (its words stand above): is there a network?'
-  as_root env DEBIAN_FRONTEND=noninteractive "${command[@]}" -qq -o Dpkg::Use-Pty=0 >/dev/null ||
-    die 'apt-get could not install the packages (its words stand above)' \
+  local log=build/packages.log
+  mkdir -p build
+  as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C "${command[@]}" --quiet -o Dpkg::Use-Pty=0 2>"$log" |
+    package_progress || {
+    tail -n 5 "$log" >&2
+    die "apt-get could not install the packages; $log has its words" \
         'When a download failed, run the same command again: it goes on where it stopped.'
+  }
+}
+
+# package_progress: apt-get's output as counts, on one line that moves on a terminal.
+package_progress() {
+  local moving=0
+  if [[ -t 1 ]]; then moving=1; fi
+  awk -v moving="$moving" '
+    function show() { printf "%s      %d downloaded, %d unpacked, %d set up, of %d%s",
+                             moving ? "\r" : "", got, unpacked, set_up, total, moving ? "" : "\n"
+                      fflush() }
+    / newly installed,/ { total = $1 + $3 }
+    /^Get:/ { got++ }
+    /^Unpacking / { unpacked++ }
+    /^Setting up / { set_up++ }
+    /^(Get:|Unpacking |Setting up )/ { if (moving || (got + unpacked + set_up) % 100 == 0) show() }
+    END { show(); if (moving) print "" }'
 }
 
 # cores: how many this process may use, by affinity and by the quota of its cgroup.

@@ -59,7 +59,7 @@ if [[ -z $jobs ]]; then jobs=$(compile_jobs); fi
 for preset in "${presets[@]}"; do
   step "Build $preset"
   require_disk "build/$preset" 1500 'the programs and tests'
-  cmake --preset "$preset" -U 'CanopyTorch_*' "-DCANOPY_LIBTORCH=$libtorch" -DCANOPY_TESTS=ON --log-level=WARNING
+  cmake --preset "$preset" -U 'CanopyTorch_*' "-DCANOPY_LIBTORCH=$libtorch" -DCANOPY_TESTS=ON >/dev/null
   ninja -C "build/$preset" -j "$jobs"
 done
 
