@@ -5,9 +5,8 @@
 # What it takes to build and run the two programs.
 program_packages=(
   cmake g++ git ninja-build pkg-config
-  libabsl-dev libc-ares-dev libcli11-dev libcpp-httplib-dev libgrpc++-dev libprotobuf-dev libre2-dev
-  libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev nlohmann-json3-dev
-  protobuf-compiler protobuf-compiler-grpc zlib1g-dev
+  libabsl-dev libcli11-dev libcpp-httplib-dev libgrpc++-dev libprotobuf-dev libspdlog-dev libsqlite3-dev
+  libssl-dev libyaml-cpp-dev nlohmann-json3-dev protobuf-compiler protobuf-compiler-grpc zlib1g-dev
 )
 
 # Left out when another LibTorch is given with --libtorch.

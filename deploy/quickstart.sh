@@ -51,6 +51,11 @@ if [[ -n $data ]]; then
   done
 fi
 
+if [[ ! -x $build/bin/canopy ]]; then
+  require_compile_memory
+  require_disk "$build" 1500 'the programs'
+fi
+
 step 'Packages'
 packages=("${program_packages[@]}")
 if [[ -z $libtorch ]]; then packages+=("${torch_packages[@]}"); fi
@@ -69,7 +74,6 @@ if [[ -e $build/build.ninja ]]; then
   known_libtorch=$(sed -n 's/^CANOPY_LIBTORCH:PATH=//p' "$build/CMakeCache.txt")
 fi
 if [[ ! -e $build/build.ninja || -n $libtorch && $libtorch != "$known_libtorch" ]]; then
-  require_disk "$build" 1500 'the programs'
   options=()
   # Tests that were built here before stay.
   if [[ ! -e $build/build.ninja ]]; then options+=(-DCANOPY_TESTS=OFF); fi

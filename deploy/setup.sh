@@ -45,23 +45,22 @@ missing_packages() {
     ' || true
 }
 
-# apt_plan SCRATCH NAME...: prints what apt-get would download and install, as apt-get words it.
-# Needs no rights and changes nothing: where the system has no package lists yet, it reads fresh ones
-# into the folder SCRATCH.
+# apt_plan SCRATCH NAME...: prints what apt-get would download and install, as apt-get words it. Reads
+# today's package lists into the folder SCRATCH, so it needs no rights and changes nothing.
 apt_plan() {
-  local scratch=$1
+  local scratch=$1 plan said
   shift
-  local options=(-o Debug::NoLocking=true) plan
-  if ! plan=$(LC_ALL=C apt-get "${options[@]}" install --print-uris --yes --no-install-recommends "$@" 2>&1); then
-    mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial"
-    options+=(-o "Dir::State::lists=$scratch/lists" -o "Dir::Cache=$scratch/cache"
-              -o "APT::Sandbox::User=$(id -un)")
-    LC_ALL=C apt-get "${options[@]}" update -qq -o APT::Update::Error-Mode=any >&2 || return 1
-    plan=$(LC_ALL=C apt-get "${options[@]}" install --print-uris --yes --no-install-recommends "$@" 2>&1) || {
-      printf '%s\n' "$plan" | grep '^E:' >&2
-      return 1
-    }
-  fi
+  mkdir -p "$scratch/partial"
+  local options=(-o Debug::NoLocking=true -o "Dir::State::lists=$scratch" -o Dir::Cache::pkgcache=
+                 -o Dir::Cache::srcpkgcache= -o "APT::Sandbox::User=$(id -un)")
+  said=$(LC_ALL=C apt-get "${options[@]}" update -qq -o APT::Update::Error-Mode=any 2>&1) || {
+    grep '^[EW]:' <<<"$said" >&2
+    return 1
+  }
+  plan=$(LC_ALL=C apt-get "${options[@]}" install --print-uris --yes --no-install-recommends "$@" 2>&1) || {
+    grep '^E:' <<<"$plan" >&2
+    return 1
+  }
   printf '%s\n' "$plan"
 }
 
@@ -201,15 +200,21 @@ free_memory_mb() {
   echo "$free"
 }
 
-# compile_jobs: one a core, and 2 GB of memory for each. Ends the script when one job has not that much.
+# compile_jobs: one a core, as far as the memory gives 2 GB to each, and never none.
 compile_jobs() {
-  local memory count
-  memory=$(free_memory_mb)
+  local count memory_jobs
   count=$(cores)
-  if ((memory < 2000)); then
-    die "too little memory: compiling takes 2 GB for one job, and $memory MB are free" \
-        "Close programs or add swap, and run the same command again."
+  memory_jobs=$(($(free_memory_mb) / 2000))
+  if ((memory_jobs < count)); then count=$memory_jobs; fi
+  echo $((count > 0 ? count : 1))
+}
+
+# require_compile_memory: ends the script when not even one compile job has its 2 GB.
+require_compile_memory() {
+  local free
+  free=$(free_memory_mb)
+  if ((free < 2000)); then
+    die "too little memory: compiling takes 2 GB for one job, and $free MB are free" \
+        'Close programs or add swap, and run the same command again.'
   fi
-  if ((memory / 2000 < count)); then count=$((memory / 2000)); fi
-  echo "$count"
 }

@@ -50,6 +50,9 @@ step_count=$((2 + ${#presets[@]}))
 
 if [[ -n $tabular && ! -d $tabular ]]; then die "--tabular: there is no folder $tabular"; fi
 
+require_compile_memory
+require_disk build $((1500 * ${#presets[@]})) 'the programs and tests'
+
 step 'Packages'
 packages=("${program_packages[@]}" "${dataset_packages[@]}" "${test_packages[@]}")
 if [[ -z $libtorch ]]; then packages+=("${torch_packages[@]}"); fi
@@ -58,7 +61,6 @@ install_packages 0 "${packages[@]}"
 if [[ -z $jobs ]]; then jobs=$(compile_jobs); fi
 for preset in "${presets[@]}"; do
   step "Build $preset"
-  require_disk "build/$preset" 1500 'the programs and tests'
   cmake --preset "$preset" -U 'CanopyTorch_*' "-DCANOPY_LIBTORCH=$libtorch" -DCANOPY_TESTS=ON >/dev/null
   ninja -C "build/$preset" -j "$jobs"
 done

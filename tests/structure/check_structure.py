@@ -131,8 +131,8 @@ def read_lines(root: str, path: str) -> list[str]:
 def check_includes(path: str, lines: list[str]) -> Iterator[Finding]:
     own = layer_of(path)
     if own is None:
-        yield Finding(path, 1, "folder", "C++ outside the known folders; move it, or add its folder to LAYERS "
-                                         "in tests/structure/check_structure.py")
+        yield Finding(path, 1, "folder",
+                      "C++ outside the known folders; move it, or add its folder to LAYERS in this check")
         return
     for number, line in enumerate(lines, 1):
         match = INCLUDE.match(line)
