@@ -137,7 +137,7 @@ clone_project() {
     echo 'Uncommitted changes of this checkout are not part of it.'
   fi
   git -C "$checkout" bundle create --quiet "$folder/tmp/project.bundle" HEAD
-  as_user git -c advice.detachedHead=false clone --quiet /tmp/project.bundle "$project"
+  as_user git -c advice.detachedHead=false -c init.defaultBranch=main clone --quiet /tmp/project.bundle "$project"
 }
 
 # inside: what happens in the namespaces of its own; when its process ends, all the others do.
