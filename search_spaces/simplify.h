@@ -17,6 +17,7 @@ namespace canopy::search_space {
 NetworkGraph Simplify(const NetworkGraph& graph);
 
 // False where the output is the same whatever the input is: such a candidate learns nothing from data.
-bool DependsOnInput(const NetworkGraph& graph);
+// REQUIRES a graph as Simplify returns it.
+bool DependsOnInput(const NetworkGraph& simplified);
 
 }  // namespace canopy::search_space

@@ -1,0 +1,32 @@
+#include "search_spaces/blocks/block.h"
+
+#include "config/yaml.h"
+
+namespace canopy::search_space {
+
+Status ErrorAt(const std::string& file, const v1::Position& position, std::string_view message) {
+  return config::Location{file, position.line(), position.column(), position.path()}.Error(message);
+}
+
+StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
+  if (const Value* value = constant()) return *value;
+  if (const int index = decision(); index >= 0) {
+    if (lowering.values[index]) return *lowering.values[index];
+    return InvalidArgument("expected a decision that is active here");
+  }
+  const Computed& computed = std::get<Computed>(source_);
+  const Value in_channels = lowering.channels(input), classes = lowering.classes;
+  std::vector<const Value*> values;
+  for (size_t i = 0; i < computed.slots.size(); ++i) {
+    const int slot = computed.slots[i];
+    const Value* value = slot == kInChannels ? &in_channels : slot == kClasses ? &classes : lowering.values[slot];
+    if (!value) {
+      return InvalidArgument("expected decisions that are active here in '" + computed.expression.text() +
+                             "', found '" + computed.expression.names()[i] + "', which is not");
+    }
+    values.push_back(value);
+  }
+  return computed.expression.Evaluate(values);
+}
+
+}  // namespace canopy::search_space

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/status.h"
+#include "canopy/v1/search_space.pb.h"
+#include "search_spaces/expression.h"
+#include "search_spaces/graph.h"
+#include "search_spaces/value.h"
+
+namespace canopy::search_space {
+
+// InvalidArgument "file:line:column: path: message" for a place in a space file.
+Status ErrorAt(const std::string& file, const v1::Position& position, std::string_view message);
+
+// The state of turning one candidate into a graph.
+struct Lowering {
+  // The candidate's value of each decision of the space, nullptr where it is inactive.
+  const std::vector<const Value*>& values;
+  int64_t classes;
+  const std::string& file;
+  NetworkGraph graph;
+
+  int64_t channels(int node) const { return graph.nodes[node].shape[0]; }
+};
+
+// Where an attribute's value comes from: a constant, a decision, or an expression over decisions,
+// in_channels (of the block's input) and classes.
+class ValueSource {
+ public:
+  // What a name of an expression stands for: a decision's index or one of these.
+  static constexpr int kInChannels = -1;
+  static constexpr int kClasses = -2;
+
+  explicit ValueSource(Value constant) : source_(std::move(constant)) {}
+  explicit ValueSource(int decision) : source_(decision) {}
+  // slots[i] is what expression.names()[i] stands for.
+  ValueSource(Expression expression, std::vector<int> slots)
+      : source_(Computed{std::move(expression), std::move(slots)}) {}
+
+  // The constant, nullptr where it is none; the decision's index, -1 where it is none.
+  const Value* constant() const { return std::get_if<Value>(&source_); }
+  int decision() const { return std::holds_alternative<int>(source_) ? std::get<int>(source_) : -1; }
+
+  // InvalidArgument where a decision that it needs is inactive, or the expression has no value.
+  StatusOr<Value> Get(const Lowering& lowering, int input) const;
+
+ private:
+  struct Computed {
+    Expression expression;
+    std::vector<int> slots;
+  };
+  std::variant<Value, int, Computed> source_;
+};
+
+// A part of a network that decisions shape, expanded from the file: each copy of a repeat that has
+// decisions of its own is a block of its own. Immutable.
+class Block {
+ public:
+  virtual ~Block() = default;
+  // Appends the block's operators after node `input` and returns the node of its result.
+  virtual StatusOr<int> Lower(Lowering& lowering, int input) const = 0;
+};
+
+}  // namespace canopy::search_space

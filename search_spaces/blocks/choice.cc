@@ -1,0 +1,68 @@
+#include "search_spaces/blocks/choice.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+
+namespace canopy::search_space {
+namespace {
+
+class Choice final : public Block {
+ public:
+  struct Branch {
+    std::string name;
+    std::unique_ptr<Block> block;
+  };
+
+  Choice(int decision, std::vector<Branch> branches) : decision_(decision), branches_(std::move(branches)) {}
+
+  StatusOr<int> Lower(Lowering& lowering, int input) const override {
+    const Value* value = lowering.values[decision_];
+    CANOPY_CHECK(value != nullptr, "a choice is active wherever it is lowered");
+    const auto& chosen = std::get<std::string>(*value);
+    for (const Branch& branch : branches_) {
+      if (branch.name == chosen) return branch.block->Lower(lowering, input);
+    }
+    return Internal("no branch of a choice is called '" + chosen + "'");
+  }
+
+ private:
+  int decision_;
+  std::vector<Branch> branches_;
+};
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Block>> ExpandChoice(const google::protobuf::RepeatedPtrField<v1::NamedBlock>& choices,
+                                              const std::string& name, const std::string& branch_prefix,
+                                              const v1::Position& position, Expander& expander, Scope& scope) {
+  if (choices.empty()) return expander.Error(position, "expected at least one choice, found none");
+  std::vector<Value> names;
+  for (const auto& choice : choices) {
+    CANOPY_RETURN_IF_ERROR(expander.CheckName(choice.name(), choice.position()));
+    if (choice.name().empty() || std::count(names.begin(), names.end(), Value(choice.name()))) {
+      return expander.Error(choice.position(), "expected each choice once, found '" + choice.name() + "' again");
+    }
+    names.emplace_back(choice.name());
+  }
+  CANOPY_ASSIGN_OR_RETURN(const int decision, expander.DeclareChoice(position, name, names, scope));
+  const std::string decision_name = expander.decisions()[decision].name;
+  std::vector<Choice::Branch> branches;
+  for (const auto& choice : choices) {
+    Scope branch(scope, branch_prefix + choice.name());
+    CANOPY_ASSIGN_OR_RETURN(Expression chosen, Expression::Parse(decision_name + " == '" + choice.name() + "'"));
+    branch.AddCondition(std::move(chosen));
+    CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Block> block, expander.Expand(choice.value(), branch));
+    branches.push_back({choice.name(), std::move(block)});
+  }
+  return std::make_unique<Choice>(decision, std::move(branches));
+}
+
+StatusOr<std::unique_ptr<Block>> ExpandOneOf(const v1::OneOfBlock& block, const v1::Position& position,
+                                             Expander& expander, Scope& scope) {
+  return ExpandChoice(block.choices(), block.name().empty() ? "op" : block.name(), "", position, expander, scope);
+}
+
+}  // namespace canopy::search_space

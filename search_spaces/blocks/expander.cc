@@ -1,0 +1,328 @@
+#include "search_spaces/blocks/expander.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace canopy::search_space {
+namespace {
+
+Value ToValue(const v1::Literal& literal) {
+  switch (literal.kind_case()) {
+    case v1::Literal::kFlag: return literal.flag();
+    case v1::Literal::kInteger: return literal.integer();
+    case v1::Literal::kNumber: return literal.number();
+    default: return literal.word();
+  }
+}
+
+bool IsDecision(const v1::SpaceValue& value) {
+  switch (value.kind_case()) {
+    case v1::SpaceValue::kChoice: case v1::SpaceValue::kOrdinal:
+    case v1::SpaceValue::kInt: case v1::SpaceValue::kFloat: return true;
+    default: return false;
+  }
+}
+
+// The names that values of the network may use besides decisions.
+const std::vector<std::string>& ShapeNames() {
+  static const std::vector<std::string> names = {"in_channels", "classes"};
+  return names;
+}
+
+constexpr int64_t kMuch = Expander::kMaxBlocks + 1;
+
+int64_t SaturatingAdd(int64_t a, int64_t b) { return std::min(a + b, kMuch); }
+int64_t SaturatingMultiply(int64_t a, int64_t b) {
+  if (a == 0 || b == 0) return 0;
+  return a > kMuch / b ? kMuch : std::min(a * b, kMuch);
+}
+
+// The largest count that is written out; 1 for an expression, which is checked once it is known.
+int64_t WrittenCount(const v1::SpaceValue& count) {
+  int64_t most = 1;
+  const auto take = [&](const v1::Literal& literal) {
+    if (literal.has_integer()) most = std::max(most, literal.integer());
+  };
+  if (count.has_literal()) take(count.literal());
+  if (count.has_int_()) most = std::max(most, count.int_().high());
+  for (const auto& value : count.choice().values()) take(value);
+  for (const auto& value : count.ordinal().values()) take(value);
+  return most;
+}
+
+// How many blocks the expansion of `block` makes, at most kMuch.
+int64_t CountBlocks(const v1::Block& block) {
+  int64_t count = 1;
+  const auto add = [&](int64_t more) { count = SaturatingAdd(count, more); };
+  switch (block.kind_case()) {
+    case v1::Block::kSequence:
+      for (const auto& child : block.sequence().blocks()) add(CountBlocks(child));
+      break;
+    case v1::Block::kOneOf:
+      for (const auto& choice : block.one_of().choices()) add(CountBlocks(choice.value()));
+      break;
+    case v1::Block::kRepeat:
+      add(SaturatingMultiply(WrittenCount(block.repeat().count()), CountBlocks(block.repeat().body())));
+      break;
+    case v1::Block::kResidual:
+      add(CountBlocks(block.residual().body()));
+      add(CountBlocks(block.residual().shortcut()));
+      break;
+    case v1::Block::kOptional:
+      add(CountBlocks(block.optional().body()));
+      break;
+    case v1::Block::kCell: {
+      int64_t edge = 1;
+      for (const auto& choice : block.cell().edge_choices()) edge = SaturatingAdd(edge, CountBlocks(choice.value()));
+      const int64_t nodes = std::max(block.cell().nodes(), 0);
+      add(SaturatingMultiply(SaturatingMultiply(nodes, nodes), edge));
+      break;
+    }
+    default: break;
+  }
+  return count;
+}
+
+// Fills choices from a list; the message of the error is without its place.
+Status FillChoices(const v1::LiteralList& list, Decision& decision) {
+  for (const v1::Literal& literal : list.values()) decision.choices.push_back(ToValue(literal));
+  const bool any_double = std::any_of(decision.choices.begin(), decision.choices.end(),
+                                      [](const Value& v) { return std::holds_alternative<double>(v); });
+  for (Value& value : decision.choices) {
+    if (any_double && IsNumber(value)) value = AsDouble(value);
+    if (value.index() != decision.choices.front().index()) {
+      return InvalidArgument("expected values of one type, found " + CanonicalText(decision.choices.front()) +
+                             " and " + CanonicalText(value));
+    }
+    if (std::count(decision.choices.begin(), decision.choices.end(), value) > 1) {
+      return InvalidArgument("expected each value once, found " + CanonicalText(value) + " twice");
+    }
+  }
+  return {};
+}
+
+Status CheckOrdinal(const std::vector<Value>& choices) {
+  for (size_t i = 0; i < choices.size(); ++i) {
+    if (!IsNumber(choices[i])) return InvalidArgument("expected numbers, found " + CanonicalText(choices[i]));
+    if (i && AsDouble(choices[i]) <= AsDouble(choices[i - 1])) {
+      return InvalidArgument("expected values in rising order, found " + CanonicalText(choices[i]) + " after " +
+                             CanonicalText(choices[i - 1]));
+    }
+  }
+  return {};
+}
+
+StatusOr<Decision> ReadDecision(const v1::SpaceValue& value) {
+  Decision decision;
+  if (value.has_choice()) {
+    decision.kind = DecisionKind::kCategorical;
+    CANOPY_RETURN_IF_ERROR(FillChoices(value.choice(), decision));
+  } else if (value.has_ordinal()) {
+    decision.kind = DecisionKind::kOrdinal;
+    CANOPY_RETURN_IF_ERROR(FillChoices(value.ordinal(), decision));
+    CANOPY_RETURN_IF_ERROR(CheckOrdinal(decision.choices));
+  } else if (value.has_int_()) {
+    decision.kind = DecisionKind::kInteger;
+    decision.low = static_cast<double>(value.int_().low());
+    decision.high = static_cast<double>(value.int_().high());
+  } else if (value.has_float_()) {
+    decision.kind = DecisionKind::kFloat;
+    decision.low = value.float_().low();
+    decision.high = value.float_().high();
+  } else {
+    return InvalidArgument("expected a decision: a map of one of choice, ordinal, int, float");
+  }
+  decision.log = value.log();
+  const bool range = value.has_int_() || value.has_float_();
+  if (decision.log && !range) return InvalidArgument("expected log with int and float only");
+  if (decision.log && decision.low <= 0) return InvalidArgument("expected a low end above 0 with log");
+  return decision;
+}
+
+}  // namespace
+
+Scope::Scope(Scope& parent, const std::string& name)
+    : parent_(&parent), prefix_(parent.prefix_), conditions_(parent.conditions_) {
+  if (!name.empty()) prefix_ += name + "_";
+}
+
+StatusOr<std::unique_ptr<Block>> Expander::Expand(const v1::Block& block, Scope& scope) {
+  const v1::Position& position = block.position();
+  if (++blocks_ > kMaxBlocks) {
+    return Error(position, "expected at most " + std::to_string(kMaxBlocks) + " blocks in all, found more");
+  }
+  switch (block.kind_case()) {
+    case v1::Block::kOp: return ExpandOperator(block.op(), position, *this, scope);
+    case v1::Block::kSequence: return ExpandSequence(block.sequence(), position, *this, scope);
+    case v1::Block::kOneOf: return ExpandOneOf(block.one_of(), position, *this, scope);
+    case v1::Block::kRepeat: return ExpandRepeat(block.repeat(), position, *this, scope);
+    case v1::Block::kResidual: return ExpandResidual(block.residual(), position, *this, scope);
+    case v1::Block::kOptional: return ExpandOptional(block.optional(), position, *this, scope);
+    case v1::Block::kCell: return ExpandCell(block.cell(), position, *this, scope);
+    case v1::Block::KIND_NOT_SET: break;
+  }
+  return Error(position, "expected a block, found nothing");
+}
+
+Status Expander::CheckExpansion(const v1::Block& body, int64_t copies, const v1::Position& position) const {
+  const int64_t count = SaturatingMultiply(std::min(copies, kMuch), CountBlocks(body));
+  if (count <= kMaxBlocks) return {};
+  return Error(position, "expected at most " + std::to_string(kMaxBlocks) + " blocks after expansion, found more");
+}
+
+Status Expander::CheckName(const std::string& name, const v1::Position& position) const {
+  if (name.empty() || IsLowerSnake(name)) return {};
+  return Error(position, "expected a name of lower-case letters, digits and _ that begins with a letter, of at most "
+                         "63 characters, found '" + name + "'");
+}
+
+StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope) {
+  decision.name = scope.prefix_ + name;
+  CANOPY_RETURN_IF_ERROR(CheckName(decision.name, position));
+  decision.conditions.insert(decision.conditions.begin(), scope.conditions_.begin(), scope.conditions_.end());
+  const auto known = by_name_.find(decision.name);
+  if (known != by_name_.end()) {
+    const Decision& other = decisions_[known->second];
+    if (places_[known->second] != &position) {
+      return Error(position, "expected a name of its own, found '" + decision.name +
+                                 "' again: give this decision or a block around it another `name`");
+    }
+    // The copies of a shared repeat declare their decisions once.
+    const bool same = std::equal(other.conditions.begin(), other.conditions.end(), decision.conditions.begin(),
+                                 decision.conditions.end(),
+                                 [](const Expression& a, const Expression& b) { return a.text() == b.text(); });
+    if (same) return known->second;
+    return Error(position, "expected the same conditions for '" + decision.name +
+                               "' in every copy that shares it: leave out `share`");
+  }
+  if (decisions_.size() >= kMaxDecisions) {
+    return Error(position, "expected at most " + std::to_string(kMaxDecisions) + " decisions, found more");
+  }
+  const int index = static_cast<int>(decisions_.size());
+  by_name_[decision.name] = index;
+  scope.decisions_[name] = index;
+  places_.push_back(&position);
+  decisions_.push_back(std::move(decision));
+  return index;
+}
+
+StatusOr<int> Expander::Declare(const v1::SpaceValue& value, const std::string& name, DecisionRole role,
+                                Scope& scope) {
+  auto decision = ReadDecision(value);
+  if (!decision.ok()) return Error(value.position(), Message(decision.status()));
+  decision->role = role;
+  if (!value.when().empty()) {
+    CANOPY_ASSIGN_OR_RETURN(Expression when, ResolveCondition(value.when(), value.position(), scope));
+    CANOPY_ASSIGN_OR_RETURN(const auto constant, ConstantCondition(when, value.position()));
+    if (constant) return Error(value.position(), "expected a condition on decisions, found '" + value.when() + "'");
+    decision->conditions.push_back(std::move(when));
+  }
+  return Add(*std::move(decision), value.name().empty() ? name : value.name(), value.position(), scope);
+}
+
+Status Expander::DeclareAll(const google::protobuf::RepeatedPtrField<v1::NamedSpaceValue>& values, DecisionRole role,
+                            Scope& scope) {
+  for (const auto& entry : values) {
+    if (!entry.value().name().empty()) {
+      return Error(entry.value().position(), "expected no `name`: the decision is already called '" + entry.name() + "'");
+    }
+    CANOPY_RETURN_IF_ERROR(Declare(entry.value(), entry.name(), role, scope).status());
+  }
+  return {};
+}
+
+StatusOr<int> Expander::DeclareChoice(const v1::Position& position, const std::string& name,
+                                      const std::vector<Value>& choices, Scope& scope) {
+  Decision decision;
+  decision.choices = choices;
+  return Add(std::move(decision), name, position, scope);
+}
+
+StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope) {
+  if (value.has_literal()) return ValueSource(ToValue(value.literal()));
+  if (IsDecision(value)) {
+    CANOPY_ASSIGN_OR_RETURN(const int index, Declare(value, name, DecisionRole::kArchitecture, scope));
+    return ValueSource(index);
+  }
+  CANOPY_ASSIGN_OR_RETURN(Expression expression,
+                          ResolveNames(value.expression(), value.position(), scope, ShapeNames()));
+  if (expression.names().empty()) {
+    auto constant = expression.Evaluate({});
+    if (!constant.ok()) return Error(value.position(), Message(constant.status()));
+    return ValueSource(*std::move(constant));
+  }
+  std::vector<int> slots = Slots(expression);
+  if (expression.text() == expression.names()[0] && slots[0] >= 0) return ValueSource(slots[0]);
+  return ValueSource(std::move(expression), std::move(slots));
+}
+
+std::vector<int> Expander::Slots(const Expression& expression) const {
+  std::vector<int> slots;
+  for (const std::string& name : expression.names()) {
+    const auto it = by_name_.find(name);
+    slots.push_back(it != by_name_.end() ? it->second
+                                         : name == "classes" ? ValueSource::kClasses : ValueSource::kInChannels);
+  }
+  return slots;
+}
+
+StatusOr<Expression> Expander::ResolveCondition(const std::string& text, const v1::Position& position,
+                                                const Scope& scope) {
+  return ResolveNames(text, position, scope, {});
+}
+
+StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& condition,
+                                                          const v1::Position& position) const {
+  if (!condition.names().empty()) return std::optional<bool>();
+  const auto value = condition.Evaluate({});
+  if (!value.ok()) return Error(position, Message(value.status()));
+  if (const bool* flag = std::get_if<bool>(&*value)) return std::optional(*flag);
+  return Error(position, "expected a condition, found '" + condition.text() + "', which is " + CanonicalText(*value));
+}
+
+StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
+                                            const std::vector<std::string>& free_names) {
+  auto parsed = Expression::Parse(text);
+  if (!parsed.ok()) return Error(position, Message(parsed.status()));
+  std::map<std::string, Value> constants;
+  std::map<std::string, std::string> names;
+  for (const std::string& name : parsed->names()) {
+    const auto meaning = Find(name, scope);
+    if (!meaning) {
+      if (std::find(free_names.begin(), free_names.end(), name) != free_names.end()) continue;
+      std::vector<std::string> known = NamesIn(scope);
+      known.insert(known.end(), free_names.begin(), free_names.end());
+      return Error(position, "expected a decision declared before, found '" + name + "'" + DidYouMean(name, known) +
+                                 (known.empty() ? "" : "; a word stands in quotes"));
+    }
+    if (meaning->constant) {
+      constants[name] = *meaning->constant;
+    } else {
+      names[name] = decisions_[meaning->decision].name;
+    }
+  }
+  return parsed->Substitute(constants).Rename(names);
+}
+
+std::optional<Expander::Meaning> Expander::Find(const std::string& name, const Scope& scope) const {
+  for (const Scope* s = &scope; s; s = s->parent_) {
+    if (const auto it = s->constants_.find(name); it != s->constants_.end()) return Meaning{-1, &it->second};
+    if (const auto it = s->decisions_.find(name); it != s->decisions_.end()) return Meaning{it->second, nullptr};
+  }
+  if (const auto it = by_name_.find(name); it != by_name_.end()) return Meaning{it->second, nullptr};
+  return std::nullopt;
+}
+
+std::vector<std::string> Expander::NamesIn(const Scope& scope) const {
+  std::vector<std::string> names;
+  for (const Scope* s = &scope; s; s = s->parent_) {
+    for (const auto& [name, value] : s->constants_) names.push_back(name);
+    for (const auto& [name, index] : s->decisions_) names.push_back(name);
+  }
+  for (const auto& [name, index] : by_name_) names.push_back(name);
+  return names;
+}
+
+}  // namespace canopy::search_space

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "canopy/v1/search_space.pb.h"
+#include "search_spaces/blocks/block.h"
+#include "search_spaces/decision.h"
+
+namespace canopy::search_space {
+
+// What names mean at a place of a space file.
+class Scope {
+ public:
+  Scope() = default;
+  // A scope within `parent`, whose decisions begin with `name` and an underscore (not where it is empty).
+  Scope(Scope& parent, const std::string& name);
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  // Everything within is active only where `condition` holds, too. Names in it are whole decision names.
+  void AddCondition(Expression condition) { conditions_.push_back(std::move(condition)); }
+  // A repeat's number.
+  void SetConstant(const std::string& name, Value value) { constants_[name] = std::move(value); }
+
+ private:
+  friend class Expander;
+  Scope* parent_ = nullptr;
+  std::string prefix_;
+  std::map<std::string, int> decisions_;  // by their names without the prefix
+  std::map<std::string, Value> constants_;
+  std::vector<Expression> conditions_;
+};
+
+// Turns a space file into its decisions and its network: declares decisions in the file's order, gives them
+// their names and conditions, and expands repeats. Bounds everything before it allocates it.
+class Expander {
+ public:
+  static constexpr int kMaxDecisions = 1500;
+  static constexpr int64_t kMaxBlocks = 65536;
+
+  explicit Expander(std::string file) : file_(std::move(file)) {}
+
+  // Expands a block of any kind. `scope` outlives the call only.
+  StatusOr<std::unique_ptr<Block>> Expand(const v1::Block& block, Scope& scope);
+
+  // Declares the decision that `value` writes out and returns its index; `name` is its name where it has
+  // none itself.
+  StatusOr<int> Declare(const v1::SpaceValue& value, const std::string& name, DecisionRole role, Scope& scope);
+  Status DeclareAll(const google::protobuf::RepeatedPtrField<v1::NamedSpaceValue>& values, DecisionRole role,
+                    Scope& scope);
+  // Declares a decision between `choices`.
+  StatusOr<int> DeclareChoice(const v1::Position& position, const std::string& name,
+                              const std::vector<Value>& choices, Scope& scope);
+  // A value of an attribute: constants, decisions declared on the spot, references and expressions.
+  StatusOr<ValueSource> Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope);
+  // A boolean expression over decisions, by their whole names; constants are put in.
+  StatusOr<Expression> ResolveCondition(const std::string& text, const v1::Position& position, const Scope& scope);
+  // Its value where it is constant, nullopt where it depends on decisions.
+  StatusOr<std::optional<bool>> ConstantCondition(const Expression& condition, const v1::Position& position) const;
+
+  // What Lowering::values and ValueSource need for each of its names.
+  std::vector<int> Slots(const Expression& expression) const;
+
+  // OK for an empty name or one that is lower_snake.
+  Status CheckName(const std::string& name, const v1::Position& position) const;
+  Status Error(const v1::Position& position, std::string_view message) const {
+    return ErrorAt(file_, position, message);
+  }
+  // OK where the file's blocks, `copies` times `body` among them, stay below kMaxBlocks.
+  Status CheckExpansion(const v1::Block& body, int64_t copies, const v1::Position& position) const;
+
+  const std::vector<Decision>& decisions() const { return decisions_; }
+  std::vector<Decision> TakeDecisions() { return std::move(decisions_); }
+
+ private:
+  // The decision or constant that a name stands for in `scope`.
+  struct Meaning {
+    int decision = -1;
+    const Value* constant = nullptr;
+  };
+  std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
+  std::vector<std::string> NamesIn(const Scope& scope) const;
+  StatusOr<int> Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope);
+  StatusOr<Expression> ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
+                                    const std::vector<std::string>& free_names);
+
+  std::string file_;
+  std::vector<Decision> decisions_;
+  std::map<std::string, int> by_name_;
+  std::vector<const v1::Position*> places_;  // of each decision's declaration
+  int64_t blocks_ = 0;
+};
+
+// One a kind of block; `position` is the block's.
+StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandSequence(const v1::SequenceBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandOneOf(const v1::OneOfBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandRepeat(const v1::RepeatBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandResidual(const v1::ResidualBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandOptional(const v1::OptionalBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandCell(const v1::CellBlock&, const v1::Position&, Expander&, Scope&);
+
+}  // namespace canopy::search_space

@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "search_spaces/blocks/expander.h"
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+namespace {
+
+class OperatorApplication final : public Block {
+ public:
+  struct AttributeSource {
+    std::string name;
+    ValueSource source;
+    const v1::Position& position;
+  };
+
+  OperatorApplication(std::string op, std::vector<AttributeSource> attributes, const v1::Position& position)
+      : op_(std::move(op)), attributes_(std::move(attributes)), position_(position) {}
+
+  StatusOr<int> Lower(Lowering& lowering, int input) const override {
+    Attributes attributes;
+    for (const AttributeSource& attribute : attributes_) {
+      auto value = attribute.source.Get(lowering, input);
+      if (!value.ok()) return ErrorAt(lowering.file, attribute.position, Message(value.status()));
+      attributes.emplace(attribute.name, *std::move(value));
+    }
+    auto node = AppendNode(lowering.graph, op_, std::move(attributes), {input});
+    if (!node.ok()) return ErrorAt(lowering.file, position_, Message(node.status()));
+    return *node;
+  }
+
+ private:
+  std::string op_;
+  std::vector<AttributeSource> attributes_;
+  const v1::Position& position_;
+};
+
+// OK where every value that the attribute can take by itself fits: what expressions give is seen when a
+// candidate is lowered.
+Status CheckValues(const AttributeSpec& spec, const ValueSource& source, const Expander& expander) {
+  if (const Value* constant = source.constant()) return NormalizeAttribute(spec, Value(*constant)).status();
+  if (source.decision() < 0) return {};
+  const Decision& decision = expander.decisions()[source.decision()];
+  std::vector<Value> values = decision.choices;
+  if (decision.kind == DecisionKind::kFloat) values = {decision.low, decision.high};
+  if (decision.kind == DecisionKind::kInteger) {
+    values = {static_cast<int64_t>(decision.low), static_cast<int64_t>(decision.high)};
+  }
+  for (const Value& value : values) {
+    CANOPY_RETURN_IF_ERROR(NormalizeAttribute(spec, value).status());
+  }
+  return {};
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, const v1::Position& position,
+                                                Expander& expander, Scope& scope) {
+  const Operator* op = FindOperator(block.op());
+  CANOPY_CHECK(op != nullptr, block.op());
+  CANOPY_RETURN_IF_ERROR(expander.CheckName(block.name(), position));
+  Scope named(scope, block.name());
+  Scope& inner = block.name().empty() ? scope : named;
+  std::vector<OperatorApplication::AttributeSource> attributes;
+  for (const auto& attribute : block.attributes()) {
+    CANOPY_ASSIGN_OR_RETURN(ValueSource source, expander.Resolve(attribute.value(), attribute.name(), inner));
+    const v1::Position& place = attribute.value().position();
+    for (const AttributeSpec& spec : op->attributes()) {
+      if (spec.name != attribute.name()) continue;
+      const Status fits = CheckValues(spec, source, expander);
+      if (!fits.ok()) return expander.Error(place, Message(fits));
+    }
+    attributes.push_back({attribute.name(), std::move(source), place});
+  }
+  for (const AttributeSpec& spec : op->attributes()) {
+    const auto& given = block.attributes();
+    const bool there = std::any_of(given.begin(), given.end(), [&](const auto& a) { return a.name() == spec.name; });
+    if (!there && !spec.fallback && !spec.derived) {
+      return expander.Error(position, block.op() + ": expected '" + std::string(spec.name) + "', found none");
+    }
+  }
+  const auto [least, most] = op->arity();
+  if (least > 1 || most < 1) {
+    return expander.Error(position, "expected an operator of one input, found '" + block.op() + "'");
+  }
+  return std::make_unique<OperatorApplication>(block.op(), std::move(attributes), position);
+}
+
+}  // namespace canopy::search_space

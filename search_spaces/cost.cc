@@ -1,0 +1,72 @@
+#include "search_spaces/cost.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "search_spaces/checked.h"
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+namespace {
+
+constexpr int64_t kBytesPerNumber = 4;
+
+Status TooLarge(const char* what) {
+  return InvalidArgument(std::string("expected a network whose ") + what +
+                         " fit in 64 bits: reduce its channels, features or input");
+}
+
+StatusOr<int64_t> PeakActivationBytes(const NetworkGraph& graph) {
+  const int count = static_cast<int>(graph.nodes.size());
+  std::vector<int> last_use(count);
+  for (int i = 0; i < count; ++i) {
+    last_use[i] = i;
+    for (const int input : graph.nodes[i].inputs) last_use[input] = i;
+  }
+  last_use[graph.output] = count;
+  std::vector<std::vector<int>> freed_after(count + 1);
+  for (int i = 0; i < count; ++i) freed_after[last_use[i]].push_back(i);
+  std::vector<int64_t> bytes(count);
+  int64_t live = 0, peak = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto numbers = CheckedProduct(graph.nodes[i].shape);
+    const auto size = numbers ? CheckedMultiply(*numbers, kBytesPerNumber) : std::nullopt;
+    const auto sum = size ? CheckedAdd(live, *size) : std::nullopt;
+    if (!sum) return TooLarge("activations");
+    bytes[i] = *size;
+    live = *sum;
+    peak = std::max(peak, live);
+    for (const int freed : freed_after[i]) live -= bytes[freed];
+  }
+  return peak;
+}
+
+}  // namespace
+
+StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
+  Costs costs;
+  std::vector<int64_t> depth(graph.nodes.size());
+  for (size_t i = 1; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const Operator& op = *FindOperator(node.op);
+    std::vector<const Shape*> shapes;
+    for (const int input : node.inputs) {
+      shapes.push_back(&graph.nodes[input].shape);
+      depth[i] = std::max(depth[i], depth[input]);
+    }
+    depth[i] += op.layer() ? 1 : 0;
+    const auto cost = op.Cost(node.attributes, shapes, node.shape);
+    if (!cost) return TooLarge("parameters and MACs");
+    const auto params = CheckedAdd(costs.params, cost->params);
+    const auto macs = CheckedAdd(costs.macs, cost->macs);
+    if (!params || !macs) return TooLarge("parameters and MACs");
+    costs.params = *params;
+    costs.macs = *macs;
+  }
+  costs.depth = depth[graph.output];
+  CANOPY_ASSIGN_OR_RETURN(costs.activation_memory, PeakActivationBytes(graph));
+  return costs;
+}
+
+}  // namespace canopy::search_space

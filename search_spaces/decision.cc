@@ -1,0 +1,95 @@
+#include "search_spaces/decision.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace canopy::search_space {
+namespace {
+
+bool IsRange(DecisionKind kind) { return kind == DecisionKind::kInteger || kind == DecisionKind::kFloat; }
+
+// An integer from low to high, uniform in its logarithm: the interval [i, i + 1) stands for i.
+int64_t LogInteger(int64_t low, int64_t high, Rng& rng) {
+  const double drawn = rng.Float(static_cast<double>(low), static_cast<double>(high) + 1, /*log=*/true);
+  return std::clamp(static_cast<int64_t>(drawn), low, high);
+}
+
+}  // namespace
+
+std::string_view ToString(DecisionKind kind) {
+  switch (kind) {
+    case DecisionKind::kCategorical: return "categorical";
+    case DecisionKind::kOrdinal: return "ordinal";
+    case DecisionKind::kInteger: return "integer";
+    case DecisionKind::kFloat: return "float";
+  }
+  return "";
+}
+
+std::string_view ToString(DecisionRole role) {
+  return role == DecisionRole::kRecipe ? "recipe" : "architecture";
+}
+
+size_t Decision::value_type() const {
+  if (kind == DecisionKind::kInteger) return Value(int64_t{0}).index();
+  if (kind == DecisionKind::kFloat) return Value(0.0).index();
+  return choices.front().index();
+}
+
+Status Decision::Check(const Value& value) const {
+  const bool valid = IsRange(kind) ? value.index() == value_type() && AsDouble(value) >= low && AsDouble(value) <= high
+                                   : std::find(choices.begin(), choices.end(), value) != choices.end();
+  if (valid) return {};
+  return InvalidArgument("expected " + DescribeValues() + " for '" + name + "', found " + CanonicalText(value));
+}
+
+uint64_t Decision::Cardinality() const {
+  if (kind == DecisionKind::kFloat) return low == high ? 1 : 0;
+  if (kind == DecisionKind::kInteger) return static_cast<uint64_t>(static_cast<int64_t>(high) - static_cast<int64_t>(low)) + 1;
+  return choices.size();
+}
+
+Value Decision::Sample(Rng& rng) const {
+  switch (kind) {
+    case DecisionKind::kFloat: return low == high ? low : rng.Float(low, high, log);
+    case DecisionKind::kInteger: {
+      const auto from = static_cast<int64_t>(low), to = static_cast<int64_t>(high);
+      return log ? LogInteger(from, to, rng) : rng.Int(from, to);
+    }
+    default: return choices[rng.Below(choices.size())];
+  }
+}
+
+Value Decision::SampleOther(const Value& current, Rng& rng) const {
+  CANOPY_CHECK(Cardinality() != 1, name);
+  if (IsRange(kind) && (log || kind == DecisionKind::kFloat)) {
+    Value value = Sample(rng);
+    while (value == current) value = Sample(rng);
+    return value;
+  }
+  if (kind == DecisionKind::kInteger) {
+    const int64_t drawn = rng.Int(static_cast<int64_t>(low), static_cast<int64_t>(high) - 1);
+    return drawn >= std::get<int64_t>(current) ? drawn + 1 : drawn;
+  }
+  const size_t at = std::find(choices.begin(), choices.end(), current) - choices.begin();
+  const size_t drawn = rng.Below(choices.size() - 1);
+  return choices[drawn >= at ? drawn + 1 : drawn];
+}
+
+std::string Decision::DescribeValues() const {
+  if (IsRange(kind)) {
+    const Value from = kind == DecisionKind::kFloat ? Value(low) : Value(static_cast<int64_t>(low));
+    const Value to = kind == DecisionKind::kFloat ? Value(high) : Value(static_cast<int64_t>(high));
+    return (kind == DecisionKind::kFloat ? "a number from " : "an integer from ") + CanonicalText(from) + " to " +
+           CanonicalText(to);
+  }
+  if (choices.size() == 1) return CanonicalText(choices[0]);
+  std::string text = "one of ";
+  constexpr size_t kShown = 20;
+  for (size_t i = 0; i < choices.size() && i < kShown; ++i) text += (i ? ", " : "") + CanonicalText(choices[i]);
+  return choices.size() > kShown ? text + ", ..." : text;
+}
+
+}  // namespace canopy::search_space

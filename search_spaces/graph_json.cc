@@ -1,0 +1,141 @@
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/strings.h"
+#include "nlohmann/json.hpp"
+#include "search_spaces/graph.h"
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+namespace {
+
+using nlohmann::json;
+
+template <typename Integer>
+void AppendList(const std::vector<Integer>& list, std::string& out) {
+  out += '[';
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (i) out += ',';
+    out += std::to_string(list[i]);
+  }
+  out += ']';
+}
+
+std::optional<Value> ReadValue(const json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (value.is_number_float()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  return std::nullopt;
+}
+
+// The list of integers at `key`, nullopt where it is none.
+std::optional<std::vector<int64_t>> ReadList(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end() || !it->is_array()) return std::nullopt;
+  std::vector<int64_t> list;
+  for (const json& item : *it) {
+    const auto value = ReadValue(item);
+    if (!value || !std::holds_alternative<int64_t>(*value)) return std::nullopt;
+    list.push_back(std::get<int64_t>(*value));
+  }
+  return list;
+}
+
+struct NodeFields {
+  std::string op;
+  Attributes attributes;
+  std::vector<int> inputs;
+  Shape shape;
+};
+
+StatusOr<NodeFields> ReadFields(const json& object) {
+  constexpr const char* kExpected = "expected an object of op, attributes, inputs and shape";
+  if (!object.is_object() || object.size() != 4 || !object.contains("op") || !object["op"].is_string() ||
+      !object.contains("attributes") || !object["attributes"].is_object()) {
+    return InvalidArgument(kExpected);
+  }
+  const auto inputs = ReadList(object, "inputs");
+  const auto shape = ReadList(object, "shape");
+  if (!inputs || !shape) return InvalidArgument(kExpected);
+  NodeFields fields{object["op"].get<std::string>(), {}, {}, *shape};
+  for (const int64_t input : *inputs) {
+    if (input < 0 || input >= kMaxGraphNodes) return InvalidArgument("expected inputs that are earlier nodes");
+    fields.inputs.push_back(static_cast<int>(input));
+  }
+  for (const auto& [name, value] : object["attributes"].items()) {
+    const auto read = ReadValue(value);
+    if (!read) return InvalidArgument("expected a switch, number or word for '" + name + "'");
+    fields.attributes.emplace(name, *read);
+  }
+  return fields;
+}
+
+Status AppendRead(const json& object, NetworkGraph& graph) {
+  CANOPY_ASSIGN_OR_RETURN(NodeFields fields, ReadFields(object));
+  if (graph.nodes.empty()) {
+    if (fields.op != "input" || !fields.inputs.empty() || !fields.attributes.empty()) {
+      return InvalidArgument("expected the first node to be 'input', found '" + fields.op + "'");
+    }
+    CANOPY_ASSIGN_OR_RETURN(graph, InputGraph(fields.shape));
+    return {};
+  }
+  const size_t given = fields.attributes.size();
+  CANOPY_ASSIGN_OR_RETURN(const int index, AppendNode(graph, fields.op, std::move(fields.attributes),
+                                                      std::move(fields.inputs)));
+  const Node& node = graph.nodes[index];
+  if (given != node.attributes.size()) return InvalidArgument(node.op + ": expected all attributes, found some");
+  if (node.shape != fields.shape) {
+    return InvalidArgument(node.op + ": expected shape " + ShapeText(node.shape) + ", found " +
+                           ShapeText(fields.shape));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string NetworkGraph::ToJson() const {
+  std::string out = "{\"nodes\":[";
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const Node& node = nodes[i];
+    out += i ? ",{\"attributes\":{" : "{\"attributes\":{";
+    bool first = true;
+    for (const auto& [name, value] : node.attributes) {
+      if (!first) out += ',';
+      first = false;
+      out += QuoteJson(name) + ":" + CanonicalText(value);
+    }
+    out += "},\"inputs\":";
+    AppendList(node.inputs, out);
+    out += ",\"op\":" + QuoteJson(node.op) + ",\"shape\":";
+    AppendList(node.shape, out);
+    out += '}';
+  }
+  return out + "],\"output\":" + std::to_string(output) + "}";
+}
+
+StatusOr<NetworkGraph> NetworkGraph::FromJson(std::string_view text) {
+  const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object() || root.size() != 2 || !root.contains("nodes") || !root["nodes"].is_array() ||
+      root["nodes"].empty() || !root.contains("output") || !root["output"].is_number_integer()) {
+    return InvalidArgument("network graph: expected a JSON object of nodes and output");
+  }
+  NetworkGraph graph;
+  for (const json& object : root["nodes"]) {
+    const std::string where = "network graph: node " + std::to_string(graph.nodes.size());
+    CANOPY_RETURN_IF_ERROR(WithContext(AppendRead(object, graph), where));
+  }
+  const auto output = ReadValue(root["output"]);
+  const int64_t index = output ? std::get<int64_t>(*output) : -1;
+  if (index < 0 || index >= static_cast<int64_t>(graph.nodes.size())) {
+    return InvalidArgument("network graph: expected an output that is a node, found " + root["output"].dump());
+  }
+  graph.output = static_cast<int>(index);
+  return graph;
+}
+
+}  // namespace canopy::search_space

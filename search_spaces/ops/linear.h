@@ -1,0 +1,10 @@
+#pragma once
+
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+
+// A fully connected layer from {in} to {features}.
+const Operator* Linear();
+
+}  // namespace canopy::search_space

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "search_spaces/graph.h"
+
+namespace canopy::search_space {
+
+using Shape = std::vector<int64_t>;
+using Attributes = std::map<std::string, Attribute>;
+
+// An attribute that an operator takes. A lowered node has all of them.
+struct AttributeSpec {
+  enum class Type { kSwitch, kInteger, kNumber };
+  std::string_view name;
+  Type type = Type::kInteger;
+  // Taken where the attribute is not given; without one it is required, unless it is derived.
+  std::optional<Value> fallback;
+  double low = 0, high = 2147483647;  // both included; for kInteger and kNumber
+  // Where it is not given, Complete fills it from the others.
+  bool derived = false;
+};
+
+struct OperatorCost {
+  int64_t params = 0;
+  int64_t macs = 0;
+};
+
+// How many inputs an operator takes; {1, kAnyNumber} for merges.
+inline constexpr int kAnyNumber = 1 << 30;
+struct Arity {
+  int least = 1, most = 1;
+};
+
+// An operator of network graphs: its attributes and its shape and cost rules, without an implementation;
+// worker/trainer/ops builds the same operator of LibTorch. Stateless; one instance each in AllOperators().
+// "Function" below means the function of the input for every value of the parameters, in training and in
+// inference.
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  virtual std::string_view name() const = 0;
+  virtual std::span<const AttributeSpec> attributes() const { return {}; }
+  virtual Arity arity() const { return {}; }
+  // Its inputs may be exchanged.
+  virtual bool commutative() const { return false; }
+  // It holds parameters and counts as a layer of the network's depth.
+  virtual bool layer() const { return false; }
+  // It holds no parameters or statistics and draws nothing: two of them on equal inputs are one.
+  virtual bool pure() const { return true; }
+
+  // Fills the derived attributes that are absent; REQUIRES all others.
+  virtual void Complete(Attributes&) const {}
+  // REQUIRES attributes that fit the specs and a number of inputs that fits the arity. InvalidArgument says
+  // what was expected of the inputs.
+  virtual StatusOr<Shape> InferShape(const Attributes& attributes, std::span<const Shape* const> inputs) const = 0;
+  // REQUIRES that InferShape gave `output`. nullopt where a count leaves 64 bits.
+  virtual std::optional<OperatorCost> Cost(const Attributes&, std::span<const Shape* const>, const Shape&) const {
+    return OperatorCost{};
+  }
+
+  // Its function is the identity on an input of that shape (REQUIRES one input).
+  virtual bool IsIdentity(const Attributes&, const Shape&) const { return false; }
+  // Its function maps all-zero inputs to zero.
+  virtual bool ZeroPreserving(const Attributes&) const { return false; }
+};
+
+// Every operator, by name. A new one is added to the list in registry.cc.
+std::span<const Operator* const> AllOperators();
+// nullptr where there is none of that name.
+const Operator* FindOperator(std::string_view name);
+std::vector<std::string> OperatorNames();
+
+// The value with the attribute's type where nothing is lost (2 as 2.0, 2.0 as 2); InvalidArgument where it is
+// not one that the attribute takes.
+StatusOr<Value> NormalizeAttribute(const AttributeSpec& spec, Value value);
+
+// Attribute access; REQUIRES that the attribute is there with that type.
+int64_t IntegerOf(const Attributes& attributes, const char* name);
+double NumberOf(const Attributes& attributes, const char* name);
+bool SwitchOf(const Attributes& attributes, const char* name);
+
+// "{3, 32, 32}", for messages.
+std::string ShapeText(const Shape& shape);
+// OK for {channels, height, width}.
+Status RequireImage(const Shape& shape);
+
+}  // namespace canopy::search_space

@@ -1,0 +1,95 @@
+#include "search_spaces/ops/shape_ops.h"
+
+#include "search_spaces/checked.h"
+
+namespace canopy::search_space {
+namespace {
+
+using Type = AttributeSpec::Type;
+
+const AttributeSpec kZeroAttributes[] = {{"stride", Type::kInteger, int64_t{1}, 1}};
+const AttributeSpec kDropoutAttributes[] = {{"rate", Type::kNumber, std::nullopt, 0, 0.999}};
+
+class InputOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "input"; }
+  Arity arity() const override { return {0, 0}; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const>) const override {
+    return InvalidArgument("expected 'input' as the first node only: a block continues from the one before it");
+  }
+};
+
+class IdentityOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "identity"; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
+    return *inputs[0];
+  }
+  bool IsIdentity(const Attributes&, const Shape&) const override { return true; }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
+class FlattenOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "flatten"; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
+    const auto features = CheckedProduct(*inputs[0]);
+    if (!features) return InvalidArgument("expected fewer than 2^63 features, found " + ShapeText(*inputs[0]));
+    return Shape{*features};
+  }
+  bool IsIdentity(const Attributes&, const Shape& input) const override { return input.size() == 1; }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
+class ZeroOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "zero"; }
+  std::span<const AttributeSpec> attributes() const override { return kZeroAttributes; }
+  StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
+    const int64_t stride = IntegerOf(a, "stride");
+    Shape shape = *inputs[0];
+    if (shape.size() == 1 && stride != 1) {
+      return InvalidArgument("expected stride 1 for an input of shape {features}, found " + std::to_string(stride));
+    }
+    for (size_t axis = 1; axis < shape.size(); ++axis) shape[axis] = (shape[axis] + stride - 1) / stride;
+    return shape;
+  }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
+class DropoutOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "dropout"; }
+  std::span<const AttributeSpec> attributes() const override { return kDropoutAttributes; }
+  bool pure() const override { return false; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
+    return *inputs[0];
+  }
+  bool IsIdentity(const Attributes& a, const Shape&) const override { return NumberOf(a, "rate") == 0; }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
+}  // namespace
+
+const Operator* Input() {
+  static const InputOperator instance;
+  return &instance;
+}
+const Operator* Identity() {
+  static const IdentityOperator instance;
+  return &instance;
+}
+const Operator* Flatten() {
+  static const FlattenOperator instance;
+  return &instance;
+}
+const Operator* Zero() {
+  static const ZeroOperator instance;
+  return &instance;
+}
+const Operator* Dropout() {
+  static const DropoutOperator instance;
+  return &instance;
+}
+
+}  // namespace canopy::search_space

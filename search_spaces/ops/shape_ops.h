@@ -1,0 +1,17 @@
+#pragma once
+
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+
+// The network's input: node 0 of every graph, and no other.
+const Operator* Input();
+const Operator* Identity();
+// {C, H, W} to {C * H * W}, in that order.
+const Operator* Flatten();
+// Zeros of the input's shape; of an image every stride-th row and column (rounded up).
+const Operator* Zero();
+// Sets each number to 0 with probability `rate` in training and scales the others by 1 / (1 - rate).
+const Operator* Dropout();
+
+}  // namespace canopy::search_space

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+
+// A square window that slides over height and width, as convolutions and pooling do.
+struct Window {
+  int64_t kernel = 1;
+  int64_t stride = 1;
+  int64_t padding = 0;  // on each side
+  int64_t dilation = 1;
+};
+
+// {channels, height, width} after the window went over `input` (an image); InvalidArgument where it is
+// larger than the padded input.
+StatusOr<Shape> SlideWindow(const Window& window, const Shape& input, int64_t channels);
+
+}  // namespace canopy::search_space

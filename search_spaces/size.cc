@@ -1,0 +1,190 @@
+#include "search_spaces/size.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <numeric>
+
+namespace canopy::search_space {
+
+bool ResolvedCondition::Holds(const std::vector<const Value*>& values) const {
+  std::vector<const Value*> named;
+  for (const int slot : slots) {
+    if (!values[slot]) return false;
+    named.push_back(values[slot]);
+  }
+  const auto value = expression.Evaluate(named);
+  if (!value.ok()) return false;
+  const bool* flag = std::get_if<bool>(&*value);
+  return flag && *flag;
+}
+
+namespace {
+
+// A natural number of any size, in digits of base 10^9, lowest first.
+class BigInteger {
+ public:
+  explicit BigInteger(uint64_t value) {
+    do {
+      digits_.push_back(static_cast<uint32_t>(value % kBase));
+      value /= kBase;
+    } while (value > 0);
+  }
+
+  BigInteger& operator+=(const BigInteger& other) {
+    digits_.resize(std::max(digits_.size(), other.digits_.size()) + 1);
+    uint64_t carry = 0;
+    for (size_t i = 0; i < digits_.size(); ++i) {
+      carry += digits_[i] + (i < other.digits_.size() ? uint64_t{other.digits_[i]} : 0);
+      digits_[i] = static_cast<uint32_t>(carry % kBase);
+      carry /= kBase;
+    }
+    Trim();
+    return *this;
+  }
+
+  BigInteger operator*(const BigInteger& other) const {
+    BigInteger product(0);
+    product.digits_.assign(digits_.size() + other.digits_.size(), 0);
+    for (size_t i = 0; i < digits_.size(); ++i) {
+      uint64_t carry = 0;
+      for (size_t k = 0; k < other.digits_.size() || carry > 0; ++k) {
+        const uint64_t factor = k < other.digits_.size() ? other.digits_[k] : 0;
+        carry += product.digits_[i + k] + uint64_t{digits_[i]} * factor;
+        product.digits_[i + k] = static_cast<uint32_t>(carry % kBase);
+        carry /= kBase;
+      }
+    }
+    product.Trim();
+    return product;
+  }
+
+  std::string ToString() const {
+    std::string text = std::to_string(digits_.back());
+    for (size_t i = digits_.size() - 1; i-- > 0;) {
+      const std::string digits = std::to_string(digits_[i]);
+      text += std::string(9 - digits.size(), '0') + digits;
+    }
+    return text;
+  }
+
+ private:
+  static constexpr uint64_t kBase = 1000000000;
+  void Trim() {
+    while (digits_.size() > 1 && digits_.back() == 0) digits_.pop_back();
+  }
+  std::vector<uint32_t> digits_;
+};
+
+// Splits the decisions into groups that no condition connects, and counts a group by assigning its first
+// decision each of its values: what is settled then connects nothing any more, so that the tree-shaped
+// conditions of blocks are counted in time linear in the tree.
+class Counter {
+ public:
+  static constexpr int64_t kMaxSteps = 200000;
+
+  Counter(const std::vector<Decision>& decisions, const std::vector<std::vector<ResolvedCondition>>& conditions)
+      : decisions_(decisions), conditions_(conditions), values_(decisions.size()), controls_(decisions.size()) {
+    for (const auto& list : conditions) {
+      for (const auto& condition : list) {
+        for (const int slot : condition.slots) controls_[slot] = true;
+      }
+    }
+  }
+
+  bool exhausted() const { return steps_ > kMaxSteps; }
+
+  BigInteger CountAll() {
+    std::vector<int> all(decisions_.size());
+    std::iota(all.begin(), all.end(), 0);
+    settled_.assign(decisions_.size(), false);
+    return Count(all);
+  }
+
+ private:
+  // The number of assignments to the unsettled `members`, in rising order.
+  BigInteger Count(const std::vector<int>& members) {
+    BigInteger product(1);
+    for (const auto& group : Groups(members)) {
+      if (exhausted()) break;
+      product = product * CountGroup(group);
+    }
+    return product;
+  }
+
+  BigInteger CountGroup(const std::vector<int>& group) {
+    ++steps_;
+    const int first = group.front();
+    const std::vector<int> rest(group.begin() + 1, group.end());
+    // Conditions name earlier decisions only, so that those of the first are settled.
+    const auto& conditions = conditions_[first];
+    const bool active = std::all_of(conditions.begin(), conditions.end(),
+                                    [&](const ResolvedCondition& c) { return c.Holds(values_); });
+    settled_[first] = true;
+    BigInteger sum(0);
+    if (!active) {
+      sum = Count(rest);
+    } else if (rest.empty() || !controls_[first]) {
+      sum = BigInteger(decisions_[first].Cardinality()) * Count(rest);
+    } else {
+      for (const Value& value : Enumerate(decisions_[first])) {
+        if (exhausted()) break;
+        values_[first] = &value;
+        sum += Count(rest);
+      }
+      values_[first] = nullptr;
+    }
+    settled_[first] = false;
+    return sum;
+  }
+
+  static std::vector<Value> Enumerate(const Decision& decision) {
+    if (decision.kind != DecisionKind::kInteger) return decision.choices;
+    std::vector<Value> values;
+    const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);
+    for (int64_t i = low; i <= high && i - low <= kMaxSteps; ++i) values.emplace_back(i);
+    return values;
+  }
+
+  std::vector<std::vector<int>> Groups(const std::vector<int>& members) const {
+    std::map<int, int> parent;  // union-find among the members
+    for (const int i : members) parent[i] = i;
+    const auto root = [&](int i) {
+      while (parent[i] != i) i = parent[i] = parent[parent[i]];
+      return i;
+    };
+    for (const int i : members) {
+      for (const auto& condition : conditions_[i]) {
+        for (const int slot : condition.slots) {
+          if (!settled_[slot] && parent.count(slot)) parent[root(i)] = root(slot);
+        }
+      }
+    }
+    std::map<int, std::vector<int>> groups;
+    for (const int i : members) groups[root(i)].push_back(i);
+    std::vector<std::vector<int>> result;
+    for (auto& [leader, group] : groups) result.push_back(std::move(group));
+    return result;
+  }
+
+  const std::vector<Decision>& decisions_;
+  const std::vector<std::vector<ResolvedCondition>>& conditions_;
+  std::vector<const Value*> values_;
+  std::vector<bool> controls_;
+  std::vector<bool> settled_;
+  int64_t steps_ = 0;
+};
+
+}  // namespace
+
+std::string CountAssignments(const std::vector<Decision>& decisions,
+                             const std::vector<std::vector<ResolvedCondition>>& conditions) {
+  for (const Decision& decision : decisions) {
+    if (decision.Cardinality() == 0) return "infinite";
+  }
+  Counter counter(decisions, conditions);
+  const std::string count = counter.CountAll().ToString();
+  return counter.exhausted() ? "more than " + count : count;
+}
+
+}  // namespace canopy::search_space

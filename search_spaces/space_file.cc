@@ -1,0 +1,206 @@
+#include "search_spaces/space_file.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/strings.h"
+#include "config/bind.h"
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+namespace {
+
+using config::Binder;
+using config::YamlNode;
+using google::protobuf::Message;
+
+// true, 16 or 0.1; nullopt for words and what is quoted.
+std::optional<v1::Literal> PlainLiteral(const YamlNode& node) {
+  v1::Literal literal;
+  if (!node.is_scalar() || !node.plain()) return std::nullopt;
+  if (node.text() == "true" || node.text() == "false") {
+    literal.set_flag(node.text() == "true");
+  } else if (const auto integer = ParseInt(node.text())) {
+    literal.set_integer(*integer);
+  } else if (const auto number = ParseDouble(node.text()); number && *number - *number == 0) {
+    literal.set_number(*number);
+  } else {
+    return std::nullopt;
+  }
+  return literal;
+}
+
+Status BindLiteral(const Binder&, const YamlNode& node, Message& message) {
+  auto& literal = static_cast<v1::Literal&>(message);
+  if (!node.is_scalar()) return node.Expected("a number, true, false or a word");
+  if (const auto plain = PlainLiteral(node)) {
+    literal.MergeFrom(*plain);
+  } else {
+    literal.set_word(node.text());
+  }
+  return {};
+}
+
+Status BindLiteralList(const Binder& binder, const YamlNode& node, Message& message) {
+  auto& list = static_cast<v1::LiteralList&>(message);
+  if (!node.is_sequence() || node.items().empty()) return node.Expected("a list of values");
+  for (const YamlNode* item : node.items()) {
+    CANOPY_RETURN_IF_ERROR(binder.Bind(*item, *list.add_values()));
+  }
+  return {};
+}
+
+// Numbers beyond it are not exact in a double.
+constexpr int64_t kMaxInteger = int64_t{1} << 53;
+
+Status BindIntegerRange(const Binder&, const YamlNode& node, Message& message) {
+  auto& range = static_cast<v1::IntegerRange&>(message);
+  const std::string expected = "[low, high] of integers up to 2^53, low at most high";
+  if (!node.is_sequence() || node.items().size() != 2) return node.Expected(expected);
+  const auto low = PlainLiteral(*node.items()[0]), high = PlainLiteral(*node.items()[1]);
+  if (!low || !high || !low->has_integer() || !high->has_integer() || low->integer() > high->integer() ||
+      low->integer() < -kMaxInteger || high->integer() > kMaxInteger) {
+    return node.Expected(expected);
+  }
+  range.set_low(low->integer());
+  range.set_high(high->integer());
+  return {};
+}
+
+double NumberOf(const v1::Literal& literal) {
+  return literal.has_integer() ? static_cast<double>(literal.integer()) : literal.number();
+}
+
+Status BindFloatRange(const Binder&, const YamlNode& node, Message& message) {
+  auto& range = static_cast<v1::FloatRange&>(message);
+  const std::string expected = "[low, high] of numbers, low at most high";
+  if (!node.is_sequence() || node.items().size() != 2) return node.Expected(expected);
+  const auto low = PlainLiteral(*node.items()[0]), high = PlainLiteral(*node.items()[1]);
+  if (!low || !high || low->has_flag() || high->has_flag() || NumberOf(*low) > NumberOf(*high)) {
+    return node.Expected(expected);
+  }
+  range.set_low(NumberOf(*low));
+  range.set_high(NumberOf(*high));
+  return {};
+}
+
+Status BindSpaceValue(const Binder& binder, const YamlNode& node, Message& message) {
+  auto& value = static_cast<v1::SpaceValue&>(message);
+  if (node.is_map()) {
+    CANOPY_RETURN_IF_ERROR(binder.BindFields(node, message));
+    switch (value.kind_case()) {
+      case v1::SpaceValue::kChoice: case v1::SpaceValue::kOrdinal:
+      case v1::SpaceValue::kInt: case v1::SpaceValue::kFloat: return {};
+      default: return node.Error("expected one of choice, ordinal, int, float, found none");
+    }
+  }
+  if (!node.is_scalar()) {
+    return node.Expected("a value, an expression, or a map of one of choice, ordinal, int, float");
+  }
+  if (const auto plain = PlainLiteral(node)) {
+    *value.mutable_literal() = *plain;
+  } else if (node.plain()) {
+    value.set_expression(node.text());
+  } else {
+    value.mutable_literal()->set_word(node.text());
+  }
+  return {};
+}
+
+const std::vector<std::string>& BlockWords() {
+  static const std::vector<std::string> words = {"sequence", "one_of",   "repeat",
+                                                 "residual", "optional", "cell"};
+  return words;
+}
+
+Status UnknownBlock(const config::Location& location, const std::string& name) {
+  std::vector<std::string> names = OperatorNames();
+  const auto& words = BlockWords();
+  names.insert(names.end(), words.begin(), words.end());
+  return location.Error("expected an operator or one of " + Join(words, ", ") + ", found '" + name + "'" +
+                        DidYouMean(name, names));
+}
+
+// `conv2d: {out_channels: 8, kernel: 3}`, `relu: {}` or `relu:`.
+Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBlock& block) {
+  const Operator& op = *FindOperator(block.op());
+  std::vector<std::string> names = {"name"};
+  for (const AttributeSpec& spec : op.attributes()) names.emplace_back(spec.name);
+  if (node.kind() == YamlNode::Kind::kNull) return {};
+  if (!node.is_map()) return node.Expected("a map of " + Join(names, ", "));
+  for (const YamlNode::Entry& entry : node.entries()) {
+    if (entry.key == "name") {
+      if (!entry.value->is_scalar()) return entry.value->Expected("a text");
+      block.set_name(entry.value->text());
+      continue;
+    }
+    if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
+      return node.KeyLocation(entry).Error("expected one of " + Join(names, ", ") + ", found '" + entry.key + "'" +
+                                           DidYouMean(entry.key, names));
+    }
+    v1::NamedSpaceValue& attribute = *block.add_attributes();
+    attribute.set_name(entry.key);
+    CANOPY_RETURN_IF_ERROR(binder.Bind(*entry.value, *attribute.mutable_value()));
+  }
+  return {};
+}
+
+Status BindBlock(const Binder& binder, const YamlNode& node, Message& message) {
+  auto& block = static_cast<v1::Block&>(message);
+  if (node.is_sequence()) return binder.Bind(node, *block.mutable_sequence());
+  if (node.is_scalar()) {
+    if (!FindOperator(node.text())) return UnknownBlock(node.location(), node.text());
+    block.mutable_op()->set_op(node.text());
+    return {};
+  }
+  if (!node.is_map() || node.entries().size() != 1) {
+    return node.Error("expected a block: an operator's name, a list, or a map of one key, found " +
+                      (node.is_map() ? std::to_string(node.entries().size()) + " keys" : node.Describe()));
+  }
+  const YamlNode::Entry& entry = node.entries().front();
+  if (entry.key == "sequence") return binder.Bind(*entry.value, *block.mutable_sequence());
+  if (entry.key == "one_of") return binder.Bind(*entry.value, *block.mutable_one_of());
+  if (entry.key == "repeat") return binder.Bind(*entry.value, *block.mutable_repeat());
+  if (entry.key == "residual") return binder.Bind(*entry.value, *block.mutable_residual());
+  if (entry.key == "optional") return binder.Bind(*entry.value, *block.mutable_optional());
+  if (entry.key == "cell") return binder.Bind(*entry.value, *block.mutable_cell());
+  if (!FindOperator(entry.key)) return UnknownBlock(node.KeyLocation(entry), entry.key);
+  block.mutable_op()->set_op(entry.key);
+  return BindOperator(binder, *entry.value, *block.mutable_op());
+}
+
+Status BindSequence(const Binder& binder, const YamlNode& node, Message& message) {
+  if (!node.is_sequence()) return binder.BindFields(node, message);
+  auto& sequence = static_cast<v1::SequenceBlock&>(message);
+  for (const YamlNode* item : node.items()) {
+    CANOPY_RETURN_IF_ERROR(binder.Bind(*item, *sequence.add_blocks()));
+  }
+  return {};
+}
+
+const Binder& SpaceBinder() {
+  static const Binder binder = [] {
+    Binder b;
+    b.SetHook("canopy.v1.Literal", BindLiteral);
+    b.SetHook("canopy.v1.LiteralList", BindLiteralList);
+    b.SetHook("canopy.v1.IntegerRange", BindIntegerRange);
+    b.SetHook("canopy.v1.FloatRange", BindFloatRange);
+    b.SetHook("canopy.v1.SpaceValue", BindSpaceValue);
+    b.SetHook("canopy.v1.Block", BindBlock);
+    b.SetHook("canopy.v1.SequenceBlock", BindSequence);
+    return b;
+  }();
+  return binder;
+}
+
+}  // namespace
+
+StatusOr<SpaceFile> ReadSpaceFile(std::string_view text, const std::string& file) {
+  SpaceFile space;
+  CANOPY_ASSIGN_OR_RETURN(space.document, config::BindFile(text, file, SpaceBinder(), space.message));
+  return space;
+}
+
+}  // namespace canopy::search_space

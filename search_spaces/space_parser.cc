@@ -1,0 +1,121 @@
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/sha256.h"
+#include "base/strings.h"
+#include "config/bind.h"
+#include "nlohmann/json.hpp"
+#include "search_spaces/blocks/expander.h"
+#include "search_spaces/parsed_space.h"
+#include "search_spaces/space.h"
+#include "search_spaces/space_file.h"
+
+namespace canopy::search_space {
+namespace {
+
+using Parsed = SearchSpace::Parsed;
+
+Value ToValue(const v1::Literal& literal) {
+  switch (literal.kind_case()) {
+    case v1::Literal::kFlag: return literal.flag();
+    case v1::Literal::kInteger: return literal.integer();
+    case v1::Literal::kNumber: return literal.number();
+    default: return literal.word();
+  }
+}
+
+Status ReadInput(const v1::SearchSpaceFile& message, Parsed& parsed) {
+  if (!message.has_input()) return {};
+  const v1::SpaceInput& input = message.input();
+  TaskShape task{{input.shape().begin(), input.shape().end()}, input.classes()};
+  const auto graph = InputGraph(task.input);
+  if (!graph.ok()) return ErrorAt(parsed.file, input.position(), Message(graph.status()));
+  if (task.classes < 1) return ErrorAt(parsed.file, input.position(), "expected 1 class or more");
+  parsed.default_task = std::move(task);
+  return {};
+}
+
+Status Expand(Parsed& parsed) {
+  Expander expander(parsed.file);
+  Scope root;
+  const v1::SearchSpaceFile& message = parsed.message;
+  CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.decisions(), DecisionRole::kArchitecture, root));
+  CANOPY_RETURN_IF_ERROR(expander.CheckExpansion(message.network(), 1, message.network().position()));
+  CANOPY_ASSIGN_OR_RETURN(parsed.network, expander.Expand(message.network(), root));
+  CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.recipe(), DecisionRole::kRecipe, root));
+  for (const Decision& decision : expander.decisions()) {
+    auto& resolved = parsed.conditions.emplace_back();
+    for (const Expression& condition : decision.conditions) resolved.push_back({condition, expander.Slots(condition)});
+    parsed.index[decision.name] = static_cast<int>(parsed.index.size());
+  }
+  parsed.decisions = expander.TakeDecisions();
+  return {};
+}
+
+Status ReadConstraints(const config::YamlDocument& document, Parsed& parsed) {
+  for (int i = 0; i < parsed.message.constraints_size(); ++i) {
+    auto constraint = Constraint::Parse(parsed.message.constraints(i), parsed.decisions);
+    if (!constraint.ok()) {
+      return document.Locate("constraints[" + std::to_string(i) + "]").Error(Message(constraint.status()));
+    }
+    parsed.constraints.push_back(*std::move(constraint));
+  }
+  return {};
+}
+
+}  // namespace
+
+StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::string& file) {
+  CANOPY_ASSIGN_OR_RETURN(SpaceFile space_file, ReadSpaceFile(text, file));
+  auto parsed = std::make_shared<Parsed>();
+  parsed->message = std::move(space_file.message);
+  parsed->file = file;
+  parsed->name = parsed->message.name();
+  parsed->description = parsed->message.description();
+  parsed->content_hash = Sha256Hex(config::CanonicalText(parsed->message));
+  if (!IsLowerSnake(parsed->name)) {
+    return space_file.document.Locate("name").Error(
+        "expected a name of lower-case letters, digits and _ that begins with a letter, found '" + parsed->name + "'");
+  }
+  CANOPY_RETURN_IF_ERROR(ReadInput(parsed->message, *parsed));
+  CANOPY_RETURN_IF_ERROR(Expand(*parsed));
+  CANOPY_RETURN_IF_ERROR(ReadConstraints(space_file.document, *parsed));
+  SearchSpace space(parsed);
+  if (parsed->message.reference_size() > 0) {
+    std::vector<Candidate::Assignment> assignments;
+    for (const auto& entry : parsed->message.reference()) assignments.push_back({entry.name(), ToValue(entry.value())});
+    auto reference = space.MakeCandidate(assignments);
+    if (!reference.ok()) return space_file.document.Locate("reference").Error(Message(reference.status()));
+    parsed->reference = *std::move(reference);
+  }
+  return space;
+}
+
+StatusOr<Candidate> SearchSpace::ParseCandidate(std::string_view text) const {
+  std::vector<Candidate::Assignment> assignments;
+  const auto root = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object()) return InvalidArgument("candidate: expected a JSON object of decisions and their values");
+  for (const auto& [name, value] : root.items()) {
+    Value read;
+    if (value.is_boolean()) {
+      read = value.get<bool>();
+    } else if (value.is_number_integer()) {
+      read = value.get<int64_t>();
+    } else if (value.is_number_float()) {
+      read = value.get<double>();
+    } else if (value.is_string()) {
+      read = value.get<std::string>();
+    } else {
+      return InvalidArgument("candidate: expected a switch, number or word for '" + name + "'");
+    }
+    assignments.push_back({name, std::move(read)});
+  }
+  auto candidate = MakeCandidate(assignments);
+  if (!candidate.ok()) return WithContext(candidate.status(), "candidate");
+  return candidate;
+}
+
+}  // namespace canopy::search_space
