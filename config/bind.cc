@@ -175,15 +175,25 @@ Status BindRepeated(const Binder& binder, const YamlNode& node, const FieldDescr
     for (const YamlNode* item : node.items()) CANOPY_RETURN_IF_ERROR(BindValue(binder, *item, field, message));
     return {};
   }
+  const auto add = [&](const std::string& name, const YamlNode& value, const Location& location) {
+    Message* child = message.GetReflection()->AddMessage(&message, &field);
+    child->GetReflection()->SetString(child, entry->first, name);
+    FillPosition(location, *child);
+    return BindValue(binder, value, *entry->second, *child);
+  };
+  if (node.is_sequence() && !field.is_map()) {
+    for (const YamlNode* item : node.items()) {
+      if (!item->is_scalar()) return item->Expected("a word: only a map gives names to other values");
+      CANOPY_RETURN_IF_ERROR(add(item->text(), *item, item->location()));
+    }
+    return {};
+  }
   if (!node.is_map()) return node.Expected("a map");
   for (const YamlNode::Entry& item : node.entries()) {
-    Message* child = message.GetReflection()->AddMessage(&message, &field);
-    child->GetReflection()->SetString(child, entry->first, item.key);
     Location location = item.value->location();
     location.line = item.line;
     location.column = item.column;
-    FillPosition(location, *child);
-    CANOPY_RETURN_IF_ERROR(BindValue(binder, *item.value, *entry->second, *child));
+    CANOPY_RETURN_IF_ERROR(add(item.key, *item.value, location));
   }
   return {};
 }

@@ -17,7 +17,7 @@ namespace canopy::config {
 // Fills protobuf messages from YAML strictly, by reflection: the .proto file is the schema.
 //   message            a map; keys are field names, an unknown one gives the nearest valid name
 //   repeated           a list; where the message has exactly the fields `name` and `value`, a map whose
-//                      order is kept
+//                      order is kept, or a list of words that stand for both
 //   map<string, T>     a map
 //   enum               the value's name in lower case without the enum's prefix: GOAL_MAXIMIZE of enum
 //                      Goal is `maximize`; the zero value can't be named
