@@ -16,4 +16,4 @@ torch_packages=(libtorch-dev)
 dataset_packages=(dataset-fashion-mnist)
 
 # What the tests need besides, and what makes building them again fast.
-test_packages=(ccache libbenchmark-dev libgmock-dev libgtest-dev lld openssl python3 sqlite3)
+test_packages=(ccache libbenchmark-dev libgmock-dev libgtest-dev lld python3)

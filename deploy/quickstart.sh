@@ -26,8 +26,8 @@ while (($#)); do
     --data | --libtorch | --duration)
       (($# > 1)) || { echo "error: $1 takes a value; see --help" >&2; exit 2; }
       case $1 in
-        --data) data=$(realpath -- "$2") ;;
-        --libtorch) libtorch=$(realpath -- "$2") ;;
+        --data) data=$(realpath --canonicalize-missing -- "$2") ;;
+        --libtorch) libtorch=$(realpath --canonicalize-missing -- "$2") ;;
         --duration) duration=$2 ;;
       esac
       shift
@@ -44,10 +44,12 @@ source deploy/setup.sh
 step_count=3
 build=build/release
 
+require_libtorch "$libtorch"
 if [[ -n $data ]]; then
   for name in train-images train-labels t10k-images t10k-labels; do
     compgen -G "$data/$name*-ubyte*" >/dev/null ||
-      die "$data holds no $name-idx*-ubyte file" 'Give --data the folder with Fashion-MNIST'"'"'s four idx files (.gz or not).'
+      die "--data: $data holds no file $name-idx*-ubyte" \
+          'Give the folder with the four idx files of Fashion-MNIST, .gz or not.'
   done
 fi
 

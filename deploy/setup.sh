@@ -175,6 +175,15 @@ package_progress() {
     END { show(); if (moving) print "" }'
 }
 
+# require_libtorch FOLDER: ends the script when a folder was given and is no LibTorch.
+require_libtorch() {
+  if [[ -n $1 && ! -e $1/include/ATen/ATen.h ]]; then
+    die "--libtorch: $1/include/ATen/ATen.h is missing" \
+        "Give the folder of an unpacked LibTorch, or what this prints for Python's wheel:" \
+        "python3 -c 'import torch; print(torch.__path__[0])'"
+  fi
+}
+
 # cores: how many this process may use, by affinity and by the quota of its cgroup.
 cores() {
   local count quota period path

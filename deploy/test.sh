@@ -25,8 +25,8 @@ while (($#)); do
     --tabular | --libtorch | --jobs)
       (($# > 1)) || { echo "error: $1 takes a value; see --help" >&2; exit 2; }
       case $1 in
-        --tabular) tabular=$(realpath -- "$2") ;;
-        --libtorch) libtorch=$(realpath -- "$2") ;;
+        --tabular) tabular=$(realpath --canonicalize-missing -- "$2") ;;
+        --libtorch) libtorch=$(realpath --canonicalize-missing -- "$2") ;;
         --jobs) jobs=$2 ;;
       esac
       shift
@@ -50,6 +50,7 @@ step_count=$((2 + ${#presets[@]}))
 
 if [[ -n $tabular && ! -d $tabular ]]; then die "--tabular: there is no folder $tabular"; fi
 
+require_libtorch "$libtorch"
 require_compile_memory
 require_disk build $((1500 * ${#presets[@]})) 'the programs and tests'
 
