@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "controller/core/effects.h"
+#include "controller/core/events.h"
+
+namespace canopy::controller {
+
+// The two clocks, as values. Monotonic time drives leases and budgets; wall time only stamps records.
+struct Now {
+  int64_t monotonic_ms = 0;
+  int64_t wall_us = 0;
+};
+
+struct CoreLimits {
+  int64_t lease_ttl_ms = 30'000;
+  int64_t heartbeat_interval_ms = 5'000;
+  int64_t worker_forgotten_ms = 120'000;   // its slots no longer count for the queue's target
+  int64_t max_live_campaigns = 10'000;
+};
+
+// What a restarted controller finds in its database: live campaigns with their live trials and running
+// attempts. Terminal rows stay in the database.
+struct LiveCampaign {
+  model::CampaignRecord campaign;
+  model::CampaignProgress progress;
+  std::optional<model::CandidateFacts> reference;
+  std::vector<model::TrialRecord> trials;      // not terminal, ascending id
+  std::vector<model::AttemptRecord> attempts;  // running, ascending id
+  // The finals_top best SEARCH trials that completed, best first.
+  struct Best {
+    double objective = 0;
+    int64_t trial_id = 0;
+    model::CandidateFacts candidate;
+  };
+  std::vector<Best> best;
+  // FINAL trials that completed, ascending id.
+  struct Final {
+    model::TrialRecord trial;
+    model::ResultRecord result;
+    std::string worker_id;
+  };
+  std::vector<Final> finals;
+  // The first attempts' and the last 20 attempts' failure signatures, oldest first; empty: succeeded.
+  std::vector<std::string> first_signatures, last_signatures;
+  int64_t trials_total = 0, attempts_ended = 0;
+  int64_t search_trials = 0;                   // created, whatever their state
+  int64_t search_completed = 0;
+  int64_t search_busy_ms = 0;                  // over completed SEARCH trials, for predictions
+};
+struct CoreState {
+  SaveCounters counters;
+  std::string database_id;
+  int64_t incarnation = 0;
+  std::vector<LiveCampaign> campaigns;
+};
+
+// The controller's decisions as a pure state machine: no clock, thread, I/O or randomness. Single-threaded.
+// Memory and database agree after the returned writes are committed; if they cannot be, the process ends
+// and rebuilds the core from the database.
+class Core {
+ public:
+  // Every live attempt gets twice its TTL from `now`; unanswered refills are in the first Step's effects.
+  Core(CoreState state, const CoreLimits& limits, const Now& now);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  Effects Step(const Now& now, Event event);
+
+  // When Tick is due next, in monotonic milliseconds.
+  int64_t NextTickMs() const;
+  // Canonical text of all durable state, for comparing memory with a core rebuilt from the database.
+  std::string DurableText() const;
+
+  // What a status page shows beyond the database; valid until the next Step.
+  struct CampaignGlance {
+    int64_t campaign_id = 0;
+    int64_t pending = 0, leased = 0, slots = 0;
+    int64_t deadline_left_ms = -1;       // -1: no such budget
+    int64_t waiting_without_worker_ms = 0;
+    std::string waiting_reason;          // why no connected worker is eligible
+  };
+  struct WorkerGlance {
+    model::WorkerRecord worker;
+    int64_t silent_ms = 0;
+    std::vector<int64_t> attempts;
+  };
+  std::vector<CampaignGlance> Campaigns(const Now& now) const;
+  std::vector<WorkerGlance> Workers(const Now& now) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace canopy::controller

@@ -1,0 +1,120 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/status.h"
+#include "controller/core/events.h"
+#include "storage/model/records.h"
+
+namespace canopy::controller {
+
+// What the core wants done. Writes go into one transaction in order; Reply and RequestProposals are
+// carried out only after it is committed.
+
+struct InsertCampaign {
+  model::CampaignRecord campaign;
+  model::CampaignProgress progress;
+  std::optional<model::CandidateFacts> reference;
+};
+struct UpdateCampaign {
+  int64_t campaign_id = 0;
+  model::CampaignProgress progress;
+};
+struct InsertTrial {
+  model::TrialRecord trial;
+};
+// Writes what can change: state, failure, reason, retry counters, crash hosts, finished_us.
+struct UpdateTrial {
+  model::TrialRecord trial;
+};
+struct InsertAttempt {
+  model::AttemptRecord attempt;
+};
+// Writes what can change: state, failure, message, log tail, cost, ended_us.
+struct UpdateAttempt {
+  model::AttemptRecord attempt;
+};
+struct InsertResult {
+  model::ResultRecord result;
+};
+// What came too late or with a stale fence, kept for people.
+struct ArchiveOutcome {
+  AttemptOutcome outcome;
+  std::string worker_id, why;
+  int64_t wall_us = 0;
+};
+struct InsertMeasurements {
+  std::vector<model::MeasurementRecord> measurements;
+};
+struct AppendEvent {
+  model::EventRecord event;  // seq assigned by the core
+};
+struct SaveProposerState {
+  int64_t campaign_id = 0, event_seq = 0, seen_seq = 0;
+  std::string state;
+};
+struct UpsertWorker {
+  model::WorkerRecord worker;
+};
+// The next free number of each counter: what was handed out is below.
+struct SaveCounters {
+  int64_t next_campaign_id = 1, next_trial_id = 1, next_attempt_id = 1, next_fence = 1, next_event_seq = 1;
+};
+using Write = std::variant<InsertCampaign, UpdateCampaign, InsertTrial, UpdateTrial, InsertAttempt,
+                           UpdateAttempt, InsertResult, ArchiveOutcome, InsertMeasurements, AppendEvent,
+                           SaveProposerState, UpsertWorker, SaveCounters>;
+
+// A trial handed to a worker.
+struct Lease {
+  model::AttemptRecord attempt;
+  model::TrialRecord trial;
+  model::CampaignRecord campaign;  // texts left out
+  int64_t epochs = 0, max_steps = 0;
+  int64_t ttl_ms = 0;
+};
+
+struct Launched {
+  int64_t campaign_id = 0;
+};
+struct Commanded {
+  model::CampaignState state = model::CampaignState::kRunning;
+};
+struct Welcomed {
+  std::vector<int64_t> attempts_to_stop;
+};
+enum class OutcomeVerdict { kNone, kAccepted, kDuplicate, kArchived };
+struct Exchanged {
+  OutcomeVerdict verdict = OutcomeVerdict::kNone;
+  std::optional<Lease> lease;
+};
+struct HeartbeatAnswered {
+  int64_t interval_ms = 0, ttl_ms = 0;
+  std::vector<int64_t> attempts_to_stop;
+};
+using ReplyBody = std::variant<Launched, Commanded, Welcomed, Exchanged, HeartbeatAnswered>;
+
+struct Reply {
+  uint64_t token = 0;
+  StatusOr<ReplyBody> body;
+};
+struct RequestProposals {
+  int64_t campaign_id = 0, count = 0, seen_seq = 0;
+};
+// A SEARCH result that later proposals of its campaign see.
+struct PublishResult {
+  int64_t campaign_id = 0;
+  ObservedResult result;
+};
+
+struct Effects {
+  std::vector<Write> writes;
+  std::vector<PublishResult> published;       // before `requests`
+  std::vector<RequestProposals> requests;
+  std::vector<Reply> replies;
+};
+
+}  // namespace canopy::controller

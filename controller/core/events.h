@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/status.h"
+#include "controller/core/proposer.h"
+#include "storage/model/records.h"
+
+namespace canopy::controller {
+
+// What can happen to the core. `token` names the caller that waits for the Reply effect (0: nobody).
+// Events come from authenticated peers: `principal` is who, worker ids are those of the certificate.
+
+struct LaunchCampaign {
+  uint64_t token = 0;
+  std::string principal;
+  model::CampaignRecord campaign;  // id and created_us unset; validated against its space already
+  std::optional<model::CandidateFacts> reference;  // lowered; needed for finals_reference and epochs 0
+};
+
+enum class CampaignVerb { kPause, kResume, kCancel };
+struct CommandCampaign {
+  uint64_t token = 0;
+  std::string principal;
+  int64_t campaign_id = 0;
+  CampaignVerb verb = CampaignVerb::kPause;
+};
+
+struct WorkerHello {
+  uint64_t token = 0;
+  model::WorkerRecord worker;
+  // Attempts that the worker still runs: their leases are re-claimed, others of its leases are lost.
+  std::vector<std::pair<int64_t, int64_t>> running;  // attempt id, fence
+};
+
+// How an attempt ended on its worker; repeated until acknowledged.
+struct AttemptOutcome {
+  std::string result_id;
+  std::string database_id;
+  int64_t incarnation = 0;
+  int64_t attempt_id = 0, trial_id = 0, fence = 0;
+  bool succeeded = false;
+  std::optional<model::FailureClass> failure;
+  bool cancelled = false;  // the controller's own stop was carried out
+  std::string message, log_tail;
+  model::AttemptCost cost;
+  model::ResultRecord result;  // its metrics and provenance, where succeeded
+};
+
+// A worker reports an outcome, asks for work, or both in one call.
+struct WorkerExchange {
+  uint64_t token = 0;
+  std::string worker_id, request_id;
+  int64_t slot = 0;
+  std::optional<AttemptOutcome> outcome;
+  bool wants_lease = false;
+};
+
+// The caller of `token` has hung up or its long poll is over: it gets an empty reply.
+struct PollEnded {
+  uint64_t token = 0;
+};
+
+struct AttemptProgress {
+  int64_t attempt_id = 0, fence = 0, step = 0, total_steps = 0;
+};
+struct WorkerHeartbeat {
+  uint64_t token = 0;
+  std::string worker_id;
+  std::vector<AttemptProgress> attempts;
+  std::vector<model::MeasurementRecord> measurements;
+};
+
+struct ProposalsReady {
+  int64_t campaign_id = 0;
+  int64_t refill_seen_seq = 0;
+  StatusOr<ProposalBatch> batch;  // an error pauses the campaign
+};
+
+struct Tick {};
+
+using Event = std::variant<LaunchCampaign, CommandCampaign, WorkerHello, WorkerExchange, PollEnded,
+                           WorkerHeartbeat, ProposalsReady, Tick>;
+
+}  // namespace canopy::controller

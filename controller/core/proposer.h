@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/status.h"
+#include "controller/core/strategy.h"
+#include "search_spaces/space.h"
+#include "storage/model/records.h"
+
+namespace canopy::controller {
+
+// A SEARCH trial's accepted outcome on its way to the strategy.
+struct ObservedResult {
+  int64_t seq = 0;
+  std::string candidate_json, candidate_hash;
+  bool feasible = true;
+  double score = 0;
+};
+
+// One logged proposal.
+struct Proposal {
+  enum class Verdict { kAccepted, kRejected, kCached };
+  Verdict verdict = Verdict::kAccepted;
+  model::CandidateFacts candidate;  // hashes empty where it could not be built
+  int64_t replicate = 0;
+  std::string reason;               // of a rejection
+};
+
+struct ProposalBatch {
+  int64_t seen_seq = 0;
+  std::vector<Proposal> proposals;  // in order; `count` accepted ones at most
+  std::string state;                // of the proposer after them
+  // Why there are fewer than were asked for: the space is exhausted, or every proposal of a bounded
+  // number was rejected. Empty otherwise.
+  std::string ended;
+};
+
+// A campaign's strategy with what surrounds it: lowering, constraints, duplicates. Deterministic: the
+// batches are a function of the state it started from, the results and the calls. Not thread-safe; runs
+// off the writer's thread.
+class Proposer {
+ public:
+  Proposer(const model::CampaignRecord& campaign, search_space::SearchSpace space,
+           std::vector<search_space::Constraint> constraints, std::unique_ptr<Strategy> strategy);
+
+  // Continues from a state that Propose gave. `known` are the campaign's SEARCH candidates in trial order
+  // with their outcomes as of `seen_seq` of that state.
+  struct Known {
+    std::string candidate_hash;
+    int64_t replicate = 0;
+    bool finished = false, feasible = true;
+    double score = 0;
+  };
+  Status Restore(std::string_view state, std::span<const Known> known);
+
+  // Shows `results` (ascending seq, each once over the proposer's life) to the strategy, then proposes
+  // until `count` are accepted or a bound ends it.
+  StatusOr<ProposalBatch> Propose(std::span<const ObservedResult> results, int64_t seen_seq, int64_t count);
+
+ private:
+  struct Outcome {
+    int64_t replicates = 0;
+    bool finished = false, feasible = true;
+    double score = 0;
+  };
+  StatusOr<Proposal> ProposeOne();
+
+  const model::CampaignRecord campaign_;
+  const search_space::SearchSpace space_;
+  const std::vector<search_space::Constraint> constraints_;
+  const std::unique_ptr<Strategy> strategy_;
+  std::unordered_map<std::string, Outcome> outcomes_;  // by candidate hash; looked up, never iterated
+};
+
+}  // namespace canopy::controller

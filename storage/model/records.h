@@ -1,0 +1,177 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "storage/model/states.h"
+
+namespace canopy::model {
+
+// Rows as plain values. Times called _us are UTC microseconds, durations _ms milliseconds; hashes are
+// hexadecimal SHA-256; JSON is canonical text. Numbers called id are assigned by the core, never reused.
+
+using Metrics = std::map<std::string, double>;
+
+enum class Goal { kMaximize, kMinimize };
+// What happens to a proposal whose candidate_hash the campaign has seen: its earlier result is taken, or
+// it is evaluated as the next replicate.
+enum class DuplicatePolicy { kCached, kEvaluate };
+
+// The dataset and split that a campaign's trials train on.
+struct TaskSpec {
+  std::string dataset;
+  std::string dataset_digest;  // empty until a worker has verified one
+  std::vector<int64_t> input_shape;
+  int64_t classes = 0;
+  uint64_t validation_seed = 0;
+  int64_t validation_count = 0;
+};
+
+// What `campaign:` fixes for the whole search, parsed; the texts it came from are in CampaignRecord.
+struct CampaignSettings {
+  TaskSpec task;
+  std::string numeric_mode;      // "fp32" or "bf16"; settled at launch
+  std::string recipe_json;       // the fixed part of the recipe; docs/campaign_file.md
+  std::string recipe_hash;       // of recipe_json, epochs excluded
+  std::string strategy_kind;
+  std::string strategy_json;     // its parameters
+  std::string objective_metric = "val_accuracy";
+  Goal objective_goal = Goal::kMaximize;
+  std::vector<std::string> constraints;
+  DuplicatePolicy duplicates = DuplicatePolicy::kCached;
+  bool strict = false;
+  int64_t epochs = 0;            // 0: `auto`, settled by a PROXY trial before the first SEARCH trial
+  int64_t budget_trials = 0;     // SEARCH trials; 0: no such bound
+  int64_t budget_duration_ms = 0;  // of running time, finals included; 0: no such bound
+  int64_t finals_top = 0;        // 0: no finals
+  int64_t finals_seeds = 0;
+  bool finals_reference = false;
+  uint64_t seed = 0;
+};
+
+struct CampaignRecord {
+  int64_t id = 0;
+  std::string project, name;
+  std::string owner, description, labels_json, notes, git_commit;
+  std::string file_name, campaign_text, space_file_name, space_text, overrides_json;
+  std::string space_name, space_hash;
+  CampaignSettings settings;
+  int64_t created_us = 0;
+};
+
+// The part of a campaign that changes.
+struct CampaignProgress {
+  CampaignState state = CampaignState::kRunning;
+  std::string reason;              // why it is paused or failed
+  int64_t epochs = 0;              // settled fidelity, 0: not yet
+  int64_t active_ms = 0;           // running time so far, as of the last commit
+  int64_t next_trial_number = 1;
+  int64_t last_result_seq = 0;     // results that the strategy may see
+  int64_t refill_count = 0;        // proposals asked for and not yet logged, 0: none
+  int64_t refill_seen_seq = 0;     // the last result that they see
+  int64_t proposals = 0;           // logged, rejected and cached ones included
+  bool strategy_exhausted = false;
+  int64_t winner_trial_id = 0;     // the SEARCH trial (or 0) that finals chose, and
+  bool winner_is_reference = false;
+  bool winner_committed = false;   // TEST trials exist only after this
+  int64_t test_reads = 0;
+  int64_t finished_us = 0;
+};
+
+// What is known of a candidate before it is trained; docs/search_spaces.md defines each figure.
+struct CandidateFacts {
+  std::string candidate_json, candidate_hash, graph_hash, graph_json;
+  int64_t params = 0, macs = 0, activation_memory = 0, depth = 0;
+  int64_t params_as_written = 0, macs_as_written = 0;
+};
+
+struct TrialRecord {
+  int64_t id = 0, campaign_id = 0;
+  int64_t number = 0;              // within the campaign: people see "fashion-macro/17"
+  Purpose purpose = Purpose::kSearch;
+  int64_t replicate = 0;
+  bool reference = false;          // the space's reference candidate
+  int64_t parent_trial_id = 0;     // FINAL: the SEARCH trial; TEST, MEASURE: the FINAL trial; else 0
+  CandidateFacts candidate;
+  int64_t seen_seq = 0;            // last result that the proposal had seen
+  TrialState state = TrialState::kPending;
+  std::optional<FailureClass> failure;
+  std::string reason;
+  int64_t crashes = 0, timeouts = 0, out_of_memory = 0, interruptions = 0;  // failed attempts by retry rule
+  std::vector<std::string> crash_hosts;
+  std::string required_worker_id;  // the only worker that can run it (it holds the weights), or empty
+  std::string weights_path, weights_sha256;  // TEST, MEASURE: on that worker
+  int64_t created_us = 0, finished_us = 0;
+};
+
+// Where an attempt ran and what it cost.
+struct AttemptCost {
+  int64_t allocated_ms = 0, busy_ms = 0, cpu_ms = 0, peak_memory_bytes = 0;
+  std::optional<double> energy_j;
+};
+
+struct AttemptRecord {
+  int64_t id = 0, trial_id = 0, campaign_id = 0;
+  std::string worker_id, request_id, owner;
+  int64_t slot = 0, fence = 0;
+  AttemptState state = AttemptState::kRunning;
+  std::optional<FailureClass> failure;
+  std::string message, log_tail;
+  std::string host, device_kind, device_uuid, device_model;
+  double device_share = 1;
+  int64_t cores = 1;
+  AttemptCost cost;
+  int64_t started_us = 0, ended_us = 0;
+};
+
+// The accepted outcome of a trial, once.
+struct ResultRecord {
+  int64_t trial_id = 0, attempt_id = 0, campaign_id = 0;
+  std::string result_id;           // 32 hexadecimal digits, made by the worker
+  int64_t seq = 0;                 // in commit order within the campaign
+  bool feasible = true;
+  std::optional<double> objective;  // absent where not feasible
+  Metrics metrics;                 // every finite metric of the last step
+  int64_t epochs = 0, steps = 0, correct = 0, total = 0;
+  std::string seeds_json, split_hash, dataset_digest, recipe_hash, numeric_mode;
+  std::string trainer_build, libtorch_version, device_model;
+  std::string weights_path, weights_sha256;  // on the attempt's worker
+  int64_t weights_bytes = 0;
+  int64_t received_us = 0;
+};
+
+// Prunable.
+struct MeasurementRecord {
+  int64_t attempt_id = 0, step = 0, epoch = 0;
+  Metrics metrics;
+};
+
+// One line of the event log, which is never pruned. Payloads: docs/storage_format.md.
+struct EventRecord {
+  int64_t seq = 0;                 // grows over the whole database
+  int64_t campaign_id = 0, trial_id = 0, attempt_id = 0;  // 0: none
+  std::string kind, principal, payload_json;
+  int64_t wall_us = 0;
+};
+
+struct DatasetOnWorker {
+  std::string name, digest;
+  std::vector<int64_t> input_shape;
+  int64_t classes = 0;
+  int64_t training_examples = 0;
+};
+
+struct WorkerRecord {
+  std::string id, host, build, labels_json;
+  int64_t slots = 0, cores = 0, memory_bytes = 0;
+  std::string device_kind, device_uuid, device_model, trainer_build, libtorch_version;
+  std::vector<std::string> numeric_modes;   // that it can run
+  std::string fast_numeric_mode;            // that it would choose
+  std::vector<DatasetOnWorker> datasets;
+  int64_t first_seen_us = 0, last_seen_us = 0;
+};
+
+}  // namespace canopy::model

@@ -1,0 +1,109 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "storage/model/records.h"
+
+namespace canopy::storage {
+
+// The database behind the controller's one writer. Not thread-safe: one thread owns it. Every method
+// blocks on disk. ResourceExhausted: the disk is full; DataLoss: the database is damaged; Internal: a
+// statement failed in a way that only a bug explains.
+class TrialStore {
+ public:
+  virtual ~TrialStore() = default;
+
+  // Runs `body` between BEGIN and COMMIT with synchronous=FULL: OK means durable. An error of `body`
+  // rolls back and is returned. An error of COMMIT itself leaves memory and disk apart: the caller ends
+  // the process.
+  virtual Status Transaction(const std::function<Status()>& body) = 0;
+  // Inside a transaction: an error of `body` undoes its writes alone.
+  virtual Status Savepoint(const std::function<Status()>& body) = 0;
+
+  // Writes; REQUIRES an open transaction. InsertCampaign also creates the campaign's table and view with
+  // a typed column for each of `decisions` and `metrics`.
+  struct Column {
+    enum class Type { kInteger, kReal, kText };
+    std::string name;
+    Type type = Type::kReal;
+  };
+  virtual Status InsertCampaign(const model::CampaignRecord& campaign,
+                                const model::CampaignProgress& progress,
+                                const std::optional<model::CandidateFacts>& reference,
+                                const std::vector<Column>& decisions, const std::vector<Column>& metrics) = 0;
+  virtual Status UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) = 0;
+  // AlreadyExists where (campaign, candidate hash, purpose, replicate) is taken.
+  virtual Status InsertTrial(const model::TrialRecord& trial) = 0;
+  virtual Status UpdateTrial(const model::TrialRecord& trial) = 0;
+  virtual Status InsertAttempt(const model::AttemptRecord& attempt) = 0;
+  virtual Status UpdateAttempt(const model::AttemptRecord& attempt) = 0;
+  // AlreadyExists where the trial has a result.
+  virtual Status InsertResult(const model::ResultRecord& result) = 0;
+  virtual Status ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
+                                int64_t attempt_id, int64_t fence, const std::string& why,
+                                const std::string& payload_json, int64_t wall_us) = 0;
+  // A measurement that is there already (attempt, step) stays.
+  virtual Status InsertMeasurements(const std::vector<model::MeasurementRecord>& measurements) = 0;
+  virtual Status AppendEvent(const model::EventRecord& event) = 0;
+  // The newest state of a campaign replaces the one before.
+  virtual Status SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
+                                   const std::string& state) = 0;
+  virtual Status UpsertWorker(const model::WorkerRecord& worker) = 0;
+  virtual Status SetCounter(const std::string& name, int64_t value) = 0;
+
+  // Every mutating call of a user carries a request id. Find gives what an earlier call with that id was
+  // answered; FailedPrecondition where its payload (`digest`) differed.
+  virtual StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
+                                                           const std::string& digest) = 0;
+  virtual Status SaveRequest(const std::string& request_id, const std::string& digest,
+                             const std::string& answer, int64_t wall_us) = 0;
+
+  // What a restart needs; see controller/core/core.h for how it becomes the core's state.
+  struct LiveRows {
+    model::CampaignRecord campaign;
+    model::CampaignProgress progress;
+    std::optional<model::CandidateFacts> reference;
+    std::vector<model::TrialRecord> trials;      // not terminal, ascending id
+    std::vector<model::AttemptRecord> attempts;  // running, ascending id
+    struct Finished {
+      model::TrialRecord trial;
+      model::ResultRecord result;
+      std::string worker_id;
+    };
+    std::vector<Finished> best;                  // the finals_top best SEARCH trials, best first
+    std::vector<Finished> finals;                // completed FINAL trials, ascending id
+    std::vector<std::string> first_signatures, last_signatures;  // attempts.signature, oldest first
+    int64_t trials_total = 0, attempts_ended = 0;
+    int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0;
+  };
+  virtual StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() = 0;
+  virtual StatusOr<int64_t> Counter(const std::string& name) = 0;  // 0 where never set
+  virtual std::string database_id() const = 0;
+  virtual int64_t incarnation() const = 0;
+
+  // What a proposer needs to continue.
+  struct ProposerRows {
+    std::string state;  // empty: none yet
+    int64_t seen_seq = 0;
+    struct Search {
+      std::string candidate_json, candidate_hash;
+      int64_t replicate = 0;
+      int64_t result_seq = 0;  // 0: no result
+      bool feasible = true;
+      double objective = 0;
+    };
+    std::vector<Search> searches;  // SEARCH trials, ascending id
+  };
+  virtual StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) = 0;
+
+  // Moves WAL pages into the database file, truncating the WAL where no reader is in the way.
+  virtual Status Checkpoint() = 0;
+};
+
+}  // namespace canopy::storage
