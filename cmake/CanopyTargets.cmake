@@ -23,9 +23,9 @@ function(canopy_configure_target target)
   cmake_parse_arguments(arg "GRPC;TORCH" "" "" ${ARGN})
   target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Werror -Wno-missing-field-initializers)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # g++ 12 reports std::string's own copies in optimised builds (its bug 105651).
-    target_compile_options(${target} PRIVATE -Wno-restrict)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # In optimised builds g++ 12 to 14 report std::string's and std::variant's own moves (bugs 105651, 105562).
+    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-maybe-uninitialized)
   endif()
   if(CANOPY_SANITIZER STREQUAL "asan")
     target_compile_options(${target} PRIVATE -fno-omit-frame-pointer)
