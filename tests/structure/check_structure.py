@@ -17,9 +17,9 @@ from collections.abc import Iterator
 LAYERS = [
     "base",
     "proto",
+    "storage/model",
     "config",
     "search_spaces",
-    "storage/model",
     "storage",
     "controller/core",
     "controller/strategies",
