@@ -27,14 +27,15 @@ struct UpdateCampaign {
 struct InsertTrial {
   model::TrialRecord trial;
 };
-// Writes what can change: state, failure, reason, retry counters, crash hosts, finished_us.
+// Writes what can change: state, failure, reason, retry counters, crash hosts, last attempt and fence,
+// finished_us.
 struct UpdateTrial {
   model::TrialRecord trial;
 };
 struct InsertAttempt {
   model::AttemptRecord attempt;
 };
-// Writes what can change: state, failure, message, log tail, cost, ended_us.
+// Writes what can change: state, failure, message, log tail, result_id, cost, ended_us.
 struct UpdateAttempt {
   model::AttemptRecord attempt;
 };
@@ -74,6 +75,8 @@ struct Lease {
   model::TrialRecord trial;
   model::CampaignRecord campaign;  // texts left out
   int64_t epochs = 0, max_steps = 0;
+  // Derived from (campaign seed, replicate) alone, so that all candidates share them.
+  uint64_t initialization_seed = 0, data_order_seed = 0, augmentation_seed = 0;
   int64_t ttl_ms = 0;
 };
 

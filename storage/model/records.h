@@ -74,6 +74,9 @@ struct CampaignProgress {
   int64_t refill_seen_seq = 0;     // the last result that they see
   int64_t proposals = 0;           // logged, rejected and cached ones included
   bool strategy_exhausted = false;
+  // What of the finals exists: 0 nothing, 1 the search is closed and the reference's FINAL trials are
+  // made, 2 the finalists' too, 3 the winner is chosen and TEST and MEASURE trials are made.
+  int64_t finals_stage = 0;
   int64_t winner_trial_id = 0;     // the SEARCH trial (or 0) that finals chose, and
   bool winner_is_reference = false;
   bool winner_committed = false;   // TEST trials exist only after this
@@ -102,6 +105,7 @@ struct TrialRecord {
   std::string reason;
   int64_t crashes = 0, timeouts = 0, out_of_memory = 0, interruptions = 0;  // failed attempts by retry rule
   std::vector<std::string> crash_hosts;
+  int64_t last_attempt_id = 0, last_fence = 0;  // of the newest lease; a late result must match both
   std::string required_worker_id;  // the only worker that can run it (it holds the weights), or empty
   std::string weights_path, weights_sha256;  // TEST, MEASURE: on that worker
   int64_t created_us = 0, finished_us = 0;
@@ -116,6 +120,7 @@ struct AttemptCost {
 struct AttemptRecord {
   int64_t id = 0, trial_id = 0, campaign_id = 0;
   std::string worker_id, request_id, owner;
+  std::string result_id;           // of the outcome that ended it; empty while it runs
   int64_t slot = 0, fence = 0;
   AttemptState state = AttemptState::kRunning;
   std::optional<FailureClass> failure;
