@@ -11,7 +11,7 @@ namespace {
 
 struct Metric {
   const char* name;
-  int64_t Costs::* field;
+  int64_t Costs::*field;
 };
 constexpr Metric kMetrics[] = {
     {"params", &Costs::params},

@@ -20,10 +20,14 @@ int64_t LogInteger(int64_t low, int64_t high, Rng& rng) {
 
 std::string_view ToString(DecisionKind kind) {
   switch (kind) {
-    case DecisionKind::kCategorical: return "categorical";
-    case DecisionKind::kOrdinal: return "ordinal";
-    case DecisionKind::kInteger: return "integer";
-    case DecisionKind::kFloat: return "float";
+    case DecisionKind::kCategorical:
+      return "categorical";
+    case DecisionKind::kOrdinal:
+      return "ordinal";
+    case DecisionKind::kInteger:
+      return "integer";
+    case DecisionKind::kFloat:
+      return "float";
   }
   return "";
 }
@@ -39,26 +43,31 @@ size_t Decision::value_type() const {
 }
 
 Status Decision::Check(const Value& value) const {
-  const bool valid = IsRange(kind) ? value.index() == value_type() && AsDouble(value) >= low && AsDouble(value) <= high
-                                   : std::find(choices.begin(), choices.end(), value) != choices.end();
+  const bool valid = IsRange(kind)
+                         ? value.index() == value_type() && AsDouble(value) >= low && AsDouble(value) <= high
+                         : std::find(choices.begin(), choices.end(), value) != choices.end();
   if (valid) return {};
-  return InvalidArgument("expected " + DescribeValues() + " for '" + name + "', found " + CanonicalText(value));
+  return InvalidArgument("expected " + DescribeValues() + " for '" + name + "', found " +
+                         CanonicalText(value));
 }
 
 uint64_t Decision::Cardinality() const {
   if (kind == DecisionKind::kFloat) return low == high ? 1 : 0;
-  if (kind == DecisionKind::kInteger) return static_cast<uint64_t>(static_cast<int64_t>(high) - static_cast<int64_t>(low)) + 1;
+  if (kind == DecisionKind::kInteger)
+    return static_cast<uint64_t>(static_cast<int64_t>(high) - static_cast<int64_t>(low)) + 1;
   return choices.size();
 }
 
 Value Decision::Sample(Rng& rng) const {
   switch (kind) {
-    case DecisionKind::kFloat: return low == high ? low : rng.Float(low, high, log);
+    case DecisionKind::kFloat:
+      return low == high ? low : rng.Float(low, high, log);
     case DecisionKind::kInteger: {
       const auto from = static_cast<int64_t>(low), to = static_cast<int64_t>(high);
       return log ? LogInteger(from, to, rng) : rng.Int(from, to);
     }
-    default: return choices[rng.Below(choices.size())];
+    default:
+      return choices[rng.Below(choices.size())];
   }
 }
 
@@ -82,13 +91,14 @@ std::string Decision::DescribeValues() const {
   if (IsRange(kind)) {
     const Value from = kind == DecisionKind::kFloat ? Value(low) : Value(static_cast<int64_t>(low));
     const Value to = kind == DecisionKind::kFloat ? Value(high) : Value(static_cast<int64_t>(high));
-    return (kind == DecisionKind::kFloat ? "a number from " : "an integer from ") + CanonicalText(from) + " to " +
-           CanonicalText(to);
+    return (kind == DecisionKind::kFloat ? "a number from " : "an integer from ") + CanonicalText(from) +
+           " to " + CanonicalText(to);
   }
   if (choices.size() == 1) return CanonicalText(choices[0]);
   std::string text = "one of ";
   constexpr size_t kShown = 20;
-  for (size_t i = 0; i < choices.size() && i < kShown; ++i) text += (i ? ", " : "") + CanonicalText(choices[i]);
+  for (size_t i = 0; i < choices.size() && i < kShown; ++i)
+    text += (i ? ", " : "") + CanonicalText(choices[i]);
   return choices.size() > kShown ? text + ", ..." : text;
 }
 

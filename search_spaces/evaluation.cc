@@ -42,7 +42,8 @@ Status CheckTrainable(const SearchSpace& space, const Candidate& candidate, cons
   CANOPY_ASSIGN_OR_RETURN(const auto more, CheckConstraints(constraints, candidate, evaluation.costs));
   evaluation.violations.insert(evaluation.violations.end(), more.begin(), more.end());
   if (evaluation.violations.empty()) return {};
-  return InvalidArgument("expected a candidate that keeps '" + evaluation.violations.front().constraint + "'");
+  return InvalidArgument("expected a candidate that keeps '" + evaluation.violations.front().constraint +
+                         "'");
 }
 
 }  // namespace

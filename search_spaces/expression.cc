@@ -17,26 +17,48 @@ using Op = Ast::Op;
 
 std::string_view Symbol(Op op) {
   switch (op) {
-    case Op::kOr: return "or";
-    case Op::kAnd: return "and";
-    case Op::kNot: return "not";
-    case Op::kEqual: return "==";
-    case Op::kNotEqual: return "!=";
-    case Op::kLess: return "<";
-    case Op::kLessEqual: return "<=";
-    case Op::kGreater: return ">";
-    case Op::kGreaterEqual: return ">=";
-    case Op::kIn: return "in";
-    case Op::kAdd: return "+";
-    case Op::kSubtract: case Op::kNegate: return "-";
-    case Op::kMultiply: return "*";
-    case Op::kDivide: return "/";
-    case Op::kFloorDivide: return "//";
-    case Op::kModulo: return "%";
-    case Op::kPower: return "**";
-    case Op::kMin: return "min";
-    case Op::kMax: return "max";
-    case Op::kConstant: case Op::kName: break;
+    case Op::kOr:
+      return "or";
+    case Op::kAnd:
+      return "and";
+    case Op::kNot:
+      return "not";
+    case Op::kEqual:
+      return "==";
+    case Op::kNotEqual:
+      return "!=";
+    case Op::kLess:
+      return "<";
+    case Op::kLessEqual:
+      return "<=";
+    case Op::kGreater:
+      return ">";
+    case Op::kGreaterEqual:
+      return ">=";
+    case Op::kIn:
+      return "in";
+    case Op::kAdd:
+      return "+";
+    case Op::kSubtract:
+    case Op::kNegate:
+      return "-";
+    case Op::kMultiply:
+      return "*";
+    case Op::kDivide:
+      return "/";
+    case Op::kFloorDivide:
+      return "//";
+    case Op::kModulo:
+      return "%";
+    case Op::kPower:
+      return "**";
+    case Op::kMin:
+      return "min";
+    case Op::kMax:
+      return "max";
+    case Op::kConstant:
+    case Op::kName:
+      break;
   }
   return "";
 }
@@ -55,11 +77,16 @@ std::optional<int64_t> CheckedPower(int64_t base, int64_t exponent) {
 // Integer arithmetic; nullopt where the result is no 64-bit integer.
 std::optional<int64_t> Integer(Op op, int64_t a, int64_t b) {
   switch (op) {
-    case Op::kAdd: return CheckedAdd(a, b);
-    case Op::kSubtract: return CheckedSubtract(a, b);
-    case Op::kMultiply: return CheckedMultiply(a, b);
-    case Op::kPower: return b < 0 ? std::nullopt : CheckedPower(a, b);
-    default: break;
+    case Op::kAdd:
+      return CheckedAdd(a, b);
+    case Op::kSubtract:
+      return CheckedSubtract(a, b);
+    case Op::kMultiply:
+      return CheckedMultiply(a, b);
+    case Op::kPower:
+      return b < 0 ? std::nullopt : CheckedPower(a, b);
+    default:
+      break;
   }
   if (b == 0 || (b == -1 && a == std::numeric_limits<int64_t>::min())) return std::nullopt;
   const int64_t quotient = a / b, rest = a % b;
@@ -71,13 +98,20 @@ std::optional<int64_t> Integer(Op op, int64_t a, int64_t b) {
 
 double Real(Op op, double a, double b) {
   switch (op) {
-    case Op::kAdd: return a + b;
-    case Op::kSubtract: return a - b;
-    case Op::kMultiply: return a * b;
-    case Op::kDivide: return a / b;
-    case Op::kFloorDivide: return std::floor(a / b);
-    case Op::kModulo: return a - b * std::floor(a / b);
-    default: return std::pow(a, b);
+    case Op::kAdd:
+      return a + b;
+    case Op::kSubtract:
+      return a - b;
+    case Op::kMultiply:
+      return a * b;
+    case Op::kDivide:
+      return a / b;
+    case Op::kFloorDivide:
+      return std::floor(a / b);
+    case Op::kModulo:
+      return a - b * std::floor(a / b);
+    default:
+      return std::pow(a, b);
   }
 }
 
@@ -88,8 +122,10 @@ class Evaluator {
   StatusOr<Value> Evaluate(int index) const {
     const Ast::Term& term = ast_.terms[index];
     switch (term.op) {
-      case Op::kConstant: return term.constant;
-      case Op::kName: return *values_[term.name];
+      case Op::kConstant:
+        return term.constant;
+      case Op::kName:
+        return *values_[term.name];
       case Op::kOr:
       case Op::kAnd: {
         CANOPY_ASSIGN_OR_RETURN(const bool left, Switch(term.operands[0]));
@@ -105,9 +141,15 @@ class Evaluator {
         CANOPY_ASSIGN_OR_RETURN(const Value operand, Number(term.operands[0], term.op));
         return Arithmetic(Op::kSubtract, Value(int64_t{0}), operand);
       }
-      case Op::kEqual: case Op::kNotEqual: case Op::kIn: return Membership(term);
-      case Op::kMin: case Op::kMax: return Extreme(term);
-      default: break;
+      case Op::kEqual:
+      case Op::kNotEqual:
+      case Op::kIn:
+        return Membership(term);
+      case Op::kMin:
+      case Op::kMax:
+        return Extreme(term);
+      default:
+        break;
     }
     CANOPY_ASSIGN_OR_RETURN(const Value left, Number(term.operands[0], term.op));
     CANOPY_ASSIGN_OR_RETURN(const Value right, Number(term.operands[1], term.op));
@@ -144,17 +186,21 @@ class Evaluator {
   StatusOr<Value> Number(int index, Op op) const {
     CANOPY_ASSIGN_OR_RETURN(const Value value, Evaluate(index));
     if (IsNumber(value)) return value;
-    return InvalidArgument("expected numbers for '" + std::string(Symbol(op)) + "' in '" + ast_.text + "', found " +
-                           CanonicalText(value));
+    return InvalidArgument("expected numbers for '" + std::string(Symbol(op)) + "' in '" + ast_.text +
+                           "', found " + CanonicalText(value));
   }
 
   static bool Compare(Op op, const Value& left, const Value& right) {
     const auto compare = [op](auto a, auto b) {
       switch (op) {
-        case Op::kLess: return a < b;
-        case Op::kLessEqual: return a <= b;
-        case Op::kGreater: return a > b;
-        default: return a >= b;
+        case Op::kLess:
+          return a < b;
+        case Op::kLessEqual:
+          return a <= b;
+        case Op::kGreater:
+          return a > b;
+        default:
+          return a >= b;
       }
     };
     const auto* a = std::get_if<int64_t>(&left);
@@ -163,7 +209,8 @@ class Evaluator {
   }
 
   static bool Equal(const Value& left, const Value& right) {
-    if (IsNumber(left) && IsNumber(right) && left.index() != right.index()) return AsDouble(left) == AsDouble(right);
+    if (IsNumber(left) && IsNumber(right) && left.index() != right.index())
+      return AsDouble(left) == AsDouble(right);
     return left == right;
   }
 
@@ -189,7 +236,8 @@ class Evaluator {
   StatusOr<Value> Arithmetic(Op op, const Value& left, const Value& right) const {
     const auto* a = std::get_if<int64_t>(&left);
     const auto* b = std::get_if<int64_t>(&right);
-    const bool by_zero = (op == Op::kDivide || op == Op::kFloorDivide || op == Op::kModulo) && AsDouble(right) == 0;
+    const bool by_zero =
+        (op == Op::kDivide || op == Op::kFloorDivide || op == Op::kModulo) && AsDouble(right) == 0;
     if (by_zero) return InvalidArgument("expected no division by zero in '" + ast_.text + "'");
     if (a && b) {
       if (const auto result = Integer(op, *a, *b)) return Value(*result);

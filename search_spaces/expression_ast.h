@@ -10,11 +10,28 @@ namespace canopy::search_space {
 // The parsed form of an expression: terms refer to earlier terms, the last one is the root.
 struct Expression::Ast {
   enum class Op {
-    kConstant, kName,
-    kOr, kAnd, kNot,
-    kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn,
-    kAdd, kSubtract, kMultiply, kDivide, kFloorDivide, kModulo, kPower, kNegate,
-    kMin, kMax,
+    kConstant,
+    kName,
+    kOr,
+    kAnd,
+    kNot,
+    kEqual,
+    kNotEqual,
+    kLess,
+    kLessEqual,
+    kGreater,
+    kGreaterEqual,
+    kIn,
+    kAdd,
+    kSubtract,
+    kMultiply,
+    kDivide,
+    kFloorDivide,
+    kModulo,
+    kPower,
+    kNegate,
+    kMin,
+    kMax,
   };
   struct Term {
     Op op = Op::kConstant;

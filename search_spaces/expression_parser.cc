@@ -29,14 +29,12 @@ struct BinaryOperator {
 constexpr int kComparison = 3;
 constexpr int kUnaryLevel = 6;
 constexpr BinaryOperator kBinary[] = {
-    {"or", Op::kOr, 1},          {"and", Op::kAnd, 2},
-    {"==", Op::kEqual, 3},       {"!=", Op::kNotEqual, 3},
-    {"<=", Op::kLessEqual, 3},   {">=", Op::kGreaterEqual, 3},
-    {"<", Op::kLess, 3},         {">", Op::kGreater, 3},
-    {"in", Op::kIn, 3},          {"+", Op::kAdd, 4},
-    {"-", Op::kSubtract, 4},     {"**", Op::kPower, 7},
-    {"*", Op::kMultiply, 5},     {"//", Op::kFloorDivide, 5},
-    {"/", Op::kDivide, 5},       {"%", Op::kModulo, 5},
+    {"or", Op::kOr, 1},       {"and", Op::kAnd, 2},        {"==", Op::kEqual, 3},
+    {"!=", Op::kNotEqual, 3}, {"<=", Op::kLessEqual, 3},   {">=", Op::kGreaterEqual, 3},
+    {"<", Op::kLess, 3},      {">", Op::kGreater, 3},      {"in", Op::kIn, 3},
+    {"+", Op::kAdd, 4},       {"-", Op::kSubtract, 4},     {"**", Op::kPower, 7},
+    {"*", Op::kMultiply, 5},  {"//", Op::kFloorDivide, 5}, {"/", Op::kDivide, 5},
+    {"%", Op::kModulo, 5},
 };
 
 class ExpressionParser {
@@ -45,7 +43,8 @@ class ExpressionParser {
 
   StatusOr<Ast> Run() {
     if (text_.size() > kMaxExpressionBytes) {
-      return InvalidArgument("expected an expression of at most " + std::to_string(kMaxExpressionBytes) + " bytes");
+      return InvalidArgument("expected an expression of at most " + std::to_string(kMaxExpressionBytes) +
+                             " bytes");
     }
     CANOPY_RETURN_IF_ERROR(Binary(1).status());
     SkipSpace();
@@ -195,7 +194,8 @@ class ExpressionParser {
   bool Word(std::string_view word) {
     SkipSpace();
     const size_t end = at_ + word.size();
-    if (text_.substr(at_, word.size()) != word || (end < text_.size() && IsNameChar(text_[end]))) return false;
+    if (text_.substr(at_, word.size()) != word || (end < text_.size() && IsNameChar(text_[end])))
+      return false;
     at_ = end;
     return true;
   }
@@ -211,8 +211,8 @@ class ExpressionParser {
 
   Status Expected(std::string_view what) const {
     const std::string found = at_ < text_.size() ? "'" + std::string(text_.substr(at_, 20)) + "'" : "the end";
-    return InvalidArgument("expected " + std::string(what) + " at character " + std::to_string(at_ + 1) + " of '" +
-                           std::string(text_.substr(0, 100)) + "', found " + found);
+    return InvalidArgument("expected " + std::string(what) + " at character " + std::to_string(at_ + 1) +
+                           " of '" + std::string(text_.substr(0, 100)) + "', found " + found);
   }
 
   std::string_view text_;

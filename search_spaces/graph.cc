@@ -49,8 +49,8 @@ Status CheckInputs(const NetworkGraph& graph, const Operator& op, const std::vec
   const auto [least, most] = op.arity();
   const int count = static_cast<int>(inputs.size());
   if (count < least || count > most) {
-    return InvalidArgument("expected " + std::to_string(least) + (most > least ? " or more" : "") + " inputs, found " +
-                           std::to_string(count));
+    return InvalidArgument("expected " + std::to_string(least) + (most > least ? " or more" : "") +
+                           " inputs, found " + std::to_string(count));
   }
   for (const int input : inputs) {
     if (input < 0 || input >= static_cast<int>(graph.nodes.size())) {
@@ -63,10 +63,12 @@ Status CheckInputs(const NetworkGraph& graph, const Operator& op, const std::vec
 Status CheckSize(const Shape& shape) {
   for (const int64_t size : shape) {
     if (size < 1 || size > kMaxSize) {
-      return InvalidArgument("expected sizes from 1 to " + std::to_string(kMaxSize) + ", found " + ShapeText(shape));
+      return InvalidArgument("expected sizes from 1 to " + std::to_string(kMaxSize) + ", found " +
+                             ShapeText(shape));
     }
   }
-  if (!CheckedProduct(shape)) return InvalidArgument("expected fewer than 2^63 elements, found " + ShapeText(shape));
+  if (!CheckedProduct(shape))
+    return InvalidArgument("expected fewer than 2^63 elements, found " + ShapeText(shape));
   return {};
 }
 

@@ -50,7 +50,7 @@ StatusOr<NetworkGraph> InputGraph(const std::vector<int64_t>& shape);
 // Appends an operator application with its shape inferred and returns its index. Attributes not given take
 // their defaults. InvalidArgument for an unknown operator or attribute (with the nearest name), a wrong
 // type, a missing attribute, a shape that does not fit, or one node too many.
-StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op, std::map<std::string, Attribute> attributes,
-                         std::vector<int> inputs);
+StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op,
+                         std::map<std::string, Attribute> attributes, std::vector<int> inputs);
 
 }  // namespace canopy::search_space

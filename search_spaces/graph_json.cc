@@ -64,7 +64,8 @@ StatusOr<NodeFields> ReadFields(const json& object) {
   if (!inputs || !shape) return InvalidArgument(kExpected);
   NodeFields fields{object["op"].get<std::string>(), {}, {}, *shape};
   for (const int64_t input : *inputs) {
-    if (input < 0 || input >= kMaxGraphNodes) return InvalidArgument("expected inputs that are earlier nodes");
+    if (input < 0 || input >= kMaxGraphNodes)
+      return InvalidArgument("expected inputs that are earlier nodes");
     fields.inputs.push_back(static_cast<int>(input));
   }
   for (const auto& [name, value] : object["attributes"].items()) {
@@ -85,10 +86,11 @@ Status AppendRead(const json& object, NetworkGraph& graph) {
     return {};
   }
   const size_t given = fields.attributes.size();
-  CANOPY_ASSIGN_OR_RETURN(const int index, AppendNode(graph, fields.op, std::move(fields.attributes),
-                                                      std::move(fields.inputs)));
+  CANOPY_ASSIGN_OR_RETURN(
+      const int index, AppendNode(graph, fields.op, std::move(fields.attributes), std::move(fields.inputs)));
   const Node& node = graph.nodes[index];
-  if (given != node.attributes.size()) return InvalidArgument(node.op + ": expected all attributes, found some");
+  if (given != node.attributes.size())
+    return InvalidArgument(node.op + ": expected all attributes, found some");
   if (node.shape != fields.shape) {
     return InvalidArgument(node.op + ": expected shape " + ShapeText(node.shape) + ", found " +
                            ShapeText(fields.shape));
@@ -132,7 +134,8 @@ StatusOr<NetworkGraph> NetworkGraph::FromJson(std::string_view text) {
   const auto output = ReadValue(root["output"]);
   const int64_t index = output ? std::get<int64_t>(*output) : -1;
   if (index < 0 || index >= static_cast<int64_t>(graph.nodes.size())) {
-    return InvalidArgument("network graph: expected an output that is a node, found " + root["output"].dump());
+    return InvalidArgument("network graph: expected an output that is a node, found " +
+                           root["output"].dump());
   }
   graph.output = static_cast<int>(index);
   return graph;

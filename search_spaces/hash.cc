@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/sha256.h"
@@ -56,7 +58,8 @@ std::vector<Vertex> Vertices(const NetworkGraph& graph) {
     Vertex& vertex = vertices[i];
     vertex.label = node.op;
     if (!free_zero[i]) {
-      for (const auto& [name, value] : node.attributes) vertex.label += ' ' + name + '=' + CanonicalText(value);
+      for (const auto& [name, value] : node.attributes)
+        vertex.label += ' ' + name + '=' + CanonicalText(value);
       vertex.inputs = node.inputs;
     }
     if (node.inputs.empty() || free_zero[i]) vertex.label += ' ' + ShapeText(node.shape);
@@ -91,53 +94,139 @@ void RefineDownward(std::vector<Vertex>& vertices, int output) {
   }
 }
 
-size_t CountColors(const std::vector<Vertex>& vertices) {
+std::vector<Color> SortedColors(const std::vector<Vertex>& vertices) {
   std::vector<Color> colors;
+  colors.reserve(vertices.size());
   for (const Vertex& vertex : vertices) colors.push_back(vertex.color);
   std::sort(colors.begin(), colors.end());
+  return colors;
+}
+
+size_t CountColors(const std::vector<Vertex>& vertices) {
+  std::vector<Color> colors = SortedColors(vertices);
   return std::unique(colors.begin(), colors.end()) - colors.begin();
 }
 
-// One line a node in the order of colours, inputs by the rank of their colour.
-std::string Certificate(const std::vector<Vertex>& vertices, int output) {
-  std::vector<Color> ranks;
-  for (const Vertex& vertex : vertices) ranks.push_back(vertex.color);
-  std::sort(ranks.begin(), ranks.end());
-  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
-  const auto rank = [&](int i) {
-    return std::lower_bound(ranks.begin(), ranks.end(), vertices[i].color) - ranks.begin();
-  };
-  std::vector<std::vector<std::string>> lines(ranks.size());
-  for (size_t i = 0; i < vertices.size(); ++i) {
-    std::vector<int64_t> inputs;
-    for (const int input : vertices[i].inputs) inputs.push_back(rank(input));
-    if (!vertices[i].ordered) std::sort(inputs.begin(), inputs.end());
-    std::string line = vertices[i].label;
-    for (const int64_t input : inputs) line += ' ' + std::to_string(input);
-    lines[rank(static_cast<int>(i))].push_back(line + '\n');
-  }
-  std::string text = "output " + std::to_string(rank(output)) + '\n';
-  for (auto& group : lines) {
-    for (const std::string& line : group) text += line;
-  }
-  return text;
-}
-
-}  // namespace
-
-// Colour refinement (Weisfeiler and Leman) up and down the graph until it separates no more; nodes that
-// still share a colour are interchangeable but for graphs far more regular than networks are.
-std::string GraphHash(const NetworkGraph& simplified) {
-  std::vector<Vertex> vertices = Vertices(simplified);
+// Colour refinement (Weisfeiler and Leman), up and down the graph until it separates no more.
+void Refine(std::vector<Vertex>& vertices, int output) {
   RefineUpward(vertices);
   size_t before, colors = CountColors(vertices);
   do {
     before = colors;
-    RefineDownward(vertices, simplified.output);
+    RefineDownward(vertices, output);
     RefineUpward(vertices);
     colors = CountColors(vertices);
   } while (colors > before);
-  return Sha256Hex(Certificate(vertices, simplified.output));
+}
+
+// A refined colouring in ranks, and the parts that nodes of repeated colours form among themselves: part 0
+// is all nodes of a colour of their own.
+struct Partition {
+  std::vector<int> rank;                  // of each node's colour
+  std::vector<std::vector<int>> members;  // of each rank
+  std::vector<int> part;                  // of each node
+  int parts = 1;
+};
+
+Partition Divide(const std::vector<Vertex>& vertices) {
+  const int count = static_cast<int>(vertices.size());
+  std::vector<Color> colors = SortedColors(vertices);
+  colors.erase(std::unique(colors.begin(), colors.end()), colors.end());
+  Partition p;
+  p.members.resize(colors.size());
+  for (int i = 0; i < count; ++i) {
+    p.rank.push_back(
+        static_cast<int>(std::lower_bound(colors.begin(), colors.end(), vertices[i].color) - colors.begin()));
+    p.members[p.rank[i]].push_back(i);
+  }
+  std::vector<int> leader(count);
+  std::iota(leader.begin(), leader.end(), 0);
+  const auto find = [&](int i) {
+    while (leader[i] != i) i = leader[i] = leader[leader[i]];
+    return i;
+  };
+  const auto repeated = [&](int i) { return p.members[p.rank[i]].size() > 1; };
+  for (int i = 0; i < count; ++i) {
+    for (const int input : vertices[i].inputs) {
+      if (repeated(i) && repeated(input)) leader[find(i)] = find(input);
+    }
+  }
+  std::vector<int> number(count);
+  for (int i = 0; i < count; ++i) {
+    if (repeated(i) && find(i) == i) number[i] = p.parts++;
+  }
+  for (int i = 0; i < count; ++i) p.part.push_back(repeated(i) ? number[find(i)] : 0);
+  return p;
+}
+
+// The lowest rank that a part has twice; -1 where there is none.
+int RankTwiceInAPart(const Partition& p) {
+  std::vector<int> seen(p.parts, -1);
+  for (size_t rank = 0; rank < p.members.size(); ++rank) {
+    if (p.members[rank].size() == 1) continue;
+    for (const int i : p.members[rank]) {
+      if (seen[p.part[i]] == static_cast<int>(rank)) return static_cast<int>(rank);
+      seen[p.part[i]] = static_cast<int>(rank);
+    }
+  }
+  return -1;
+}
+
+constexpr int kMaxRefinements = 512;
+
+// Refines until no part has a colour twice, by setting one node of such a colour apart: the one that
+// leaves the least colouring. Graphs so symmetric that this takes too long keep their order of nodes.
+Partition Canonical(std::vector<Vertex>& vertices, int output) {
+  Refine(vertices, output);
+  Partition p = Divide(vertices);
+  int refinements = 0;
+  for (int rank = RankTwiceInAPart(p); rank >= 0; rank = RankTwiceInAPart(p)) {
+    refinements += static_cast<int>(p.members[rank].size());
+    if (refinements > kMaxRefinements) {
+      for (size_t i = 0; i < vertices.size(); ++i) vertices[i].color = Mix(vertices[i].color, i);
+      return Divide(vertices);
+    }
+    std::vector<Vertex> best;
+    for (const int chosen : p.members[rank]) {
+      std::vector<Vertex> trial = vertices;
+      trial[chosen].color = Mix(trial[chosen].color, 1);
+      Refine(trial, output);
+      if (best.empty() || SortedColors(trial) < SortedColors(best)) best = std::move(trial);
+    }
+    vertices = std::move(best);
+    p = Divide(vertices);
+  }
+  return p;
+}
+
+// One line a node, inputs by the rank of their colour, the parts in the order of their texts. Within a part
+// a rank means one node, and the nodes of a rank are connected alike to those of part 0, so that the text
+// is the graph, whole.
+std::string Certificate(const std::vector<Vertex>& vertices, const Partition& p, int output) {
+  std::vector<std::string> texts(p.parts);
+  for (const auto& members : p.members) {
+    for (const int i : members) {
+      std::vector<int> inputs;
+      for (const int input : vertices[i].inputs) inputs.push_back(p.rank[input]);
+      if (!vertices[i].ordered) std::sort(inputs.begin(), inputs.end());
+      std::string& text = texts[p.part[i]];
+      text += std::to_string(p.rank[i]) + ' ' + vertices[i].label;
+      for (const int input : inputs) text += ' ' + std::to_string(input);
+      text += '\n';
+    }
+  }
+  std::sort(texts.begin() + 1, texts.end());
+  std::string certificate = "output " + std::to_string(p.rank[output]) + '\n';
+  for (const std::string& text : texts) certificate += text + '\n';
+  return certificate;
+}
+
+}  // namespace
+
+std::string GraphHash(const NetworkGraph& simplified) {
+  std::vector<Vertex> vertices = Vertices(simplified);
+  const Partition partition = Canonical(vertices, simplified.output);
+  return Sha256Hex(Certificate(vertices, partition, simplified.output));
 }
 
 std::string CandidateHash(const std::string& graph_hash, const Candidate& recipe) {

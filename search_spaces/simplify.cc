@@ -51,11 +51,13 @@ class Rewriter {
     for (const int input : node.inputs) inputs.push_back(place_[input]);
     if (const int zero = ZeroFor(node, op, inputs); zero >= 0) return zero;
     if (node.op == "add") {
-      inputs.erase(std::remove_if(inputs.begin(), inputs.end(), [&](int i) { return IsZero(result_.nodes[i]); }),
-                   inputs.end());
+      inputs.erase(
+          std::remove_if(inputs.begin(), inputs.end(), [&](int i) { return IsZero(result_.nodes[i]); }),
+          inputs.end());
     }
     const bool merge_of_one = op.arity().most > 1 && inputs.size() == 1;
-    if (merge_of_one || (inputs.size() == 1 && op.IsIdentity(node.attributes, result_.nodes[inputs[0]].shape))) {
+    if (merge_of_one ||
+        (inputs.size() == 1 && op.IsIdentity(node.attributes, result_.nodes[inputs[0]].shape))) {
       return inputs[0];
     }
     return Append(node, op, std::move(inputs));
@@ -65,9 +67,10 @@ class Rewriter {
   // where there is nothing whose shape the zero could take.
   int ZeroFor(const Node& node, const Operator& op, const std::vector<int>& inputs) {
     const auto is_zero = [&](int i) { return IsZero(result_.nodes[i]); };
-    const bool zero = IsZero(node) ||
-                      (op.ZeroPreserving(node.attributes) && std::all_of(inputs.begin(), inputs.end(), is_zero)) ||
-                      (node.op == "multiply" && std::any_of(inputs.begin(), inputs.end(), is_zero));
+    const bool zero =
+        IsZero(node) ||
+        (op.ZeroPreserving(node.attributes) && std::all_of(inputs.begin(), inputs.end(), is_zero)) ||
+        (node.op == "multiply" && std::any_of(inputs.begin(), inputs.end(), is_zero));
     if (!zero) return -1;
     const auto anchor = by_shape_.find(ShapeText(node.shape));
     if (anchor == by_shape_.end()) return -1;

@@ -83,8 +83,12 @@ class Counter {
  public:
   static constexpr int64_t kMaxSteps = 200000;
 
-  Counter(const std::vector<Decision>& decisions, const std::vector<std::vector<ResolvedCondition>>& conditions)
-      : decisions_(decisions), conditions_(conditions), values_(decisions.size()), controls_(decisions.size()) {
+  Counter(const std::vector<Decision>& decisions,
+          const std::vector<std::vector<ResolvedCondition>>& conditions)
+      : decisions_(decisions),
+        conditions_(conditions),
+        values_(decisions.size()),
+        controls_(decisions.size()) {
     for (const auto& list : conditions) {
       for (const auto& condition : list) {
         for (const int slot : condition.slots) controls_[slot] = true;

@@ -66,9 +66,11 @@ std::string SearchSpace::Size(bool architectures_only) const {
   if (!architectures_only) return CountAssignments(parsed_->decisions, parsed_->conditions);
   // Recipe decisions come last and no condition of the network names them.
   const auto& all = parsed_->decisions;
-  const auto end = std::find_if(all.begin(), all.end(), [](const Decision& d) { return d.role == DecisionRole::kRecipe; });
+  const auto end =
+      std::find_if(all.begin(), all.end(), [](const Decision& d) { return d.role == DecisionRole::kRecipe; });
   const auto count = end - all.begin();
-  return CountAssignments({all.begin(), end}, {parsed_->conditions.begin(), parsed_->conditions.begin() + count});
+  return CountAssignments({all.begin(), end},
+                          {parsed_->conditions.begin(), parsed_->conditions.begin() + count});
 }
 
 Candidate SearchSpace::Sample(Rng& rng) const {
@@ -99,7 +101,8 @@ StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assi
       return InvalidArgument("expected a decision of space '" + this->name() + "', found '" + name + "'" +
                              DidYouMean(name, names));
     }
-    if (!given.emplace(name, &value).second) return InvalidArgument("expected '" + name + "' once, found it twice");
+    if (!given.emplace(name, &value).second)
+      return InvalidArgument("expected '" + name + "' once, found it twice");
   }
   Status error;
   size_t taken = 0;
@@ -108,7 +111,8 @@ StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assi
     const auto it = given.find(decision.name);
     if (it == given.end()) {
       if (error.ok()) {
-        error = InvalidArgument("expected " + decision.DescribeValues() + " for '" + decision.name + "', found none");
+        error = InvalidArgument("expected " + decision.DescribeValues() + " for '" + decision.name +
+                                "', found none");
       }
       return decision.choices.empty() ? Value(decision.low) : decision.choices.front();
     }
@@ -139,7 +143,8 @@ Status SearchSpace::CheckCandidate(const Candidate& candidate) const {
 
 StatusOr<NetworkGraph> SearchSpace::Lower(const Candidate& candidate, const TaskShape& task) const {
   if (task.classes < 1) {
-    return InvalidArgument("space '" + name() + "': expected 1 class or more, found " + std::to_string(task.classes));
+    return InvalidArgument("space '" + name() + "': expected 1 class or more, found " +
+                           std::to_string(task.classes));
   }
   auto graph = InputGraph(task.input);
   if (!graph.ok()) return WithContext(graph.status(), "space '" + name() + "'");

@@ -89,12 +89,16 @@ Status BindFloatRange(const Binder&, const YamlNode& node, Message& message) {
 Status BindSpaceValue(const Binder& binder, const YamlNode& node, Message& message) {
   auto& value = static_cast<v1::SpaceValue&>(message);
   if (node.is_map()) {
-    CANOPY_RETURN_IF_ERROR(binder.BindFields(node, message));
-    switch (value.kind_case()) {
-      case v1::SpaceValue::kChoice: case v1::SpaceValue::kOrdinal:
-      case v1::SpaceValue::kInt: case v1::SpaceValue::kFloat: return {};
-      default: return node.Error("expected one of choice, ordinal, int, float, found none");
+    // `literal` and `expression` are written as scalars, never by name.
+    static const std::vector<std::string> keys = {"choice", "ordinal", "int", "float", "name", "log", "when"};
+    for (const YamlNode::Entry& entry : node.entries()) {
+      if (std::find(keys.begin(), keys.end(), entry.key) != keys.end()) continue;
+      return node.KeyLocation(entry).Error("expected one of " + Join(keys, ", ") + ", found '" + entry.key +
+                                           "'" + DidYouMean(entry.key, keys));
     }
+    CANOPY_RETURN_IF_ERROR(binder.BindFields(node, message));
+    if (value.kind_case() != v1::SpaceValue::KIND_NOT_SET) return {};
+    return node.Error("expected one of choice, ordinal, int, float, found none");
   }
   if (!node.is_scalar()) {
     return node.Expected("a value, an expression, or a map of one of choice, ordinal, int, float");
@@ -137,8 +141,8 @@ Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBloc
       continue;
     }
     if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
-      return node.KeyLocation(entry).Error("expected one of " + Join(names, ", ") + ", found '" + entry.key + "'" +
-                                           DidYouMean(entry.key, names));
+      return node.KeyLocation(entry).Error("expected one of " + Join(names, ", ") + ", found '" + entry.key +
+                                           "'" + DidYouMean(entry.key, names));
     }
     v1::NamedSpaceValue& attribute = *block.add_attributes();
     attribute.set_name(entry.key);

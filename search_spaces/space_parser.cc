@@ -20,10 +20,14 @@ using Parsed = SearchSpace::Parsed;
 
 Value ToValue(const v1::Literal& literal) {
   switch (literal.kind_case()) {
-    case v1::Literal::kFlag: return literal.flag();
-    case v1::Literal::kInteger: return literal.integer();
-    case v1::Literal::kNumber: return literal.number();
-    default: return literal.word();
+    case v1::Literal::kFlag:
+      return literal.flag();
+    case v1::Literal::kInteger:
+      return literal.integer();
+    case v1::Literal::kNumber:
+      return literal.number();
+    default:
+      return literal.word();
   }
 }
 
@@ -48,7 +52,8 @@ Status Expand(Parsed& parsed) {
   CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.recipe(), DecisionRole::kRecipe, root));
   for (const Decision& decision : expander.decisions()) {
     auto& resolved = parsed.conditions.emplace_back();
-    for (const Expression& condition : decision.conditions) resolved.push_back({condition, expander.Slots(condition)});
+    for (const Expression& condition : decision.conditions)
+      resolved.push_back({condition, expander.Slots(condition)});
     parsed.index[decision.name] = static_cast<int>(parsed.index.size());
   }
   parsed.decisions = expander.TakeDecisions();
@@ -78,7 +83,8 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
   parsed->content_hash = Sha256Hex(config::CanonicalText(parsed->message));
   if (!IsLowerSnake(parsed->name)) {
     return space_file.document.Locate("name").Error(
-        "expected a name of lower-case letters, digits and _ that begins with a letter, found '" + parsed->name + "'");
+        "expected a name of lower-case letters, digits and _ that begins with a letter, found '" +
+        parsed->name + "'");
   }
   CANOPY_RETURN_IF_ERROR(ReadInput(parsed->message, *parsed));
   CANOPY_RETURN_IF_ERROR(Expand(*parsed));
@@ -86,7 +92,8 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
   SearchSpace space(parsed);
   if (parsed->message.reference_size() > 0) {
     std::vector<Candidate::Assignment> assignments;
-    for (const auto& entry : parsed->message.reference()) assignments.push_back({entry.name(), ToValue(entry.value())});
+    for (const auto& entry : parsed->message.reference())
+      assignments.push_back({entry.name(), ToValue(entry.value())});
     auto reference = space.MakeCandidate(assignments);
     if (!reference.ok()) return space_file.document.Locate("reference").Error(Message(reference.status()));
     parsed->reference = *std::move(reference);
@@ -97,7 +104,8 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
 StatusOr<Candidate> SearchSpace::ParseCandidate(std::string_view text) const {
   std::vector<Candidate::Assignment> assignments;
   const auto root = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object()) return InvalidArgument("candidate: expected a JSON object of decisions and their values");
+  if (!root.is_object())
+    return InvalidArgument("candidate: expected a JSON object of decisions and their values");
   for (const auto& [name, value] : root.items()) {
     Value read;
     if (value.is_boolean()) {

@@ -31,19 +31,27 @@ std::string DisplayText(const Value& value) {
 
 std::string CanonicalText(const Value& value) {
   switch (value.index()) {
-    case 0: return std::get<bool>(value) ? "true" : "false";
-    case 1: return std::to_string(std::get<int64_t>(value));
-    case 2: return FormatDouble(std::get<double>(value));
-    default: return QuoteJson(std::get<std::string>(value));
+    case 0:
+      return std::get<bool>(value) ? "true" : "false";
+    case 1:
+      return std::to_string(std::get<int64_t>(value));
+    case 2:
+      return FormatDouble(std::get<double>(value));
+    default:
+      return QuoteJson(std::get<std::string>(value));
   }
 }
 
 double AsDouble(const Value& value) {
   switch (value.index()) {
-    case 0: return std::get<bool>(value) ? 1 : 0;
-    case 1: return static_cast<double>(std::get<int64_t>(value));
-    case 2: return std::get<double>(value);
-    default: CANOPY_CHECK(false, "a word is no number");
+    case 0:
+      return std::get<bool>(value) ? 1 : 0;
+    case 1:
+      return static_cast<double>(std::get<int64_t>(value));
+    case 2:
+      return std::get<double>(value);
+    default:
+      CANOPY_CHECK(false, "a word is no number");
   }
   return 0;
 }

@@ -19,7 +19,9 @@ StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
   std::vector<const Value*> values;
   for (size_t i = 0; i < computed.slots.size(); ++i) {
     const int slot = computed.slots[i];
-    const Value* value = slot == kInChannels ? &in_channels : slot == kClasses ? &classes : lowering.values[slot];
+    const Value* value = slot == kInChannels ? &in_channels
+                         : slot == kClasses  ? &classes
+                                             : lowering.values[slot];
     if (!value) {
       return InvalidArgument("expected decisions that are active here in '" + computed.expression.text() +
                              "', found '" + computed.expression.names()[i] + "', which is not");

@@ -60,8 +60,8 @@ StatusOr<std::unique_ptr<Block>> ExpandCell(const v1::CellBlock& block, const v1
     auto& incoming = edges.emplace_back();
     for (int from = 0; from < to; ++from) {
       const std::string name = "edge_" + std::to_string(from) + "_" + std::to_string(to);
-      CANOPY_ASSIGN_OR_RETURN(incoming.emplace_back(), ExpandChoice(block.edge_choices(), name, name + "_", position,
-                                                                    expander, inner));
+      CANOPY_ASSIGN_OR_RETURN(incoming.emplace_back(), ExpandChoice(block.edge_choices(), name, name + "_",
+                                                                    position, expander, inner));
     }
   }
   return std::make_unique<Cell>(std::move(edges), merge, position);

@@ -35,15 +35,16 @@ class Choice final : public Block {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Block>> ExpandChoice(const google::protobuf::RepeatedPtrField<v1::NamedBlock>& choices,
-                                              const std::string& name, const std::string& branch_prefix,
-                                              const v1::Position& position, Expander& expander, Scope& scope) {
+StatusOr<std::unique_ptr<Block>> ExpandChoice(
+    const google::protobuf::RepeatedPtrField<v1::NamedBlock>& choices, const std::string& name,
+    const std::string& branch_prefix, const v1::Position& position, Expander& expander, Scope& scope) {
   if (choices.empty()) return expander.Error(position, "expected at least one choice, found none");
   std::vector<Value> names;
   for (const auto& choice : choices) {
     CANOPY_RETURN_IF_ERROR(expander.CheckName(choice.name(), choice.position()));
     if (choice.name().empty() || std::count(names.begin(), names.end(), Value(choice.name()))) {
-      return expander.Error(choice.position(), "expected each choice once, found '" + choice.name() + "' again");
+      return expander.Error(choice.position(),
+                            "expected each choice once, found '" + choice.name() + "' again");
     }
     names.emplace_back(choice.name());
   }
@@ -52,7 +53,8 @@ StatusOr<std::unique_ptr<Block>> ExpandChoice(const google::protobuf::RepeatedPt
   std::vector<Choice::Branch> branches;
   for (const auto& choice : choices) {
     Scope branch(scope, branch_prefix + choice.name());
-    CANOPY_ASSIGN_OR_RETURN(Expression chosen, Expression::Parse(decision_name + " == '" + choice.name() + "'"));
+    CANOPY_ASSIGN_OR_RETURN(Expression chosen,
+                            Expression::Parse(decision_name + " == '" + choice.name() + "'"));
     branch.AddCondition(std::move(chosen));
     CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Block> block, expander.Expand(choice.value(), branch));
     branches.push_back({choice.name(), std::move(block)});
@@ -62,7 +64,8 @@ StatusOr<std::unique_ptr<Block>> ExpandChoice(const google::protobuf::RepeatedPt
 
 StatusOr<std::unique_ptr<Block>> ExpandOneOf(const v1::OneOfBlock& block, const v1::Position& position,
                                              Expander& expander, Scope& scope) {
-  return ExpandChoice(block.choices(), block.name().empty() ? "op" : block.name(), "", position, expander, scope);
+  return ExpandChoice(block.choices(), block.name().empty() ? "op" : block.name(), "", position, expander,
+                      scope);
 }
 
 }  // namespace canopy::search_space

@@ -10,18 +10,26 @@ namespace {
 
 Value ToValue(const v1::Literal& literal) {
   switch (literal.kind_case()) {
-    case v1::Literal::kFlag: return literal.flag();
-    case v1::Literal::kInteger: return literal.integer();
-    case v1::Literal::kNumber: return literal.number();
-    default: return literal.word();
+    case v1::Literal::kFlag:
+      return literal.flag();
+    case v1::Literal::kInteger:
+      return literal.integer();
+    case v1::Literal::kNumber:
+      return literal.number();
+    default:
+      return literal.word();
   }
 }
 
 bool IsDecision(const v1::SpaceValue& value) {
   switch (value.kind_case()) {
-    case v1::SpaceValue::kChoice: case v1::SpaceValue::kOrdinal:
-    case v1::SpaceValue::kInt: case v1::SpaceValue::kFloat: return true;
-    default: return false;
+    case v1::SpaceValue::kChoice:
+    case v1::SpaceValue::kOrdinal:
+    case v1::SpaceValue::kInt:
+    case v1::SpaceValue::kFloat:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -75,12 +83,14 @@ int64_t CountBlocks(const v1::Block& block) {
       break;
     case v1::Block::kCell: {
       int64_t edge = 1;
-      for (const auto& choice : block.cell().edge_choices()) edge = SaturatingAdd(edge, CountBlocks(choice.value()));
+      for (const auto& choice : block.cell().edge_choices())
+        edge = SaturatingAdd(edge, CountBlocks(choice.value()));
       const int64_t nodes = std::max(block.cell().nodes(), 0);
       add(SaturatingMultiply(SaturatingMultiply(nodes, nodes), edge));
       break;
     }
-    default: break;
+    default:
+      break;
   }
   return count;
 }
@@ -107,8 +117,8 @@ Status CheckOrdinal(const std::vector<Value>& choices) {
   for (size_t i = 0; i < choices.size(); ++i) {
     if (!IsNumber(choices[i])) return InvalidArgument("expected numbers, found " + CanonicalText(choices[i]));
     if (i && AsDouble(choices[i]) <= AsDouble(choices[i - 1])) {
-      return InvalidArgument("expected values in rising order, found " + CanonicalText(choices[i]) + " after " +
-                             CanonicalText(choices[i - 1]));
+      return InvalidArgument("expected values in rising order, found " + CanonicalText(choices[i]) +
+                             " after " + CanonicalText(choices[i - 1]));
     }
   }
   return {};
@@ -154,14 +164,22 @@ StatusOr<std::unique_ptr<Block>> Expander::Expand(const v1::Block& block, Scope&
     return Error(position, "expected at most " + std::to_string(kMaxBlocks) + " blocks in all, found more");
   }
   switch (block.kind_case()) {
-    case v1::Block::kOp: return ExpandOperator(block.op(), position, *this, scope);
-    case v1::Block::kSequence: return ExpandSequence(block.sequence(), position, *this, scope);
-    case v1::Block::kOneOf: return ExpandOneOf(block.one_of(), position, *this, scope);
-    case v1::Block::kRepeat: return ExpandRepeat(block.repeat(), position, *this, scope);
-    case v1::Block::kResidual: return ExpandResidual(block.residual(), position, *this, scope);
-    case v1::Block::kOptional: return ExpandOptional(block.optional(), position, *this, scope);
-    case v1::Block::kCell: return ExpandCell(block.cell(), position, *this, scope);
-    case v1::Block::KIND_NOT_SET: break;
+    case v1::Block::kOp:
+      return ExpandOperator(block.op(), position, *this, scope);
+    case v1::Block::kSequence:
+      return ExpandSequence(block.sequence(), position, *this, scope);
+    case v1::Block::kOneOf:
+      return ExpandOneOf(block.one_of(), position, *this, scope);
+    case v1::Block::kRepeat:
+      return ExpandRepeat(block.repeat(), position, *this, scope);
+    case v1::Block::kResidual:
+      return ExpandResidual(block.residual(), position, *this, scope);
+    case v1::Block::kOptional:
+      return ExpandOptional(block.optional(), position, *this, scope);
+    case v1::Block::kCell:
+      return ExpandCell(block.cell(), position, *this, scope);
+    case v1::Block::KIND_NOT_SET:
+      break;
   }
   return Error(position, "expected a block, found nothing");
 }
@@ -169,16 +187,20 @@ StatusOr<std::unique_ptr<Block>> Expander::Expand(const v1::Block& block, Scope&
 Status Expander::CheckExpansion(const v1::Block& body, int64_t copies, const v1::Position& position) const {
   const int64_t count = SaturatingMultiply(std::min(copies, kMuch), CountBlocks(body));
   if (count <= kMaxBlocks) return {};
-  return Error(position, "expected at most " + std::to_string(kMaxBlocks) + " blocks after expansion, found more");
+  return Error(position,
+               "expected at most " + std::to_string(kMaxBlocks) + " blocks after expansion, found more");
 }
 
 Status Expander::CheckName(const std::string& name, const v1::Position& position) const {
   if (name.empty() || IsLowerSnake(name)) return {};
-  return Error(position, "expected a name of lower-case letters, digits and _ that begins with a letter, of at most "
-                         "63 characters, found '" + name + "'");
+  return Error(position,
+               "expected a name of lower-case letters, digits and _ that begins with a letter, of at most "
+               "63 characters, found '" +
+                   name + "'");
 }
 
-StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope) {
+StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1::Position& position,
+                            Scope& scope) {
   decision.name = scope.prefix_ + name;
   CANOPY_RETURN_IF_ERROR(CheckName(decision.name, position));
   decision.conditions.insert(decision.conditions.begin(), scope.conditions_.begin(), scope.conditions_.end());
@@ -190,9 +212,10 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
                                  "' again: give this decision or a block around it another `name`");
     }
     // The copies of a shared repeat declare their decisions once.
-    const bool same = std::equal(other.conditions.begin(), other.conditions.end(), decision.conditions.begin(),
-                                 decision.conditions.end(),
-                                 [](const Expression& a, const Expression& b) { return a.text() == b.text(); });
+    const bool same =
+        std::equal(other.conditions.begin(), other.conditions.end(), decision.conditions.begin(),
+                   decision.conditions.end(),
+                   [](const Expression& a, const Expression& b) { return a.text() == b.text(); });
     if (same) return known->second;
     return Error(position, "expected the same conditions for '" + decision.name +
                                "' in every copy that shares it: leave out `share`");
@@ -216,17 +239,19 @@ StatusOr<int> Expander::Declare(const v1::SpaceValue& value, const std::string& 
   if (!value.when().empty()) {
     CANOPY_ASSIGN_OR_RETURN(Expression when, ResolveCondition(value.when(), value.position(), scope));
     CANOPY_ASSIGN_OR_RETURN(const auto constant, ConstantCondition(when, value.position()));
-    if (constant) return Error(value.position(), "expected a condition on decisions, found '" + value.when() + "'");
+    if (constant)
+      return Error(value.position(), "expected a condition on decisions, found '" + value.when() + "'");
     decision->conditions.push_back(std::move(when));
   }
   return Add(*std::move(decision), value.name().empty() ? name : value.name(), value.position(), scope);
 }
 
-Status Expander::DeclareAll(const google::protobuf::RepeatedPtrField<v1::NamedSpaceValue>& values, DecisionRole role,
-                            Scope& scope) {
+Status Expander::DeclareAll(const google::protobuf::RepeatedPtrField<v1::NamedSpaceValue>& values,
+                            DecisionRole role, Scope& scope) {
   for (const auto& entry : values) {
     if (!entry.value().name().empty()) {
-      return Error(entry.value().position(), "expected no `name`: the decision is already called '" + entry.name() + "'");
+      return Error(entry.value().position(),
+                   "expected no `name`: the decision is already called '" + entry.name() + "'");
     }
     CANOPY_RETURN_IF_ERROR(Declare(entry.value(), entry.name(), role, scope).status());
   }
@@ -263,7 +288,8 @@ std::vector<int> Expander::Slots(const Expression& expression) const {
   for (const std::string& name : expression.names()) {
     const auto it = by_name_.find(name);
     slots.push_back(it != by_name_.end() ? it->second
-                                         : name == "classes" ? ValueSource::kClasses : ValueSource::kInChannels);
+                    : name == "classes"  ? ValueSource::kClasses
+                                         : ValueSource::kInChannels);
   }
   return slots;
 }
@@ -279,11 +305,12 @@ StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& cond
   const auto value = condition.Evaluate({});
   if (!value.ok()) return Error(position, Message(value.status()));
   if (const bool* flag = std::get_if<bool>(&*value)) return std::optional(*flag);
-  return Error(position, "expected a condition, found '" + condition.text() + "', which is " + CanonicalText(*value));
+  return Error(position,
+               "expected a condition, found '" + condition.text() + "', which is " + CanonicalText(*value));
 }
 
-StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
-                                            const std::vector<std::string>& free_names) {
+StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position,
+                                            const Scope& scope, const std::vector<std::string>& free_names) {
   auto parsed = Expression::Parse(text);
   if (!parsed.ok()) return Error(position, Message(parsed.status()));
   std::map<std::string, Value> constants;
@@ -294,8 +321,9 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       if (std::find(free_names.begin(), free_names.end(), name) != free_names.end()) continue;
       std::vector<std::string> known = NamesIn(scope);
       known.insert(known.end(), free_names.begin(), free_names.end());
-      return Error(position, "expected a decision declared before, found '" + name + "'" + DidYouMean(name, known) +
-                                 (known.empty() ? "" : "; a word stands in quotes"));
+      const std::string hint = DidYouMean(name, known);
+      return Error(position, "expected a decision declared before, found '" + name + "'" +
+                                 (hint.empty() ? " (a word stands in quotes)" : hint));
     }
     if (meaning->constant) {
       constants[name] = *meaning->constant;
@@ -309,7 +337,8 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
 std::optional<Expander::Meaning> Expander::Find(const std::string& name, const Scope& scope) const {
   for (const Scope* s = &scope; s; s = s->parent_) {
     if (const auto it = s->constants_.find(name); it != s->constants_.end()) return Meaning{-1, &it->second};
-    if (const auto it = s->decisions_.find(name); it != s->decisions_.end()) return Meaning{it->second, nullptr};
+    if (const auto it = s->decisions_.find(name); it != s->decisions_.end())
+      return Meaning{it->second, nullptr};
   }
   if (const auto it = by_name_.find(name); it != by_name_.end()) return Meaning{it->second, nullptr};
   return std::nullopt;

@@ -51,7 +51,8 @@ class Expander {
 
   // Declares the decision that `value` writes out and returns its index; `name` is its name where it has
   // none itself.
-  StatusOr<int> Declare(const v1::SpaceValue& value, const std::string& name, DecisionRole role, Scope& scope);
+  StatusOr<int> Declare(const v1::SpaceValue& value, const std::string& name, DecisionRole role,
+                        Scope& scope);
   Status DeclareAll(const google::protobuf::RepeatedPtrField<v1::NamedSpaceValue>& values, DecisionRole role,
                     Scope& scope);
   // Declares a decision between `choices`.
@@ -60,9 +61,11 @@ class Expander {
   // A value of an attribute: constants, decisions declared on the spot, references and expressions.
   StatusOr<ValueSource> Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope);
   // A boolean expression over decisions, by their whole names; constants are put in.
-  StatusOr<Expression> ResolveCondition(const std::string& text, const v1::Position& position, const Scope& scope);
+  StatusOr<Expression> ResolveCondition(const std::string& text, const v1::Position& position,
+                                        const Scope& scope);
   // Its value where it is constant, nullopt where it depends on decisions.
-  StatusOr<std::optional<bool>> ConstantCondition(const Expression& condition, const v1::Position& position) const;
+  StatusOr<std::optional<bool>> ConstantCondition(const Expression& condition,
+                                                  const v1::Position& position) const;
 
   // What Lowering::values and ValueSource need for each of its names.
   std::vector<int> Slots(const Expression& expression) const;
@@ -98,12 +101,16 @@ class Expander {
 };
 
 // One a kind of block; `position` is the block's.
-StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock&, const v1::Position&, Expander&, Scope&);
-StatusOr<std::unique_ptr<Block>> ExpandSequence(const v1::SequenceBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock&, const v1::Position&, Expander&,
+                                                Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandSequence(const v1::SequenceBlock&, const v1::Position&, Expander&,
+                                                Scope&);
 StatusOr<std::unique_ptr<Block>> ExpandOneOf(const v1::OneOfBlock&, const v1::Position&, Expander&, Scope&);
 StatusOr<std::unique_ptr<Block>> ExpandRepeat(const v1::RepeatBlock&, const v1::Position&, Expander&, Scope&);
-StatusOr<std::unique_ptr<Block>> ExpandResidual(const v1::ResidualBlock&, const v1::Position&, Expander&, Scope&);
-StatusOr<std::unique_ptr<Block>> ExpandOptional(const v1::OptionalBlock&, const v1::Position&, Expander&, Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandResidual(const v1::ResidualBlock&, const v1::Position&, Expander&,
+                                                Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandOptional(const v1::OptionalBlock&, const v1::Position&, Expander&,
+                                                Scope&);
 StatusOr<std::unique_ptr<Block>> ExpandCell(const v1::CellBlock&, const v1::Position&, Expander&, Scope&);
 
 }  // namespace canopy::search_space

@@ -1,3 +1,5 @@
+#include "search_spaces/ops/operator.h"
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -6,7 +8,6 @@
 
 #include "base/check.h"
 #include "search_spaces/blocks/expander.h"
-#include "search_spaces/ops/operator.h"
 
 namespace canopy::search_space {
 namespace {
@@ -79,7 +80,8 @@ StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, 
   }
   for (const AttributeSpec& spec : op->attributes()) {
     const auto& given = block.attributes();
-    const bool there = std::any_of(given.begin(), given.end(), [&](const auto& a) { return a.name() == spec.name; });
+    const bool there =
+        std::any_of(given.begin(), given.end(), [&](const auto& a) { return a.name() == spec.name; });
     if (!there && !spec.fallback && !spec.derived) {
       return expander.Error(position, block.op() + ": expected '" + std::string(spec.name) + "', found none");
     }

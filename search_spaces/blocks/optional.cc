@@ -11,7 +11,8 @@ namespace {
 
 class Optional final : public Block {
  public:
-  Optional(Expression there, std::vector<int> slots, std::unique_ptr<Block> body, const v1::Position& position)
+  Optional(Expression there, std::vector<int> slots, std::unique_ptr<Block> body,
+           const v1::Position& position)
       : there_(std::move(there)), slots_(std::move(slots)), body_(std::move(body)), position_(position) {}
 
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
@@ -24,7 +25,8 @@ class Optional final : public Block {
     const auto there = there_.Evaluate(values);
     if (!there.ok()) return ErrorAt(lowering.file, position_, Message(there.status()));
     const bool* flag = std::get_if<bool>(&*there);
-    if (!flag) return ErrorAt(lowering.file, position_, "expected a condition, found '" + there_.text() + "'");
+    if (!flag)
+      return ErrorAt(lowering.file, position_, "expected a condition, found '" + there_.text() + "'");
     return *flag ? body_->Lower(lowering, input) : input;
   }
 

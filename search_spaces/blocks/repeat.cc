@@ -35,7 +35,10 @@ struct Range {
 
 // The counts that a repeat can have.
 StatusOr<Range> CountRange(const ValueSource& count, const v1::Position& position, const Expander& expander) {
-  const Status expected = expander.Error(position, "expected a count of 0 or more: an integer, or a decision between integers");
+  const auto expected = [&](const std::string& found) {
+    return expander.Error(
+        position, "expected a count of 0 or more, an integer or a decision between integers, found " + found);
+  };
   std::vector<Value> values;
   if (const Value* constant = count.constant()) {
     values.push_back(*constant);
@@ -46,11 +49,11 @@ StatusOr<Range> CountRange(const ValueSource& count, const v1::Position& positio
       values = {static_cast<int64_t>(decision.low), static_cast<int64_t>(decision.high)};
     }
   }
-  if (values.empty()) return expected;
+  if (values.empty()) return expected("an expression or a range of numbers");
   Range range{INT64_MAX, 0};
   for (const Value& value : values) {
     const int64_t* integer = std::get_if<int64_t>(&value);
-    if (!integer || *integer < 0) return expected;
+    if (!integer || *integer < 0) return expected(CanonicalText(value));
     range = {std::min(range.least, *integer), std::max(range.most, *integer)};
   }
   return range;
@@ -74,7 +77,8 @@ StatusOr<std::unique_ptr<Block>> ExpandRepeat(const v1::RepeatBlock& block, cons
     const int64_t needed = block.share() ? 1 : k;
     if (range.least < needed) {
       const std::string& decision = expander.decisions()[count.decision()].name;
-      CANOPY_ASSIGN_OR_RETURN(Expression there, Expression::Parse(decision + " >= " + std::to_string(needed)));
+      CANOPY_ASSIGN_OR_RETURN(Expression there,
+                              Expression::Parse(decision + " >= " + std::to_string(needed)));
       copy.AddCondition(std::move(there));
     }
     CANOPY_RETURN_IF_ERROR(expander.DeclareAll(block.decisions(), DecisionRole::kArchitecture, copy));

@@ -33,17 +33,16 @@ class Residual final : public Block {
     if (from == to) return input;
     const int64_t stride = from.size() == 3 && to.size() == 3 ? StrideBetween(from[1], to[1]) : 0;
     if (stride == 0 || (from[2] + stride - 1) / stride != to[2]) {
-      return ErrorAt(lowering.file, position_, "expected a body whose shape a strided 1x1 convolution gives, found " +
-                                                   ShapeText(from) + " to " + ShapeText(to) +
-                                                   ": write a `shortcut`");
+      return ErrorAt(lowering.file, position_,
+                     "expected a body whose shape a strided 1x1 convolution gives, found " + ShapeText(from) +
+                         " to " + ShapeText(to) + ": write a `shortcut`");
     }
-    CANOPY_ASSIGN_OR_RETURN(const int projected,
-                            At(lowering, AppendNode(lowering.graph, "conv2d",
-                                                    {{"out_channels", to[0]},
-                                                     {"kernel", int64_t{1}},
-                                                     {"stride", stride},
-                                                     {"bias", false}},
-                                                    {input})));
+    CANOPY_ASSIGN_OR_RETURN(
+        const int projected,
+        At(lowering,
+           AppendNode(lowering.graph, "conv2d",
+                      {{"out_channels", to[0]}, {"kernel", int64_t{1}}, {"stride", stride}, {"bias", false}},
+                      {input})));
     return At(lowering, AppendNode(lowering.graph, "batch_norm", {}, {projected}));
   }
 

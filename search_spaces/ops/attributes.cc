@@ -24,7 +24,8 @@ bool SwitchOf(const Attributes& attributes, const char* name) { return Get<bool>
 StatusOr<Value> NormalizeAttribute(const AttributeSpec& spec, Value value) {
   using Type = AttributeSpec::Type;
   const auto expected = [&](const std::string& what) {
-    return InvalidArgument("expected " + what + " for '" + std::string(spec.name) + "', found " + DisplayText(value));
+    return InvalidArgument("expected " + what + " for '" + std::string(spec.name) + "', found " +
+                           DisplayText(value));
   };
   if (spec.type == Type::kSwitch) {
     if (std::holds_alternative<bool>(value)) return value;

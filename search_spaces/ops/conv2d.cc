@@ -36,16 +36,19 @@ class Conv2dOperator final : public Operator {
     const int64_t out_channels = IntegerOf(a, "out_channels"), groups = IntegerOf(a, "groups");
     if (in[0] % groups != 0 || out_channels % groups != 0) {
       return InvalidArgument("expected groups that divide " + std::to_string(in[0]) + " input and " +
-                             std::to_string(out_channels) + " output channels, found " + std::to_string(groups));
+                             std::to_string(out_channels) + " output channels, found " +
+                             std::to_string(groups));
     }
-    Window window{IntegerOf(a, "kernel"), IntegerOf(a, "stride"), IntegerOf(a, "padding"), IntegerOf(a, "dilation")};
+    Window window{IntegerOf(a, "kernel"), IntegerOf(a, "stride"), IntegerOf(a, "padding"),
+                  IntegerOf(a, "dilation")};
     return SlideWindow(window, in, out_channels);
   }
 
   std::optional<OperatorCost> Cost(const Attributes& a, std::span<const Shape* const> inputs,
                                    const Shape& out) const override {
     const int64_t kernel = IntegerOf(a, "kernel");
-    const auto weights = CheckedProduct(Shape{out[0], (*inputs[0])[0] / IntegerOf(a, "groups"), kernel, kernel});
+    const auto weights =
+        CheckedProduct(Shape{out[0], (*inputs[0])[0] / IntegerOf(a, "groups"), kernel, kernel});
     if (!weights) return std::nullopt;
     const auto params = CheckedAdd(*weights, SwitchOf(a, "bias") ? out[0] : 0);
     const auto macs = CheckedProduct(Shape{*weights, out[1], out[2]});

@@ -60,9 +60,11 @@ class Operator {
   virtual void Complete(Attributes&) const {}
   // REQUIRES attributes that fit the specs and a number of inputs that fits the arity. InvalidArgument says
   // what was expected of the inputs.
-  virtual StatusOr<Shape> InferShape(const Attributes& attributes, std::span<const Shape* const> inputs) const = 0;
+  virtual StatusOr<Shape> InferShape(const Attributes& attributes,
+                                     std::span<const Shape* const> inputs) const = 0;
   // REQUIRES that InferShape gave `output`. nullopt where a count leaves 64 bits.
-  virtual std::optional<OperatorCost> Cost(const Attributes&, std::span<const Shape* const>, const Shape&) const {
+  virtual std::optional<OperatorCost> Cost(const Attributes&, std::span<const Shape* const>,
+                                           const Shape&) const {
     return OperatorCost{};
   }
 

@@ -21,7 +21,8 @@ const AttributeSpec kAvgAttributes[] = {
 
 class Pooling final : public Operator {
  public:
-  Pooling(std::string_view name, std::span<const AttributeSpec> attributes) : name_(name), attributes_(attributes) {}
+  Pooling(std::string_view name, std::span<const AttributeSpec> attributes)
+      : name_(name), attributes_(attributes) {}
   std::string_view name() const override { return name_; }
   std::span<const AttributeSpec> attributes() const override { return attributes_; }
 

@@ -15,7 +15,8 @@ class InputOperator final : public Operator {
   std::string_view name() const override { return "input"; }
   Arity arity() const override { return {0, 0}; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const>) const override {
-    return InvalidArgument("expected 'input' as the first node only: a block continues from the one before it");
+    return InvalidArgument(
+        "expected 'input' as the first node only: a block continues from the one before it");
   }
 };
 
@@ -34,7 +35,8 @@ class FlattenOperator final : public Operator {
   std::string_view name() const override { return "flatten"; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
     const auto features = CheckedProduct(*inputs[0]);
-    if (!features) return InvalidArgument("expected fewer than 2^63 features, found " + ShapeText(*inputs[0]));
+    if (!features)
+      return InvalidArgument("expected fewer than 2^63 features, found " + ShapeText(*inputs[0]));
     return Shape{*features};
   }
   bool IsIdentity(const Attributes&, const Shape& input) const override { return input.size() == 1; }
@@ -49,7 +51,8 @@ class ZeroOperator final : public Operator {
     const int64_t stride = IntegerOf(a, "stride");
     Shape shape = *inputs[0];
     if (shape.size() == 1 && stride != 1) {
-      return InvalidArgument("expected stride 1 for an input of shape {features}, found " + std::to_string(stride));
+      return InvalidArgument("expected stride 1 for an input of shape {features}, found " +
+                             std::to_string(stride));
     }
     for (size_t axis = 1; axis < shape.size(); ++axis) shape[axis] = (shape[axis] + stride - 1) / stride;
     return shape;

@@ -9,8 +9,8 @@ StatusOr<Shape> SlideWindow(const Window& window, const Shape& input, int64_t ch
   for (int axis = 1; axis <= 2; ++axis) {
     const int64_t padded = input[axis] + 2 * window.padding;
     if (reach > padded) {
-      return InvalidArgument("expected a window of at most " + std::to_string(padded) + ", the padded input " +
-                             ShapeText(input) + ", found " + std::to_string(reach));
+      return InvalidArgument("expected a window of at most " + std::to_string(padded) +
+                             ", the padded input " + ShapeText(input) + ", found " + std::to_string(reach));
     }
     output[axis] = (padded - reach) / window.stride + 1;
   }

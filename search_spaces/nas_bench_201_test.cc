@@ -1,0 +1,131 @@
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "search_spaces/catalog/catalog.h"
+#include "search_spaces/evaluation.h"
+#include "search_spaces/hash.h"
+#include "search_spaces/simplify.h"
+#include "search_spaces/space.h"
+
+namespace canopy::search_space {
+namespace {
+
+const SearchSpace& Space() {
+  static const SearchSpace space = [] {
+    auto parsed = SearchSpace::Parse(*CatalogSpace("nas_bench_201"), "nas_bench_201.yaml");
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    return *parsed;
+  }();
+  return space;
+}
+
+// Six digits for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3, as the table writes cells.
+Candidate Cell(const std::string& digits) {
+  static const char* const kOperators[] = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
+                                           "avg_pool_3x3"};
+  static const char* const kEdges[] = {"edge_0_1", "edge_0_2", "edge_1_2",
+                                       "edge_0_3", "edge_1_3", "edge_2_3"};
+  std::vector<Candidate::Assignment> assignments;
+  for (int i = 0; i < 6; ++i) assignments.push_back({kEdges[i], std::string(kOperators[digits[i] - '0'])});
+  auto candidate = Space().MakeCandidate(assignments);
+  EXPECT_TRUE(candidate.ok()) << candidate.status();
+  return *candidate;
+}
+
+Evaluation EvaluateCell(const std::string& digits) {
+  auto evaluation = Evaluate(Space(), Cell(digits), *Space().default_task());
+  EXPECT_TRUE(evaluation.ok()) << evaluation.status();
+  return *evaluation;
+}
+
+std::vector<std::string> AllCells() {
+  std::vector<std::string> cells;
+  for (int i = 0; i < 15625; ++i) {
+    std::string digits;
+    for (int rest = i, k = 0; k < 6; ++k, rest /= 5) digits += static_cast<char>('0' + rest % 5);
+    cells.push_back(digits);
+  }
+  return cells;
+}
+
+TEST(NasBench201Test, HasTheSixEdgesOfFiveOperators) {
+  std::vector<std::string> names;
+  for (const Decision& decision : Space().decisions()) names.push_back(decision.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3",
+                                             "edge_2_3"}));
+  EXPECT_EQ(Space().Size(), "15625");
+  EXPECT_TRUE(CheckSpace(Space(), *Space().default_task(), {}).ok());
+}
+
+TEST(NasBench201Test, FirstCellOfTheTableCountsAsPublished) {
+  const Evaluation cell = EvaluateCell("421211");
+  EXPECT_EQ(cell.costs_as_written.params, 129306);
+  EXPECT_EQ(std::llround(cell.costs_as_written.macs / 1e4), 1565);
+}
+
+TEST(NasBench201Test, EmptyCellDoesNotDependOnItsInput) {
+  EXPECT_FALSE(EvaluateCell("000000").depends_on_input);
+  EXPECT_FALSE(EvaluateCell("030000").depends_on_input);
+  EXPECT_TRUE(EvaluateCell("000100").depends_on_input);
+  // A convolution of zero is a learned bias, not the input.
+  EXPECT_FALSE(EvaluateCell("000030").depends_on_input);
+}
+
+TEST(NasBench201Test, CellsOfOneFunctionAreOneCandidate) {
+  // The edge into node 1 leads nowhere.
+  EXPECT_EQ(EvaluateCell("300100").graph_hash, EvaluateCell("000100").graph_hash);
+  // Two paths in either order.
+  EXPECT_EQ(EvaluateCell("310011").graph_hash, EvaluateCell("130011").graph_hash);
+  EXPECT_NE(EvaluateCell("310011").graph_hash, EvaluateCell("320011").graph_hash);
+  // A convolution of zero adds a learned bias.
+  EXPECT_NE(EvaluateCell("000130").graph_hash, EvaluateCell("000100").graph_hash);
+}
+
+TEST(NasBench201Test, SimplifyingAgainChangesNothing) {
+  for (const char* digits : {"421211", "000130", "300100", "123404", "030030"}) {
+    const Evaluation cell = EvaluateCell(digits);
+    EXPECT_EQ(Simplify(cell.graph), cell.graph) << digits;
+    EXPECT_EQ(*NetworkGraph::FromJson(cell.graph.ToJson()), cell.graph) << digits;
+  }
+}
+
+// Every cell of the space, so that a change of any rule is seen.
+TEST(NasBench201Test, NumberOfDistinctNetworks) {
+  std::set<std::string> hashes;
+  int independent = 0;
+  for (const std::string& digits : AllCells()) {
+    const Evaluation cell = EvaluateCell(digits);
+    hashes.insert(cell.graph_hash);
+    independent += !cell.depends_on_input;
+  }
+  EXPECT_EQ(hashes.size(), 6398u);
+  EXPECT_EQ(independent, 341);
+}
+
+TEST(NasBench201Test, EveryCellAsWrittenCountsAsTheTableSays) {
+  const char* folder = std::getenv("CANOPY_TABULAR_DATA");
+  if (!folder) GTEST_SKIP() << "CANOPY_TABULAR_DATA names no folder with nas_bench_201.csv";
+  std::ifstream file(std::string(folder) + "/nas_bench_201.csv");
+  std::string line;
+  ASSERT_TRUE(std::getline(file, line)) << "no nas_bench_201.csv in " << folder;
+  int rows = 0;
+  while (std::getline(file, line)) {
+    const std::vector<std::string> fields = Split(line, ',');
+    const Evaluation cell = EvaluateCell(fields[1]);
+    const Costs& written = cell.costs_as_written;
+    ASSERT_NEAR(written.params / 1e6, *ParseDouble(fields[4]), 5e-7) << fields[1];
+    // The table rounds to 0.01 and counts some pooling as well.
+    ASSERT_NEAR(written.macs / 1e6, *ParseDouble(fields[5]), 0.0105) << fields[1];
+    ++rows;
+  }
+  EXPECT_EQ(rows, 15625);
+}
+
+}  // namespace
+}  // namespace canopy::search_space

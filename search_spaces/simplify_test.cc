@@ -1,0 +1,189 @@
+#include "search_spaces/simplify.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "search_spaces/cost.h"
+#include "search_spaces/hash.h"
+#include "search_spaces/ops/operator.h"
+
+namespace canopy::search_space {
+namespace {
+
+// Builds graphs in a line or two: each method appends a node and returns it.
+class Builder {
+ public:
+  explicit Builder(Shape shape = {4, 8, 8}) : graph_(*InputGraph(shape)) {}
+  int Add(const char* op, std::vector<int> inputs, Attributes attributes = {}) {
+    const auto node = AppendNode(graph_, op, std::move(attributes), std::move(inputs));
+    EXPECT_TRUE(node.ok()) << node.status();
+    return *node;
+  }
+  int Conv(int input, int64_t channels = 4, int64_t kernel = 3, bool bias = false) {
+    return Add("conv2d", {input}, {{"out_channels", channels}, {"kernel", kernel}, {"bias", bias}});
+  }
+  NetworkGraph Graph(int output) const {
+    NetworkGraph graph = graph_;
+    graph.output = output;
+    return graph;
+  }
+
+ private:
+  NetworkGraph graph_;
+};
+
+std::vector<std::string> Ops(const NetworkGraph& graph) {
+  std::vector<std::string> ops;
+  for (const Node& node : graph.nodes) ops.push_back(node.op);
+  return ops;
+}
+
+using OpList = std::vector<std::string>;
+
+TEST(SimplifyTest, DeadNodesAndIdentitiesGo) {
+  Builder b;
+  b.Conv(0);
+  int x = b.Add("identity", {0});
+  x = b.Add("dropout", {x}, {{"rate", 0.0}});
+  x = b.Add("max_pool", {x}, {{"kernel", int64_t{1}}});
+  x = b.Add("add", {x});
+  x = b.Add("relu", {x});
+  EXPECT_EQ(Ops(Simplify(b.Graph(x))), (OpList{"input", "relu"}));
+}
+
+TEST(SimplifyTest, DropoutOfAPositiveRateStays) {
+  Builder b;
+  EXPECT_EQ(Ops(Simplify(b.Graph(b.Add("dropout", {0}, {{"rate", 0.5}})))), (OpList{"input", "dropout"}));
+}
+
+TEST(SimplifyTest, ZerosVanishFromSums) {
+  Builder b;
+  int zero = b.Add("relu", {b.Add("zero", {0})});
+  zero = b.Add("avg_pool", {zero}, {{"kernel", int64_t{3}}, {"stride", int64_t{1}}, {"padding", int64_t{1}}});
+  const int sum = b.Add("add", {zero, b.Conv(0)});
+  EXPECT_EQ(Ops(Simplify(b.Graph(sum))), (OpList{"input", "conv2d"}));
+}
+
+TEST(SimplifyTest, ConvolutionAndBatchNormOfZeroStayAsALearnedBias) {
+  Builder b;
+  const int zero = b.Add("zero", {0});
+  const int bias = b.Add("batch_norm", {b.Conv(zero)});
+  const int sum = b.Add("add", {bias, b.Conv(0)});
+  // The convolution maps zero to zero, whatever its weights; batch norm adds its bias.
+  EXPECT_EQ(Ops(Simplify(b.Graph(sum))), (OpList{"input", "zero", "batch_norm", "conv2d", "add"}));
+
+  Builder with_bias;
+  const int conv = with_bias.Conv(with_bias.Add("zero", {0}), 4, 3, /*bias=*/true);
+  EXPECT_EQ(Ops(Simplify(with_bias.Graph(conv))), (OpList{"input", "zero", "conv2d"}));
+}
+
+TEST(SimplifyTest, SigmoidOfZeroIsNotZero) {
+  Builder b;
+  const int half = b.Add("sigmoid", {b.Add("zero", {0})});
+  EXPECT_EQ(Ops(Simplify(b.Graph(b.Add("multiply", {half, 0})))),
+            (OpList{"input", "zero", "sigmoid", "multiply"}));
+}
+
+TEST(SimplifyTest, ProductsWithZeroAreZero) {
+  Builder b;
+  const NetworkGraph graph = Simplify(b.Graph(b.Add("multiply", {b.Conv(0), b.Add("zero", {0})})));
+  EXPECT_EQ(Ops(graph), (OpList{"input", "zero"}));
+  EXPECT_FALSE(DependsOnInput(graph));
+}
+
+TEST(SimplifyTest, ZeroKeepsNothingAliveThatIsNotNeeded) {
+  Builder b;
+  const int zero = b.Add("zero", {b.Conv(0)});
+  const int sum = b.Add("add", {b.Add("batch_norm", {zero}), b.Conv(0)});
+  const NetworkGraph graph = Simplify(b.Graph(sum));
+  EXPECT_EQ(Ops(graph), (OpList{"input", "zero", "batch_norm", "conv2d", "add"}));
+  EXPECT_EQ(ComputeCosts(graph)->params, 4 * 4 * 9 + 8);
+}
+
+TEST(SimplifyTest, EqualPureOperatorsAreOne) {
+  Builder b;
+  const int sum = b.Add("add", {b.Conv(b.Add("relu", {0})), b.Conv(b.Add("relu", {0}))});
+  EXPECT_EQ(Ops(Simplify(b.Graph(sum))), (OpList{"input", "relu", "conv2d", "conv2d", "add"}));
+}
+
+TEST(SimplifyTest, InputThatOnlyReachesTheOutputThroughZeroIsNoDependence) {
+  Builder b;
+  const int bias = b.Add("batch_norm", {b.Add("zero", {0})});
+  EXPECT_FALSE(DependsOnInput(Simplify(b.Graph(bias))));
+  EXPECT_TRUE(DependsOnInput(Simplify(b.Graph(b.Add("add", {bias, 0})))));
+}
+
+std::string HashOf(const NetworkGraph& graph) { return GraphHash(Simplify(graph)); }
+
+TEST(GraphHashTest, OrderOfNodesAndOfCommutativeInputsDoesNotMatter) {
+  Builder a;
+  const int a1 = a.Conv(0, 4, 1), a2 = a.Conv(0, 4, 3);
+  Builder b;
+  const int b2 = b.Conv(0, 4, 3), b1 = b.Conv(0, 4, 1);
+  EXPECT_EQ(HashOf(a.Graph(a.Add("add", {a1, a2}))), HashOf(b.Graph(b.Add("add", {b1, b2}))));
+  EXPECT_EQ(HashOf(a.Graph(a.Add("add", {a2, a1}))), HashOf(b.Graph(b.Add("add", {b1, b2}))));
+  EXPECT_NE(HashOf(a.Graph(a.Add("concat", {a2, a1}))), HashOf(a.Graph(a.Add("concat", {a1, a2}))));
+  EXPECT_NE(HashOf(a.Graph(a.Add("add", {a2, a1}))), HashOf(a.Graph(a.Add("multiply", {a2, a1}))));
+}
+
+TEST(GraphHashTest, SharedParametersDifferFromTheirOwn) {
+  Builder shared;
+  const int conv = shared.Conv(0);
+  Builder own;
+  EXPECT_NE(HashOf(shared.Graph(shared.Add("add", {conv, conv}))),
+            HashOf(own.Graph(own.Add("add", {own.Conv(0), own.Conv(0)}))));
+}
+
+// Sums of products relu(conv) * tanh(conv') over pairs of equal convolutions: colours alone do not tell the
+// pairings apart.
+NetworkGraph Pairing(const std::vector<std::pair<int, int>>& pairs) {
+  Builder b;
+  std::vector<int> relu, tanh, products;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const int conv = b.Conv(0);
+    relu.push_back(b.Add("relu", {conv}));
+    tanh.push_back(b.Add("tanh", {conv}));
+  }
+  for (const auto& [r, t] : pairs) products.push_back(b.Add("multiply", {relu[r], tanh[t]}));
+  return b.Graph(b.Add("add", products));
+}
+
+TEST(GraphHashTest, WiringAmongEqualNodesMatters) {
+  const std::string straight = HashOf(Pairing({{0, 0}, {1, 1}}));
+  const std::string crossed = HashOf(Pairing({{0, 1}, {1, 0}}));
+  EXPECT_NE(straight, crossed);
+  EXPECT_EQ(crossed, HashOf(Pairing({{1, 0}, {0, 1}})));
+  // A ring of three against a crossed pair beside a straight one, in several orders.
+  const std::string mixed = HashOf(Pairing({{0, 1}, {1, 0}, {2, 2}}));
+  EXPECT_EQ(mixed, HashOf(Pairing({{0, 0}, {1, 2}, {2, 1}})));
+  EXPECT_EQ(mixed, HashOf(Pairing({{2, 0}, {1, 1}, {0, 2}})));
+  EXPECT_NE(mixed, HashOf(Pairing({{0, 1}, {1, 2}, {2, 0}})));
+  EXPECT_EQ(HashOf(Pairing({{0, 2}, {2, 1}, {1, 0}})), HashOf(Pairing({{0, 1}, {1, 2}, {2, 0}})));
+}
+
+TEST(GraphHashTest, AttributesAndInputShapeCount) {
+  Builder b;
+  EXPECT_NE(HashOf(b.Graph(b.Conv(0, 4, 3))), HashOf(b.Graph(b.Conv(0, 4, 5))));
+  Builder other({4, 9, 9});
+  EXPECT_NE(HashOf(b.Graph(b.Conv(0))), HashOf(other.Graph(other.Conv(0))));
+}
+
+TEST(GraphHashTest, ValuesAreStable) {
+  Builder b;
+  const int x = b.Add("batch_norm", {b.Conv(0)});
+  EXPECT_EQ(HashOf(b.Graph(b.Add("add", {x, 0}))),
+            "9a6bc16478989e3c264da4d9905321c1c38ad9518a61c3c2c44f21b4e5e8e809");
+  EXPECT_EQ(CandidateHash("00", Candidate({{"learning_rate", 0.1}})),
+            "0c51f1a0f4aa543d19592edb6eb349f977a7888a1e620f6bade407a1e29ff3c2");
+}
+
+TEST(CandidateHashTest, RecipeCounts) {
+  const Candidate slow({{"learning_rate", 0.01}}), fast({{"learning_rate", 0.1}});
+  EXPECT_NE(CandidateHash("00", slow), CandidateHash("00", fast));
+  EXPECT_EQ(CandidateHash("00", slow), CandidateHash("00", slow));
+}
+
+}  // namespace
+}  // namespace canopy::search_space

@@ -1,0 +1,156 @@
+#include <string>
+#include <string_view>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "search_spaces/evaluation.h"
+#include "search_spaces/space.h"
+
+namespace canopy::search_space {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct BadSpace {
+  std::string_view text;  // after the two lines that begin every space
+  std::string_view error;
+};
+
+constexpr std::string_view kBegin = "canopy: 1\nname: s\n";
+
+std::string ErrorOf(std::string_view text) {
+  return Message(SearchSpace::Parse(std::string(kBegin) + std::string(text), "s.yaml").status());
+}
+
+TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
+  const BadSpace cases[] = {
+      {"network: [conv2dd]\n",
+       "s.yaml:3:11: network[0]: expected an operator or one of sequence, one_of, repeat, residual, "
+       "optional, cell, "
+       "found 'conv2dd' (did you mean 'conv2d'?)"},
+      {"network:\n  - conv2d: {out_channels: 8, kernle: 3}\n",
+       "s.yaml:4:31: network[0].conv2d: expected one of name, out_channels, kernel, stride, padding, "
+       "dilation, "
+       "groups, bias, found 'kernle' (did you mean 'kernel'?)"},
+      {"network:\n  - conv2d: {out_channels: 8}\n",
+       "s.yaml:4:5: network[0]: conv2d: expected 'kernel', found none"},
+      {"network:\n  - conv2d: {out_channels: 8, kernel: 0}\n",
+       "s.yaml:4:39: network[0].conv2d.kernel: expected an integer from 1 to 2147483647 for 'kernel', found "
+       "0"},
+      {"network:\n  - conv2d: {out_channels: 8, kernel: {choice: [3, big]}}\n",
+       "s.yaml:4:39: network[0].conv2d.kernel: expected values of one type, found 3 and \"big\""},
+      {"network:\n  - conv2d: {out_channels: 8, kernel: {choice: [3, 3]}}\n",
+       "s.yaml:4:39: network[0].conv2d.kernel: expected each value once, found 3 twice"},
+      {"network:\n  - conv2d: {out_channels: 8, kernel: {chioce: [3, 5]}}\n",
+       "s.yaml:4:40: network[0].conv2d.kernel: expected one of choice, ordinal, int, float, "
+       "name, log, when, found 'chioce' (did you mean 'choice'?)"},
+      {"network:\n  - conv2d: {out_channels: 8, kernel: [3, 5]}\n",
+       "s.yaml:4:39: network[0].conv2d.kernel: expected a value, an expression, or a map of one of choice, "
+       "ordinal, "
+       "int, float, found a list"},
+      {"network:\n  - conv2d: {out_channels: widht, kernel: 3}\ndecisions: {width: {choice: [8, 16]}}\n",
+       "s.yaml:4:28: network[0].conv2d.out_channels: expected a decision declared before, found 'widht' (did "
+       "you mean "
+       "'width'?)"},
+      {"network:\n  - conv2d: {out_channels: 8 +, kernel: 3}\n",
+       "s.yaml:4:28: network[0].conv2d.out_channels: expected a number, a name or a quoted word at character "
+       "4 of "
+       "'8 +', found the end"},
+      {"network:\n  - relu: {}\n    tanh: {}\n",
+       "s.yaml:4:5: network[0]: expected a block: an operator's name, a list, or a map of one key, found 2 "
+       "keys"},
+      {"network:\n  - one_of: {choices: {}}\n",
+       "s.yaml:4:5: network[0]: expected at least one choice, found none"},
+      {"network:\n  - one_of: {choices: [relu, relu]}\n",
+       "s.yaml:4:30: network[0].one_of.choices[1]: expected each choice once, found 'relu' again"},
+      {"network:\n  - one_of: {choices: [relu, tanh]}\n  - one_of: {choices: [relu, tanh]}\n",
+       "s.yaml:5:5: network[1]: expected a name of its own, found 'op' again: give this decision or a block "
+       "around it "
+       "another `name`"},
+      {"network:\n  - one_of: {name: Op, choices: [relu]}\n",
+       "s.yaml:4:5: network[0]: expected a name of lower-case letters, digits and _ that begins with a "
+       "letter, of at "
+       "most 63 characters, found 'Op'"},
+      {"network:\n  - repeat: {count: many, body: relu}\n",
+       "s.yaml:4:21: network[0].repeat.count: expected a decision declared before, found 'many' (a word "
+       "stands in quotes)"},
+      {"network:\n  - repeat: {count: 1.5, body: relu}\n",
+       "s.yaml:4:21: network[0].repeat.count: expected a count of 0 or more, an integer or a decision "
+       "between "
+       "integers, found 1.5"},
+      {"network:\n  - repeat: {count: 2}\n", "s.yaml:4:13: network[0].repeat: expected 'body', found none"},
+      {"network:\n  - cell: {nodes: 1, edge_choices: [relu]}\n",
+       "s.yaml:4:5: network[0]: expected from 2 to 32 nodes, found 1"},
+      {"network: relu\nrecipe: {lr: 0.1}\n",
+       "s.yaml:4:14: recipe.lr: expected a decision: a map of one of choice, ordinal, int, float"},
+      {"network: relu\nrecipe: {lr: {float: [0, 1], log: true}}\n",
+       "s.yaml:4:14: recipe.lr: expected a low end above 0 with log"},
+      {"network: relu\nrecipe: {lr: {float: [1, 0]}}\n",
+       "s.yaml:4:22: recipe.lr.float: expected [low, high] of numbers, low at most high, found a list"},
+      {"network: relu\nrecipe: {b: {ordinal: [64, 32]}}\n",
+       "s.yaml:4:13: recipe.b: expected values in rising order, found 32 after 64"},
+      {"network: relu\nrecipe: {a: {choice: [1]}, b: {choice: [2], when: c == 1}}\n",
+       "s.yaml:4:31: recipe.b: expected a decision declared before, found 'c' (did you mean 'a'?)"},
+      {"network: relu\nconstraints: [params < 5, depht > 1]\n",
+       "s.yaml:4:27: constraints[1]: expected params, macs, activation_memory, depth or a decision in 'depht "
+       "> 1', "
+       "found 'depht' (did you mean 'depth'?)"},
+      {"network: relu\nreference: {a: 1}\n",
+       "s.yaml:4:12: reference: expected a decision of space 's', found 'a'"},
+      {"network: relu\ninput: {shape: [3, 0, 2], classes: 10}\n",
+       "s.yaml:4:8: input: expected sizes from 1 to 2147483648, found {3, 0, 2}"},
+  };
+  for (const BadSpace& c : cases) EXPECT_EQ(ErrorOf(c.text), c.error) << c.text;
+}
+
+TEST(SpaceErrorsTest, ShapesThatDoNotFitNameTheBlock) {
+  const std::string text =
+      std::string(kBegin) + "network:\n  - max_pool: {kernel: 2}\n  - linear: {features: 3}\n";
+  const auto space = SearchSpace::Parse(text, "s.yaml");
+  ASSERT_TRUE(space.ok()) << space.status();
+  EXPECT_EQ(Message(space->Lower(Candidate(), {{3, 8, 8}, 10}).status()),
+            "s.yaml:5:5: network[1]: linear: expected an input of shape {features}, found {3, 4, 4}: put "
+            "global_avg_pool or flatten before it");
+}
+
+TEST(SpaceErrorsTest, SpaceWithoutAValidCandidateSaysWhy) {
+  const auto check = [](const std::string& text) {
+    const auto space = SearchSpace::Parse(std::string(kBegin) + text, "s.yaml");
+    EXPECT_TRUE(space.ok()) << space.status();
+    return Message(CheckSpace(*space, {{3, 8, 8}, 10}, {}));
+  };
+  EXPECT_THAT(
+      check("network: [global_avg_pool]\n"),
+      HasSubstr("expected a valid candidate, found none among 64, most often because: expected an output of "
+                "10 features, one a class"));
+  EXPECT_THAT(check("network: [zero, global_avg_pool, {linear: {features: classes}}]\n"),
+              HasSubstr("output depends on its input"));
+  EXPECT_THAT(check("network: [global_avg_pool, {linear: {features: classes}}]\nconstraints: [params < 5]\n"),
+              HasSubstr("expected a candidate that keeps 'params < 5'"));
+}
+
+// Small files that stand for enormous networks.
+TEST(SpaceErrorsTest, ExpansionIsBoundedBeforeItHappens) {
+  EXPECT_THAT(ErrorOf("network: {repeat: {count: 1000000000, body: relu}}\n"),
+              HasSubstr("at most 65536 blocks"));
+  EXPECT_THAT(ErrorOf("network: {repeat: {count: 1000000000, share: true, body: relu}}\n"),
+              HasSubstr("at most 65536 blocks"));
+  EXPECT_THAT(ErrorOf("network: {repeat: {count: {int: [1, 1000000000]}, body: relu}}\n"),
+              HasSubstr("at most 65536 blocks"));
+  EXPECT_THAT(
+      ErrorOf("network: {repeat: {count: 1000, body: {repeat: {name: b, count: 1000, body: relu}}}}\n"),
+      HasSubstr("at most 65536 blocks"));
+  EXPECT_THAT(ErrorOf("network: {repeat: {count: 2000, body: {one_of: {choices: [relu, tanh]}}}}\n"),
+              HasSubstr("at most 1500 decisions"));
+  EXPECT_THAT(ErrorOf("network: {repeat: {count: 9223372036854775808, body: relu}}\n"),
+              HasSubstr("s.yaml:3:"));
+  EXPECT_THAT(ErrorOf("network: {conv2d: {out_channels: 9223372036854775807, kernel: 3}}\n"),
+              HasSubstr("from 1 to 2147483647"));
+  EXPECT_THAT(ErrorOf("network: {cell: {nodes: 1000000, edge_choices: [relu]}}\n"),
+              HasSubstr("65536 blocks"));
+  EXPECT_THAT(ErrorOf("network: {repeat: {count: 1000000000, body: []}}\n"),
+              HasSubstr("at most 65536 blocks"));
+}
+
+}  // namespace
+}  // namespace canopy::search_space

@@ -1,0 +1,245 @@
+#include "search_spaces/space.h"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "search_spaces/catalog/catalog.h"
+#include "search_spaces/evaluation.h"
+
+namespace canopy::search_space {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+SearchSpace Parse(std::string_view text) {
+  auto space = SearchSpace::Parse(text, "space.yaml");
+  EXPECT_TRUE(space.ok()) << space.status();
+  return *std::move(space);
+}
+
+// Conditions of every kind: a repeat's count, a choice, `when`, an optional block.
+constexpr std::string_view kStages = R"(
+canopy: 1
+name: stages
+input: {shape: [1, 16, 16], classes: 10}
+decisions:
+  base: {ordinal: [4, 8]}
+network:
+  - repeat:
+      name: stage
+      count: 2
+      decisions: {expansion: {choice: [1, 2]}}
+      body:
+        - repeat:
+            count: {name: depth, int: [1, 2]}
+            body:
+              one_of:
+                choices:
+                  conv:
+                    conv2d: {out_channels: base * stage * expansion, kernel: {choice: [3, 5]}}
+                  skip: identity
+        - max_pool: {kernel: 2}
+  - optional: {name: drop, body: {dropout: {rate: {float: [0.1, 0.5]}}}}
+  - global_avg_pool
+  - linear: {features: classes}
+recipe:
+  optimizer: {choice: [sgd, adam]}
+  learning_rate: {float: [0.001, 1], log: true}
+  momentum: {float: [0, 0.99], when: optimizer == 'sgd'}
+constraints: ["params < 5000", "stage1_depth <= stage2_depth"]
+)";
+
+TEST(SearchSpaceTest, DecisionsHaveReadableNamesInTheFilesOrder) {
+  const SearchSpace space = Parse(kStages);
+  std::vector<std::string> names;
+  for (const Decision& decision : space.decisions()) names.push_back(decision.name);
+  EXPECT_THAT(names, ElementsAre("base", "stage1_expansion", "stage1_depth", "stage1_block1_op",
+                                 "stage1_block1_conv_kernel", "stage1_block2_op", "stage1_block2_conv_kernel",
+                                 "stage2_expansion", "stage2_depth", "stage2_block1_op",
+                                 "stage2_block1_conv_kernel", "stage2_block2_op", "stage2_block2_conv_kernel",
+                                 "drop", "drop_rate", "optimizer", "learning_rate", "momentum"));
+  const Decision& kernel = *space.FindDecision("stage2_block2_conv_kernel");
+  ASSERT_EQ(kernel.conditions.size(), 2u);
+  EXPECT_EQ(kernel.conditions[0].text(), "stage2_depth >= 2");
+  EXPECT_EQ(kernel.conditions[1].text(), "stage2_block2_op == 'conv'");
+}
+
+TEST(SearchSpaceTest, SamplesLieInTheSpaceAndLower) {
+  const SearchSpace space = Parse(kStages);
+  Rng rng(7);
+  std::set<std::string> depths;
+  for (int i = 0; i < 200; ++i) {
+    const Candidate candidate = space.Sample(rng);
+    ASSERT_TRUE(space.CheckCandidate(candidate).ok()) << candidate.ToJson();
+    EXPECT_EQ(*space.ParseCandidate(candidate.ToJson()), candidate);
+    const bool two = std::get<int64_t>(*candidate.Find("stage1_depth")) == 2;
+    EXPECT_EQ(candidate.Find("stage1_block2_op") != nullptr, two);
+    EXPECT_EQ(candidate.Find("momentum") != nullptr,
+              *candidate.Find("optimizer") == Value(std::string("sgd")));
+    const auto graph = space.Lower(candidate, *space.default_task());
+    ASSERT_TRUE(graph.ok()) << graph.status();
+    EXPECT_THAT(graph->nodes[graph->output].shape, ElementsAre(10));
+    depths.insert(CanonicalText(*candidate.Find("stage1_depth")));
+  }
+  EXPECT_EQ(depths.size(), 2u);
+}
+
+TEST(SearchSpaceTest, MutationChangesOneDecisionAndResamplesWhatItActivates) {
+  const SearchSpace space = Parse(kStages);
+  Rng rng(3);
+  for (int i = 0; i < 300; ++i) {
+    const Candidate parent = space.Sample(rng);
+    const Candidate child = space.Mutate(parent, rng);
+    ASSERT_TRUE(space.CheckCandidate(child).ok()) << child.ToJson();
+    int changed = 0;
+    for (const auto& [name, value] : parent.assignments()) {
+      const Value* now = child.Find(name);
+      changed += now && *now != value;
+    }
+    EXPECT_EQ(changed, 1) << parent.ToJson() << " to " << child.ToJson();
+  }
+}
+
+TEST(SearchSpaceTest, SameSeedSameCandidates) {
+  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  Rng rng(1);
+  const Candidate candidate = space.Sample(rng);
+  EXPECT_EQ(candidate.ToJson(),
+            R"({"edge_0_1":"nor_conv_3x3","edge_0_2":"nor_conv_1x1","edge_1_2":"nor_conv_1x1",)"
+            R"("edge_0_3":"skip_connect","edge_1_3":"nor_conv_3x3","edge_2_3":"none"})");
+  EXPECT_EQ(space.Mutate(candidate, rng).ToJson(),
+            R"({"edge_0_1":"skip_connect","edge_0_2":"nor_conv_1x1","edge_1_2":"nor_conv_1x1",)"
+            R"("edge_0_3":"skip_connect","edge_1_3":"nor_conv_3x3","edge_2_3":"none"})");
+  const SearchSpace stages = Parse(kStages);
+  EXPECT_EQ(
+      stages.Sample(rng).ToJson(),
+      R"({"base":8,"stage1_expansion":2,"stage1_depth":2,"stage1_block1_op":"skip","stage1_block2_op":"skip",)"
+      R"("stage2_expansion":2,"stage2_depth":2,"stage2_block1_op":"skip","stage2_block2_op":"conv","stage2_block2_conv_kernel":3,)"
+      R"("drop":false,"optimizer":"sgd","learning_rate":0.024529606674522635,"momentum":0.49150903263426454})");
+}
+
+TEST(SearchSpaceTest, SizeCountsConditionsExactly) {
+  EXPECT_EQ(Parse(kStages).Size(), "infinite");
+  EXPECT_EQ(Parse(kStages).Size(/*architectures_only=*/true), "infinite");
+  // Per block 2 kernels or a skip: 3 alternatives; depth 1 or 2: 3 + 9 = 12 a stage.
+  const SearchSpace space = Parse(R"(
+canopy: 1
+name: counted
+network:
+  - repeat:
+      name: stage
+      count: 2
+      body:
+        repeat:
+          count: {name: depth, int: [1, 2]}
+          body:
+            one_of: {choices: {conv: {conv2d: {out_channels: 4, kernel: {choice: [3, 5]}}}, skip: identity}}
+recipe:
+  batch_size: {ordinal: [32, 64, 128]}
+)");
+  EXPECT_EQ(space.Size(true), "144");
+  EXPECT_EQ(space.Size(), "432");
+  const SearchSpace large = Parse(R"(
+canopy: 1
+name: large
+network: {repeat: {count: {int: [1, 100]}, body: {one_of: {choices: [relu, silu, gelu]}}}}
+)");
+  // (3^101 - 3) / 2
+  EXPECT_EQ(large.Size(), "773066281098016996554691694648431909053161283000");
+}
+
+TEST(SearchSpaceTest, ContentHashIgnoresCommentsAndLayout) {
+  const std::string flow = "canopy: 1\nname: a\nnetwork: [relu, {dropout: {rate: 0.10}}]\n";
+  const std::string block = "# c\ncanopy: 1\nname: 'a'\nnetwork:\n  - relu\n  - dropout:\n      rate: 0.1\n";
+  EXPECT_EQ(Parse(flow).content_hash(), Parse(block).content_hash());
+  EXPECT_NE(Parse(flow).content_hash(), Parse("canopy: 1\nname: a\nnetwork: [relu]\n").content_hash());
+}
+
+TEST(SearchSpaceTest, CandidatesAreReadStrictly) {
+  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const auto error = [&](std::string_view json) { return Message(space.ParseCandidate(json).status()); };
+  const std::string rest =
+      R"("edge_0_2":"none","edge_1_2":"none","edge_0_3":"none","edge_1_3":"none","edge_2_3":"none"})";
+  EXPECT_EQ(error(R"({"edge_0_1":"none",)" + rest), "");
+  EXPECT_EQ(
+      error(R"({"edge_01":"none",)" + rest),
+      "candidate: expected a decision of space 'nas_bench_201', found 'edge_01' (did you mean 'edge_0_1'?)");
+  EXPECT_THAT(error(R"({"edge_0_1":"nothing",)" + rest),
+              HasSubstr("expected one of \"none\", \"skip_connect\", \"nor_conv_1x1\", \"nor_conv_3x3\", "
+                        "\"avg_pool_3x3\" for 'edge_0_1', found \"nothing\""));
+  EXPECT_THAT(error("{" + rest), HasSubstr("for 'edge_0_1', found none"));
+  EXPECT_THAT(error("[1]"), HasSubstr("expected a JSON object"));
+  EXPECT_THAT(error("{"), HasSubstr("expected a JSON object"));
+  const SearchSpace stages = Parse(kStages);
+  Rng rng(1);
+  Candidate candidate = stages.Sample(rng);
+  while (candidate.Find("momentum")) candidate = stages.Sample(rng);
+  std::string json = candidate.ToJson();
+  json.insert(json.size() - 1, ",\"momentum\":0.9");
+  EXPECT_EQ(Message(stages.ParseCandidate(json).status()),
+            "candidate: expected no value for 'momentum', which is active only where optimizer == 'sgd'; "
+            "found 0.9");
+}
+
+TEST(SearchSpaceTest, RecipeAndConstraints) {
+  const SearchSpace space = Parse(kStages);
+  Rng rng(11);
+  const Candidate candidate = space.Sample(rng);
+  const Candidate recipe = space.Recipe(candidate);
+  EXPECT_EQ(recipe.assignments().front().decision, "optimizer");
+  EXPECT_EQ(*recipe.Find("learning_rate"), *candidate.Find("learning_rate"));
+  EXPECT_EQ(recipe.Find("base"), nullptr);
+  Costs costs;
+  costs.params = 6000;
+  const auto violations = *space.CheckConstraints(candidate, costs);
+  ASSERT_FALSE(violations.empty());
+  EXPECT_EQ(violations[0], (Violation{"params < 5000", 1001}));
+}
+
+TEST(ConstraintTest, NamesAreChecked) {
+  const SearchSpace space = Parse(kStages);
+  const auto error = [&](std::string_view text) {
+    return Message(Constraint::Parse(text, space.decisions()).status());
+  };
+  EXPECT_EQ(error("macs <= 10 * 1000000 and base < 8"), "");
+  EXPECT_EQ(
+      error("parms < 3"),
+      "expected params, macs, activation_memory, depth or a decision in 'parms < 3', found 'parms' (did you "
+      "mean 'params'?)");
+  EXPECT_THAT(error("params <"), HasSubstr("expected a number, a name or a quoted word"));
+  // What is not there is not limited.
+  const auto constraint = Constraint::Parse("momentum < 0.5", space.decisions());
+  EXPECT_EQ(*constraint->Amount(Candidate(), Costs()), 0);
+}
+
+TEST(EvaluationTest, EqualNetworksWithOtherRecipesAreOtherCandidates) {
+  const SearchSpace space = Parse(kStages);
+  Rng rng(5);
+  const Candidate candidate = space.Sample(rng);
+  std::vector<Candidate::Assignment> assignments = candidate.assignments();
+  for (auto& [name, value] : assignments) {
+    if (name == "learning_rate") value = 0.0625;
+  }
+  const Evaluation a = *Evaluate(space, candidate, *space.default_task());
+  const Evaluation b = *Evaluate(space, *space.MakeCandidate(assignments), *space.default_task());
+  EXPECT_EQ(a.graph_hash, b.graph_hash);
+  EXPECT_NE(a.candidate_hash, b.candidate_hash);
+}
+
+TEST(CatalogTest, EverySpaceParsesAndHasAValidReference) {
+  for (const std::string& name : CatalogNames()) {
+    const SearchSpace space = Parse(*CatalogSpace(name));
+    EXPECT_EQ(space.name(), name);
+    EXPECT_TRUE(space.reference().has_value()) << name;
+    const Status status = CheckSpace(space, *space.default_task(), {});
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+}  // namespace
+}  // namespace canopy::search_space
