@@ -84,6 +84,7 @@ class Core {
     int64_t deadline_left_ms = -1;       // -1: no such budget
     int64_t waiting_without_worker_ms = 0;
     std::string waiting_reason;          // why no connected worker is eligible
+    std::vector<AttemptProgress> running;
   };
   struct WorkerGlance {
     model::WorkerRecord worker;
@@ -94,7 +95,7 @@ class Core {
   std::vector<WorkerGlance> Workers(const Now& now) const;
 
  private:
-  class Impl;
+  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -77,6 +77,7 @@ struct CampaignProgress {
   // What of the finals exists: 0 nothing, 1 the search is closed and the reference's FINAL trials are
   // made, 2 the finalists' too, 3 the winner is chosen and TEST and MEASURE trials are made.
   int64_t finals_stage = 0;
+  int64_t signatures_from = 0;     // attempts from this id on count for the campaign's pausing itself
   int64_t winner_trial_id = 0;     // the SEARCH trial (or 0) that finals chose, and
   bool winner_is_reference = false;
   bool winner_committed = false;   // TEST trials exist only after this

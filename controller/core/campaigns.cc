@@ -1,0 +1,128 @@
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "controller/core/state.h"
+
+namespace canopy::controller {
+
+using model::CampaignState;
+
+void Core::Impl::Handle(LaunchCampaign event) {
+  if (static_cast<int64_t>(campaigns.size()) >= limits.max_live_campaigns) {
+    Answer(event.token, ResourceExhausted("this controller runs " + std::to_string(campaigns.size()) +
+                                          " campaigns already, its limit; cancel one or wait for its end"));
+    return;
+  }
+  Campaign campaign;
+  campaign.live.campaign = std::move(event.campaign);
+  campaign.live.campaign.id = counters.next_campaign_id++;
+  counters_changed = true;
+  campaign.live.campaign.created_us = now.wall_us;
+  campaign.live.reference = std::move(event.reference);
+  campaign.live.progress.epochs = campaign.settings().epochs;
+  campaign.active_mark_ms = now.monotonic_ms;
+  const int64_t id = campaign.id();
+  Write(InsertCampaign{campaign.live.campaign, campaign.live.progress, campaign.live.reference});
+  Campaign& added = campaigns.emplace(id, std::move(campaign)).first->second;
+  Log(id, 0, 0, "campaign_launched",
+      nlohmann::json{{"project", added.live.campaign.project}, {"name", added.live.campaign.name}}.dump(),
+      event.principal);
+  if (added.settings().epochs == 0) {
+    model::TrialRecord probe;
+    probe.purpose = model::Purpose::kProxy;
+    probe.candidate = *added.live.reference;
+    AddTrial(added, std::move(probe));
+    SaveProgress(added);
+  }
+  Advance(added);
+  Answer(event.token, ReplyBody{Launched{id}});
+}
+
+void Core::Impl::Handle(CommandCampaign event) {
+  const auto found = campaigns.find(event.campaign_id);
+  if (found == campaigns.end()) {
+    Answer(event.token, FailedPrecondition("the campaign has ended; clone or launch it anew to go on"));
+    return;
+  }
+  Campaign& campaign = found->second;
+  const CampaignState state = campaign.progress().state;
+  switch (event.verb) {
+    case CampaignVerb::kPause:
+      if (state != CampaignState::kPaused)
+        SetState(campaign, CampaignState::kPaused, "paused by " + event.principal, "campaign_paused",
+                 event.principal);
+      break;
+    case CampaignVerb::kResume:
+      if (state != CampaignState::kPaused) break;
+      // What made it pause is not held against it again.
+      campaign.progress().signatures_from = counters.next_attempt_id;
+      campaign.live.first_signatures.clear();
+      campaign.live.last_signatures.clear();
+      SetState(campaign,
+               campaign.progress().finals_stage > 0 ? CampaignState::kFinalizing : CampaignState::kRunning, "",
+               "campaign_resumed", event.principal);
+      Advance(campaign);
+      break;
+    case CampaignVerb::kCancel: {
+      std::vector<int64_t> trial_ids;
+      for (const auto& [trial_id, trial] : campaign.trials) trial_ids.push_back(trial_id);
+      for (auto& [attempt_id, attempt] : campaign.attempts) {
+        attempt.record.state = model::AttemptState::kCancelled;
+        attempt.record.message = "the campaign was cancelled";
+        attempt.record.ended_us = now.wall_us;
+        attempt.record.cost.allocated_ms = now.monotonic_ms - attempt.granted_ms;
+        Write(UpdateAttempt{attempt.record});
+      }
+      campaign.attempts.clear();
+      for (const int64_t trial_id : trial_ids)
+        EndTrial(campaign, trial_id, model::TrialState::kCancelled, "the campaign was cancelled");
+      SetState(campaign, CampaignState::kCancelled, "cancelled by " + event.principal, "campaign_cancelled",
+               event.principal);
+      break;
+    }
+  }
+  Answer(event.token, ReplyBody{Commanded{campaign.progress().state}});
+}
+
+void Core::Impl::SetState(Campaign& campaign, CampaignState state, const std::string& reason,
+                          const std::string& event_kind, const std::string& principal) {
+  SaveProgress(campaign);  // counts the time up to now under the old state
+  campaign.progress().state = state;
+  campaign.progress().reason = reason;
+  if (model::IsTerminal(state)) campaign.progress().finished_us = now.wall_us;
+  Write(UpdateCampaign{campaign.id(), campaign.progress()});
+  Log(campaign.id(), 0, 0, event_kind, nlohmann::json{{"reason", reason}}.dump(), principal);
+}
+
+void Core::Impl::Advance(Campaign& campaign) {
+  if (campaign.progress().state == CampaignState::kRunning) {
+    std::string why;
+    if (SearchIsClosed(campaign, &why))
+      CloseSearch(campaign, why);
+    else
+      Refill(campaign);
+  }
+  if (campaign.progress().state == CampaignState::kFinalizing) AdvanceFinals(campaign);
+}
+
+void Core::Impl::Handle(Tick) {
+  for (auto& [id, campaign] : campaigns) {
+    std::vector<int64_t> expired;
+    for (const auto& [attempt_id, attempt] : campaign.attempts)
+      if (attempt.expires_ms <= now.monotonic_ms) expired.push_back(attempt_id);
+    for (const int64_t attempt_id : expired)
+      LoseAttempt(campaign, attempt_id, model::AttemptState::kExpired,
+                  "no heartbeat within the lease's time to live");
+    Advance(campaign);
+    const bool idle = campaign.active() && campaign.attempts.empty() && !campaign.trials.empty();
+    if (!idle) campaign.idle_since_ms = 0;
+    else if (campaign.idle_since_ms == 0) campaign.idle_since_ms = now.monotonic_ms;
+  }
+  std::erase_if(workers, [&](const auto& entry) {
+    if (now.monotonic_ms - entry.second.seen_ms <= limits.worker_forgotten_ms) return false;
+    return std::none_of(polls.begin(), polls.end(),
+                        [&](const ParkedPoll& poll) { return poll.worker_id == entry.first; });
+  });
+}
+
+}  // namespace canopy::controller

@@ -1,0 +1,111 @@
+#include "controller/core/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "controller/core/state.h"
+
+namespace canopy::controller {
+
+Core::Core(CoreState state, const CoreLimits& limits, const Now& now)
+    : impl_(std::make_unique<Impl>(std::move(state), limits, now)) {}
+Core::~Core() = default;
+
+Effects Core::Step(const Now& now, Event event) { return impl_->Step(now, std::move(event)); }
+
+int64_t Core::NextTickMs() const {
+  constexpr int64_t kTickMs = 500;
+  return impl_->now.monotonic_ms + kTickMs;
+}
+
+std::string Core::DurableText() const { return impl_->DurableText(); }
+
+std::vector<Core::CampaignGlance> Core::Campaigns(const Now& now) const {
+  impl_->now = now;
+  return impl_->Campaigns();
+}
+
+std::vector<Core::WorkerGlance> Core::Workers(const Now& now) const {
+  impl_->now = now;
+  return impl_->Workers();
+}
+
+int64_t Campaign::Count(model::Purpose purpose, std::optional<model::TrialState> state) const {
+  return std::count_if(trials.begin(), trials.end(), [&](const auto& entry) {
+    return entry.second.purpose == purpose && (!state || entry.second.state == *state);
+  });
+}
+
+int64_t Campaign::ActiveMs(const Now& now) const {
+  return progress().active_ms + (active() ? std::max<int64_t>(0, now.monotonic_ms - active_mark_ms) : 0);
+}
+
+Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
+    : limits(limits),
+      database_id(std::move(state.database_id)),
+      incarnation(state.incarnation),
+      counters(state.counters),
+      now(start) {
+  for (LiveCampaign& live : state.campaigns) {
+    Campaign campaign;
+    for (model::TrialRecord& trial : live.trials) {
+      const int64_t id = trial.id;
+      campaign.trials.emplace(id, std::move(trial));
+    }
+    for (model::AttemptRecord& attempt : live.attempts) {
+      const int64_t id = attempt.id;
+      // Agents get time to find the restarted controller and claim what they run.
+      campaign.attempts[id] = {std::move(attempt), now.monotonic_ms,
+                               now.monotonic_ms + 2 * limits.lease_ttl_ms};
+    }
+    live.trials.clear();
+    live.attempts.clear();
+    campaign.active_mark_ms = now.monotonic_ms;
+    const int64_t id = live.campaign.id;
+    campaign.live = std::move(live);
+    campaigns.emplace(id, std::move(campaign));
+  }
+}
+
+Effects Core::Impl::Step(const Now& step_now, Event event) {
+  now = step_now;
+  effects = {};
+  counters_changed = false;
+  if (!std::exchange(started, true)) {
+    for (const auto& [id, campaign] : campaigns)
+      if (campaign.progress().refill_count > 0)
+        effects.requests.push_back({id, campaign.progress().refill_count, campaign.progress().refill_seen_seq});
+  }
+  std::visit([this](auto&& concrete) { Handle(std::move(concrete)); }, std::move(event));
+  Dispatch();
+  std::erase_if(campaigns, [](const auto& entry) { return model::IsTerminal(entry.second.progress().state); });
+  if (counters_changed) Write(counters);
+  return std::move(effects);
+}
+
+void Core::Impl::Log(int64_t campaign_id, int64_t trial_id, int64_t attempt_id, const std::string& kind,
+                     const std::string& payload_json, const std::string& principal) {
+  model::EventRecord event;
+  event.seq = counters.next_event_seq++;
+  counters_changed = true;
+  event.campaign_id = campaign_id;
+  event.trial_id = trial_id;
+  event.attempt_id = attempt_id;
+  event.kind = kind;
+  event.principal = principal;
+  event.payload_json = payload_json;
+  event.wall_us = now.wall_us;
+  Write(AppendEvent{std::move(event)});
+}
+
+void Core::Impl::Answer(uint64_t token, StatusOr<ReplyBody> body) {
+  if (token != 0) effects.replies.push_back({token, std::move(body)});
+}
+
+void Core::Impl::SaveProgress(Campaign& campaign) {
+  campaign.progress().active_ms = campaign.ActiveMs(now);
+  campaign.active_mark_ms = now.monotonic_ms;
+  Write(UpdateCampaign{campaign.id(), campaign.progress()});
+}
+
+}  // namespace canopy::controller

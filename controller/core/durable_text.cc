@@ -1,0 +1,109 @@
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "controller/core/state.h"
+
+namespace canopy::controller {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json Describe(const model::CampaignProgress& p) {
+  return {{"state", std::string(model::ToString(p.state))},
+          {"reason", p.reason},
+          {"epochs", p.epochs},
+          {"active_ms", p.active_ms},
+          {"next_trial_number", p.next_trial_number},
+          {"last_result_seq", p.last_result_seq},
+          {"refill", {p.refill_count, p.refill_seen_seq}},
+          {"proposals", p.proposals},
+          {"exhausted", p.strategy_exhausted},
+          {"finals_stage", p.finals_stage},
+          {"winner", {p.winner_trial_id, p.winner_committed}},
+          {"signatures_from", p.signatures_from},
+          {"test_reads", p.test_reads}};
+}
+
+ordered_json Describe(const model::TrialRecord& t) {
+  return {{"id", t.id},
+          {"number", t.number},
+          {"purpose", std::string(model::ToString(t.purpose))},
+          {"replicate", t.replicate},
+          {"candidate_hash", t.candidate.candidate_hash},
+          {"parent", t.parent_trial_id},
+          {"seen_seq", t.seen_seq},
+          {"state", std::string(model::ToString(t.state))},
+          {"reason", t.reason},
+          {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions}},
+          {"crash_hosts", t.crash_hosts},
+          {"last_lease", {t.last_attempt_id, t.last_fence}},
+          {"worker", t.required_worker_id}};
+}
+
+}  // namespace
+
+std::string Core::Impl::DurableText() const {
+  ordered_json root = {{"next_campaign_id", counters.next_campaign_id},
+                       {"next_trial_id", counters.next_trial_id},
+                       {"next_attempt_id", counters.next_attempt_id},
+                       {"next_fence", counters.next_fence},
+                       {"next_event_seq", counters.next_event_seq}};
+  for (const auto& [id, campaign] : campaigns) {
+    ordered_json entry = {{"id", id}, {"progress", Describe(campaign.progress())}};
+    for (const auto& [trial_id, trial] : campaign.trials) entry["trials"].push_back(Describe(trial));
+    for (const auto& [attempt_id, attempt] : campaign.attempts)
+      entry["attempts"].push_back({attempt_id, attempt.record.trial_id, attempt.record.fence,
+                                   attempt.record.worker_id, attempt.record.request_id, attempt.record.slot});
+    for (const LiveCampaign::Best& best : campaign.live.best)
+      entry["best"].push_back({best.trial_id, best.objective});
+    for (const LiveCampaign::Final& final : campaign.live.finals)
+      entry["finals"].push_back({final.trial.id, final.result.weights_sha256, final.worker_id});
+    entry["signatures"] = {campaign.live.first_signatures, campaign.live.last_signatures};
+    entry["counts"] = {campaign.live.trials_total, campaign.live.search_trials,
+                       campaign.live.search_completed, campaign.live.search_busy_ms};
+    root["campaigns"].push_back(std::move(entry));
+  }
+  return root.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
+  constexpr int64_t kWaitingMs = 60'000;
+  std::vector<CampaignGlance> glances;
+  for (const auto& [id, campaign] : campaigns) {
+    CampaignGlance glance;
+    glance.campaign_id = id;
+    for (const auto& [trial_id, trial] : campaign.trials)
+      ++(trial.state == model::TrialState::kLeased ? glance.leased : glance.pending);
+    glance.slots = KnownSlots();
+    if (campaign.settings().budget_duration_ms > 0)
+      glance.deadline_left_ms =
+          std::max<int64_t>(0, campaign.settings().budget_duration_ms - campaign.ActiveMs(now));
+    for (const auto& [attempt_id, attempt] : campaign.attempts)
+      glance.running.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps});
+    if (campaign.idle_since_ms > 0) glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
+    if (glance.waiting_without_worker_ms >= kWaitingMs) {
+      glance.waiting_reason = "no worker is connected";
+      for (const auto& [worker_id, worker] : workers)
+        for (const auto& [trial_id, trial] : campaign.trials) {
+          std::string why;
+          if (!Eligible(worker, campaign, trial, &why)) glance.waiting_reason = why;
+        }
+    }
+    glances.push_back(std::move(glance));
+  }
+  return glances;
+}
+
+std::vector<Core::WorkerGlance> Core::Impl::Workers() const {
+  std::vector<WorkerGlance> glances;
+  for (const auto& [id, worker] : workers) {
+    WorkerGlance glance{worker.record, now.monotonic_ms - worker.seen_ms, {}};
+    for (const auto& [campaign_id, campaign] : campaigns)
+      for (const auto& [attempt_id, attempt] : campaign.attempts)
+        if (attempt.record.worker_id == id) glance.attempts.push_back(attempt_id);
+    glances.push_back(std::move(glance));
+  }
+  return glances;
+}
+
+}  // namespace canopy::controller

@@ -1,0 +1,154 @@
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/check.h"
+#include "base/strings.h"
+#include "controller/core/state.h"
+
+namespace canopy::controller {
+namespace {
+
+using model::Purpose;
+using model::TrialState;
+
+const char* EventKind(Proposal::Verdict verdict) {
+  switch (verdict) {
+    case Proposal::Verdict::kAccepted: return "proposal_accepted";
+    case Proposal::Verdict::kRejected: return "proposal_rejected";
+    case Proposal::Verdict::kCached: return "proposal_cached";
+  }
+  return "proposal_rejected";
+}
+
+}  // namespace
+
+int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
+  trial.id = counters.next_trial_id++;
+  counters_changed = true;
+  trial.campaign_id = campaign.id();
+  trial.number = campaign.progress().next_trial_number++;
+  trial.reference = campaign.live.reference &&
+                    trial.candidate.candidate_hash == campaign.live.reference->candidate_hash;
+  trial.created_us = now.wall_us;
+  ++campaign.live.trials_total;
+  Write(InsertTrial{trial});
+  const int64_t id = trial.id;
+  campaign.trials.emplace(id, std::move(trial));
+  return id;
+}
+
+void Core::Impl::Refill(Campaign& campaign) {
+  model::CampaignProgress& progress = campaign.progress();
+  if (progress.refill_count > 0 || progress.strategy_exhausted) return;
+  const int64_t target = std::max<int64_t>(1, KnownSlots());
+  int64_t wanted = target - campaign.Count(Purpose::kSearch, TrialState::kPending);
+  if (campaign.settings().budget_trials > 0)
+    wanted = std::min(wanted, campaign.settings().budget_trials - campaign.live.search_trials);
+  if (wanted <= 0) return;
+  progress.refill_count = wanted;
+  progress.refill_seen_seq = progress.last_result_seq;
+  SaveProgress(campaign);
+  effects.requests.push_back({campaign.id(), wanted, progress.refill_seen_seq});
+}
+
+void Core::Impl::Handle(ProposalsReady event) {
+  const auto found = campaigns.find(event.campaign_id);
+  if (found == campaigns.end()) return;
+  Campaign& campaign = found->second;
+  model::CampaignProgress& progress = campaign.progress();
+  if (progress.refill_count == 0 || progress.refill_seen_seq != event.refill_seen_seq) return;
+  if (!event.batch.ok()) {
+    // The request stays open in the database: resuming asks for it again.
+    if (progress.state != model::CampaignState::kPaused)
+      SetState(campaign, model::CampaignState::kPaused,
+               "the strategy failed: " + Message(event.batch.status()), "campaign_paused");
+    return;
+  }
+  const ProposalBatch& batch = *event.batch;
+  for (const Proposal& proposal : batch.proposals) AcceptProposal(campaign, proposal, batch.seen_seq);
+  progress.refill_count = 0;
+  if (!batch.ended.empty()) {
+    progress.strategy_exhausted = true;
+    progress.reason = batch.ended;
+    Log(campaign.id(), 0, 0, "proposals_ended", nlohmann::json{{"reason", batch.ended}}.dump());
+  }
+  Write(SaveProposerState{campaign.id(), counters.next_event_seq - 1, batch.seen_seq, batch.state});
+  SaveProgress(campaign);
+  Advance(campaign);
+}
+
+void Core::Impl::AcceptProposal(Campaign& campaign, const Proposal& proposal, int64_t seen_seq) {
+  ++campaign.progress().proposals;
+  nlohmann::ordered_json payload = {{"seen_seq", seen_seq}};
+  payload["candidate"] = nlohmann::ordered_json::parse(proposal.candidate.candidate_json, nullptr, false);
+  if (!proposal.candidate.candidate_hash.empty())
+    payload["candidate_hash"] = proposal.candidate.candidate_hash;
+  if (!proposal.reason.empty()) payload["reason"] = proposal.reason;
+  int64_t trial_id = 0;
+  if (proposal.verdict == Proposal::Verdict::kAccepted) {
+    model::TrialRecord trial;
+    trial.candidate = proposal.candidate;
+    trial.replicate = proposal.replicate;
+    trial.seen_seq = seen_seq;
+    trial_id = AddTrial(campaign, std::move(trial));
+    ++campaign.live.search_trials;
+  }
+  Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict),
+      payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) const {
+  const model::CampaignSettings& settings = campaign.settings();
+  const bool none_pending = campaign.Count(Purpose::kSearch, TrialState::kPending) == 0 &&
+                            campaign.progress().refill_count == 0;
+  if (campaign.progress().strategy_exhausted && none_pending) {
+    *why = campaign.progress().reason;
+    return true;
+  }
+  if (settings.budget_trials > 0 && campaign.live.search_trials >= settings.budget_trials && none_pending) {
+    *why = "all " + std::to_string(settings.budget_trials) + " trials of the budget are given out";
+    return true;
+  }
+  if (settings.budget_duration_ms == 0) return false;
+  // A trial that would not end before the finals must begin is not started.
+  const int64_t left = settings.budget_duration_ms - campaign.ActiveMs(now);
+  const int64_t mean =
+      campaign.live.search_completed == 0 ? 0 : campaign.live.search_busy_ms / campaign.live.search_completed;
+  if (left > FinalsReserveMs(campaign) + mean) return false;
+  *why = "the rest of the " + FormatDuration(settings.budget_duration_ms) + " is kept for the finals";
+  return true;
+}
+
+void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& result,
+                                const std::string& worker_id) {
+  // What the machine can afford: so many SEARCH trials at the least, and the finals, in four fifths of the
+  // duration; candidates are allowed to be a fifth slower than the reference.
+  constexpr double kSearchTrials = 16, kShare = 0.8, kSlower = 1.2;
+  const model::CampaignSettings& settings = campaign.settings();
+  double examples = 0;
+  if (const auto worker = workers.find(worker_id); worker != workers.end())
+    for (const model::DatasetOnWorker& dataset : worker->second.record.datasets)
+      if (dataset.name == settings.task.dataset)
+        examples = static_cast<double>(dataset.training_examples - settings.task.validation_count);
+  const auto speed = result.metrics.find("images_per_second");
+  int64_t epochs = 1;
+  if (examples > 0 && speed != result.metrics.end() && speed->second > 0) {
+    const double epoch_s = examples / speed->second;
+    const double finals =
+        static_cast<double>((settings.finals_top + settings.finals_reference) * settings.finals_seeds);
+    const double slots = static_cast<double>(std::max<int64_t>(1, KnownSlots()));
+    const double budget_s = static_cast<double>(settings.budget_duration_ms) / 1000 * kShare * slots;
+    epochs = std::clamp<int64_t>(std::llround(std::floor(budget_s / ((kSearchTrials + finals) * epoch_s * kSlower))),
+                                 1, 1000);
+  }
+  campaign.progress().epochs = epochs;
+  SaveProgress(campaign);
+  Log(campaign.id(), result.trial_id, result.attempt_id, "fidelity_settled",
+      nlohmann::json{{"epochs", epochs},
+                     {"images_per_second", speed == result.metrics.end() ? 0.0 : speed->second}}
+          .dump());
+}
+
+}  // namespace canopy::controller

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controller/core/core.h"
+
+namespace canopy::controller {
+
+// The core's memory. Ordered containers only: what is iterated decides, and decisions must replay.
+
+struct LiveAttempt {
+  model::AttemptRecord record;
+  int64_t granted_ms = 0, expires_ms = 0;
+  int64_t step = 0, total_steps = 0;
+};
+
+struct Campaign {
+  LiveCampaign live;  // `trials` and `attempts` are moved into the maps below
+  std::map<int64_t, model::TrialRecord> trials;
+  std::map<int64_t, LiveAttempt> attempts;
+  int64_t active_mark_ms = 0;  // monotonic time up to which progress.active_ms counts
+  int64_t idle_since_ms = 0;   // since when work waits and nothing runs; 0: not so
+
+  const model::CampaignSettings& settings() const { return live.campaign.settings; }
+  model::CampaignProgress& progress() { return live.progress; }
+  const model::CampaignProgress& progress() const { return live.progress; }
+  int64_t id() const { return live.campaign.id; }
+  // Leases are granted and time counts.
+  bool active() const {
+    return live.progress.state == model::CampaignState::kRunning ||
+           live.progress.state == model::CampaignState::kFinalizing;
+  }
+  int64_t Count(model::Purpose purpose, std::optional<model::TrialState> state = std::nullopt) const;
+  // Running time so far, which the last commit need not know.
+  int64_t ActiveMs(const Now& now) const;
+};
+
+struct ParkedPoll {
+  uint64_t token = 0;
+  std::string worker_id, request_id;
+  int64_t slot = 0;
+};
+
+struct Worker {
+  model::WorkerRecord record;
+  int64_t seen_ms = 0;
+  // Datasets that failed here since the last Hello: not eligible for them.
+  std::set<std::string> failed_datasets;
+  // The newest outcome of each slot that was accepted, for telling a repeat from a stale one.
+  std::map<int64_t, std::string> last_result_ids;
+};
+
+// What an event's handling shares.
+struct Core::Impl {
+  Impl(CoreState state, const CoreLimits& limits, const Now& now);
+
+  Effects Step(const Now& now, Event event);
+
+  // campaigns.cc
+  void Handle(LaunchCampaign event);
+  void Handle(CommandCampaign event);
+  void Handle(Tick event);
+  void SetState(Campaign& campaign, model::CampaignState state, const std::string& reason,
+                const std::string& event_kind, const std::string& principal = "controller");
+  // Moves the campaign on as far as its trials allow: refill, closing of the search, finals, the end.
+  void Advance(Campaign& campaign);
+
+  // search.cc
+  void Handle(ProposalsReady event);
+  void AcceptProposal(Campaign& campaign, const Proposal& proposal, int64_t seen_seq);
+  void Refill(Campaign& campaign);
+  bool SearchIsClosed(const Campaign& campaign, std::string* why) const;
+  void SettleFidelity(Campaign& campaign, const model::ResultRecord& result, const std::string& worker_id);
+  // Gives the trial its id, number, campaign and time, and writes it; returns the id.
+  int64_t AddTrial(Campaign& campaign, model::TrialRecord trial);
+
+  // finals.cc
+  void CloseSearch(Campaign& campaign, const std::string& why);
+  void AdvanceFinals(Campaign& campaign);
+  void AddFinalists(Campaign& campaign);
+  void ChooseWinner(Campaign& campaign);
+  void AddFinals(Campaign& campaign, int64_t parent_trial_id, const model::CandidateFacts& candidate);
+  int64_t FinalsReserveMs(const Campaign& campaign) const;
+
+  // leasing.cc
+  void Handle(WorkerHello event);
+  void Handle(WorkerExchange event);
+  void Handle(PollEnded event);
+  void Handle(WorkerHeartbeat event);
+  // Gives parked polls what they can run.
+  void Dispatch();
+  bool TryGrant(const ParkedPoll& poll);
+  bool Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                std::string* why) const;
+  Lease MakeLease(const Campaign& campaign, const model::TrialRecord& trial, const LiveAttempt& attempt) const;
+  void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why);
+  std::pair<Campaign*, LiveAttempt*> FindAttempt(int64_t attempt_id);
+  int64_t KnownSlots() const;
+
+  // outcomes.cc
+  OutcomeVerdict TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome);
+  void AcceptResult(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt,
+                    const AttemptOutcome& outcome);
+  void ApplyFailure(Campaign& campaign, model::TrialRecord& trial, model::FailureClass failure,
+                    const std::string& message, const std::string& host);
+  void Requeue(Campaign& campaign, model::TrialRecord& trial, const std::string& why);
+  // Writes the trial's last state and drops it from memory.
+  void EndTrial(Campaign& campaign, int64_t trial_id, model::TrialState state, const std::string& reason);
+  void NoteSignature(Campaign& campaign, const model::AttemptRecord& attempt);
+  void PauseIfAllFailAlike(Campaign& campaign);
+
+  // What every handler writes through.
+  void Write(controller::Write write) { effects.writes.push_back(std::move(write)); }
+  void Log(int64_t campaign_id, int64_t trial_id, int64_t attempt_id, const std::string& kind,
+           const std::string& payload_json, const std::string& principal = "controller");
+  void Answer(uint64_t token, StatusOr<ReplyBody> body);
+  void SaveProgress(Campaign& campaign);
+
+  // durable_text.cc
+  std::string DurableText() const;
+  std::vector<CampaignGlance> Campaigns() const;
+  std::vector<WorkerGlance> Workers() const;
+
+  const CoreLimits limits;
+  const std::string database_id;
+  const int64_t incarnation;
+  SaveCounters counters;
+  std::map<int64_t, Campaign> campaigns;  // live ones
+  std::map<std::string, Worker> workers;  // heard of since the start
+  std::vector<ParkedPoll> polls;          // in order of arrival
+  bool started = false;                   // unanswered refills were asked for again
+
+  // Of the step that runs.
+  Now now;
+  Effects effects;
+  bool counters_changed = false;
+};
+
+}  // namespace canopy::controller
