@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -42,7 +43,8 @@ class Settings {
   static StatusOr<Settings> Load(const Sources& sources);
 
   // REQUIRES a name of SettingSpecs().
-  const std::string& Get(std::string_view name) const;
+  const Setting& Find(std::string_view name) const;
+  const std::string& Get(std::string_view name) const { return Find(name).value; }
   // The value as an integer of at least `low`; InvalidArgument says where it comes from.
   StatusOr<int64_t> GetInt(std::string_view name, int64_t low) const;
   const std::vector<Setting>& all() const { return settings_; }

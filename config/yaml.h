@@ -58,6 +58,7 @@ class YamlNode {
 
  private:
   friend class YamlBuilder;
+  friend class YamlEditor;
   Kind kind_ = Kind::kNull;
   bool plain_ = true;
   int line_ = 1, column_ = 1;
@@ -79,6 +80,7 @@ class YamlDocument {
 
  private:
   friend class YamlBuilder;
+  friend class YamlEditor;
   std::deque<YamlNode> nodes_;
   const YamlNode* root_ = nullptr;
 };

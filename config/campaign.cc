@@ -1,0 +1,276 @@
+#include "config/campaign.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/sha256.h"
+#include "base/strings.h"
+#include "canopy/v1/campaign_file.pb.h"
+#include "config/bind.h"
+#include "config/override.h"
+#include "config/recipe.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "nlohmann/json.hpp"
+
+namespace canopy::config {
+namespace {
+
+using nlohmann::json;
+
+// Texts of people may hold anything; what is not UTF-8 is replaced.
+std::string Dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+// Checks a bound message part by part and fills `out`; `document` says where what is wrong stands.
+class CampaignReader {
+ public:
+  CampaignReader(const YamlDocument& document, const v1::CampaignFile& message, CampaignFile& out)
+      : document_(document), message_(message), out_(out), settings_(out.settings) {}
+
+  Status Read() {
+    CANOPY_RETURN_IF_ERROR(ReadHeading());
+    CANOPY_RETURN_IF_ERROR(ReadTask());
+    CANOPY_RETURN_IF_ERROR(ReadTrainer());
+    CANOPY_RETURN_IF_ERROR(ReadStrategy());
+    CANOPY_RETURN_IF_ERROR(ReadFidelity());
+    CANOPY_RETURN_IF_ERROR(ReadObjectives());
+    CANOPY_RETURN_IF_ERROR(ReadBudget());
+    CANOPY_RETURN_IF_ERROR(ReadFinals());
+    for (int i = 0; i < message_.constraints_size(); ++i) {
+      settings_.constraints.push_back(message_.constraints(i));
+      out_.constraint_positions.push_back(document_.Locate("constraints[" + std::to_string(i) + "]"));
+    }
+    settings_.duplicates = message_.duplicates() == v1::DUPLICATES_EVALUATE ? model::DuplicatePolicy::kEvaluate
+                                                                            : model::DuplicatePolicy::kCached;
+    settings_.strict = message_.strict();
+    settings_.seed = message_.seed();
+    return {};
+  }
+
+ private:
+  Status Wrong(std::string_view path, std::string_view what) const { return document_.Locate(path).Error(what); }
+
+  Status CheckResourceName(std::string_view path, const std::string& name) const {
+    if (IsResourceName(name)) return {};
+    return Wrong(path, "expected a name of at most 63 of a-z, 0-9 and -, beginning with a letter or digit, found '" +
+                           name + "'");
+  }
+
+  Status ReadHeading() {
+    const v1::CampaignHeading& heading = message_.campaign();
+    CANOPY_RETURN_IF_ERROR(CheckResourceName("campaign.name", heading.name()));
+    out_.name = heading.name();
+    if (!heading.project().empty()) out_.project = heading.project();
+    CANOPY_RETURN_IF_ERROR(CheckResourceName("campaign.project", out_.project));
+    out_.description = heading.description();
+    out_.notes = heading.notes();
+    json labels = json::object();
+    for (const auto& [key, value] : heading.labels()) labels[key] = value;
+    out_.labels_json = Dump(labels);
+    out_.space = message_.space();
+    if (out_.space.empty()) return Wrong("space", "expected a space file or a built-in space's name, found ''");
+    return {};
+  }
+
+  Status ReadTask() {
+    const v1::TaskSection& task = message_.task();
+    if (!IsResourceName(task.dataset())) {
+      return Wrong("task.dataset", "expected a dataset's name, such as fashion-mnist, found '" + task.dataset() + "'");
+    }
+    if (task.validation().count() < 1) {
+      return Wrong("task.validation.count", "expected 1 example or more, found " +
+                                                std::to_string(task.validation().count()));
+    }
+    settings_.task.dataset = task.dataset();
+    settings_.task.validation_seed = task.validation().seed();
+    settings_.task.validation_count = task.validation().count();
+    return {};
+  }
+
+  Status ReadTrainer() {
+    const v1::TrainerSection& trainer = message_.trainer();
+    switch (trainer.numeric_mode()) {
+      case v1::NUMERIC_MODE_FP32: settings_.numeric_mode = "fp32"; break;
+      case v1::NUMERIC_MODE_BF16: settings_.numeric_mode = "bf16"; break;
+      default: settings_.numeric_mode = "auto";
+    }
+    json recipe = DefaultRecipe(trainer.optimizer());
+    for (auto& [key, value] : recipe.items()) {
+      CANOPY_RETURN_IF_ERROR(ReadRecipeValue(trainer, key, value));
+    }
+    settings_.recipe_json = recipe.dump();
+    settings_.recipe_hash = Sha256Hex(settings_.recipe_json);
+    return {};
+  }
+
+  // Replaces the default `value` where the file names `key`.
+  Status ReadRecipeValue(const v1::TrainerSection& trainer, const std::string& key, json& value) {
+    using google::protobuf::FieldDescriptor;
+    const FieldDescriptor& field = *trainer.GetDescriptor()->FindFieldByName(key);
+    const google::protobuf::Reflection& reflection = *trainer.GetReflection();
+    if (!reflection.HasField(trainer, &field)) return {};
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_BOOL: value = reflection.GetBool(trainer, &field); break;
+      case FieldDescriptor::CPPTYPE_INT64: value = reflection.GetInt64(trainer, &field); break;
+      case FieldDescriptor::CPPTYPE_DOUBLE: value = reflection.GetDouble(trainer, &field); break;
+      default: value = reflection.GetString(trainer, &field);
+    }
+    const Location location = document_.Locate("trainer." + key);
+    if (const Status status = CheckRecipeValue(key, value); !status.ok()) return location.Error(Message(status));
+    out_.fixed_recipe.emplace(key, location);
+    return {};
+  }
+
+  Status ReadStrategy() {
+    const v1::StrategySection& strategy = message_.strategy();
+    if (strategy.kind() != v1::STRATEGY_KIND_REGULARIZED_EVOLUTION) {
+      for (const char* key : {"population", "sample"}) {
+        const bool given = std::string_view(key) == "sample" ? strategy.has_sample() : strategy.has_population();
+        if (given) {
+          return Wrong("strategy." + std::string(key),
+                       "expected no such field: only regularized_evolution has a " + std::string(key));
+        }
+      }
+      settings_.strategy_kind = "random";
+      settings_.strategy_json = "{}";
+      return {};
+    }
+    const int64_t population = strategy.has_population() ? strategy.population() : 50;
+    const int64_t sample = strategy.has_sample() ? strategy.sample() : std::min<int64_t>(10, population);
+    if (population < 2 || population > 100000) {
+      return Wrong("strategy.population", "expected an integer from 2 to 100000, found " + std::to_string(population));
+    }
+    if (sample < 1 || sample > population) {
+      return Wrong("strategy.sample", "expected an integer from 1 to the population, " + std::to_string(population) +
+                                          ", found " + std::to_string(sample));
+    }
+    settings_.strategy_kind = "regularized_evolution";
+    settings_.strategy_json = json{{"population", population}, {"sample", sample}}.dump();
+    return {};
+  }
+
+  Status ReadFidelity() {
+    if (!message_.has_fidelity() || message_.fidelity().epochs() == "auto") {
+      if (const v1::BudgetSection& budget = message_.budget(); budget.has_duration()) return {};
+      return Wrong(message_.has_fidelity() ? "fidelity.epochs" : "fidelity",
+                   "expected `epochs`, a number of them: `auto` needs budget.duration, by which a probe settles it");
+    }
+    const auto epochs = ParseInt(message_.fidelity().epochs());
+    if (!epochs || *epochs < 1 || *epochs > 100000) {
+      return Wrong("fidelity.epochs",
+                   "expected an integer from 1 to 100000 or `auto`, found '" + message_.fidelity().epochs() + "'");
+    }
+    settings_.epochs = *epochs;
+    return {};
+  }
+
+  Status ReadObjectives() {
+    if (message_.objectives_size() == 0) return {};
+    if (message_.objectives_size() > 1) {
+      return Wrong("objectives", "expected one objective, found " + std::to_string(message_.objectives_size()) +
+                                     ": write the others as constraints");
+    }
+    const v1::Objective& objective = message_.objectives(0);
+    const bool accuracy = objective.metric() == v1::OBJECTIVE_METRIC_VAL_ACCURACY;
+    const bool maximize = objective.goal() == v1::OBJECTIVE_GOAL_MAXIMIZE;
+    settings_.objective_metric = accuracy ? "val_accuracy" : "val_loss";
+    settings_.objective_goal = maximize ? model::Goal::kMaximize : model::Goal::kMinimize;
+    if (accuracy != maximize) {
+      return Wrong("objectives[0].goal", std::string("expected ") + (accuracy ? "maximize" : "minimize") + " for " +
+                                             settings_.objective_metric);
+    }
+    return {};
+  }
+
+  Status ReadBudget() {
+    const v1::BudgetSection& budget = message_.budget();
+    if (!budget.has_trials() && !budget.has_duration()) {
+      return Wrong("budget", "expected `trials`, `duration` or both, found neither");
+    }
+    if (budget.has_trials()) {
+      if (budget.trials() < 1) {
+        return Wrong("budget.trials", "expected 1 trial or more, found " + std::to_string(budget.trials()));
+      }
+      settings_.budget_trials = budget.trials();
+    }
+    if (budget.has_duration()) {
+      const auto duration = ParseDurationMs(budget.duration());
+      if (!duration || *duration < 1000) {
+        return Wrong("budget.duration",
+                     "expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found '" + budget.duration() + "'");
+      }
+      settings_.budget_duration_ms = *duration;
+    }
+    return {};
+  }
+
+  Status ReadFinals() {
+    if (!message_.has_finals()) return {};
+    const v1::FinalsSection& finals = message_.finals();
+    if (finals.top() < 1 || finals.top() > 100) {
+      return Wrong("finals.top", "expected an integer from 1 to 100, found " + std::to_string(finals.top()));
+    }
+    if (finals.seeds() < 1 || finals.seeds() > 100) {
+      return Wrong("finals.seeds", "expected an integer from 1 to 100, found " + std::to_string(finals.seeds()));
+    }
+    if (finals.controls_size() > 1) return Wrong("finals.controls[1]", "expected each control once");
+    settings_.finals_top = finals.top();
+    settings_.finals_seeds = finals.seeds();
+    settings_.finals_reference = finals.controls_size() == 1;
+    return {};
+  }
+
+  const YamlDocument& document_;
+  const v1::CampaignFile& message_;
+  CampaignFile& out_;
+  model::CampaignSettings& settings_;
+};
+
+}  // namespace
+
+StatusOr<CampaignFile> ParseCampaign(std::string_view text, const std::string& file,
+                                     std::span<const std::string> overrides) {
+  CANOPY_ASSIGN_OR_RETURN(YamlDocument document, ParseYaml(text, file));
+  CANOPY_RETURN_IF_ERROR(CheckFormatVersion(document));
+  CANOPY_RETURN_IF_ERROR(ApplyOverrides(document, overrides));
+  v1::CampaignFile message;
+  CANOPY_RETURN_IF_ERROR(Binder().Bind(document.root(), message));
+  CampaignFile campaign;
+  CANOPY_RETURN_IF_ERROR(CampaignReader(document, message, campaign).Read());
+  campaign.overrides_json = Dump(std::vector<std::string>(overrides.begin(), overrides.end()));
+  return campaign;
+}
+
+Status CheckRecipeDecisions(const CampaignFile& campaign, std::span<const RecipeDecision> decisions) {
+  for (const RecipeDecision& decision : decisions) {
+    if (const Status status = CheckRecipeKey(decision.name); !status.ok()) {
+      return InvalidArgument("recipe decision '" + decision.name + "': the built-in trainer does not consume it: " +
+                             Message(status));
+    }
+    if (const auto fixed = campaign.fixed_recipe.find(decision.name); fixed != campaign.fixed_recipe.end()) {
+      return fixed->second.Error("expected no value here: the space searches '" + decision.name +
+                                 "'; remove it here or from the space's `recipe:`");
+    }
+    for (const std::string& text : decision.values_json) {
+      const json value = json::parse(text, nullptr, false);
+      if (const Status status = CheckRecipeValue(decision.name, value); !status.ok()) {
+        return InvalidArgument("recipe decision '" + decision.name + "': " + Message(status));
+      }
+    }
+  }
+  return {};
+}
+
+StatusOr<std::string> MergeRecipe(std::string_view recipe_json, std::string_view recipe_decisions_json) {
+  json recipe = json::parse(recipe_json, nullptr, false);
+  const json decisions = json::parse(recipe_decisions_json, nullptr, false);
+  if (!recipe.is_object()) return InvalidArgument("recipe: expected a JSON object");
+  if (!decisions.is_object()) return InvalidArgument("recipe decisions: expected a JSON object");
+  recipe.update(decisions);
+  return recipe.dump();
+}
+
+}  // namespace canopy::config

@@ -1,0 +1,106 @@
+#include "config/settings.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <utility>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/strings.h"
+#include "config/yaml.h"
+
+namespace canopy::config {
+namespace {
+
+std::string Dashed(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+std::string VariableName(const std::string& setting) {
+  std::string name = "CANOPY_";
+  for (const char c : setting) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+// The file's settings, with where each stands.
+StatusOr<std::map<std::string, Setting>> ReadConfiguration(const std::string& path) {
+  CANOPY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+  CANOPY_ASSIGN_OR_RETURN(const YamlDocument document, ParseYaml(text, path));
+  CANOPY_RETURN_IF_ERROR(CheckFormatVersion(document));
+  std::vector<std::string> names;
+  for (const SettingSpec& spec : SettingSpecs()) names.push_back(spec.name);
+  std::map<std::string, Setting> settings;
+  for (const YamlNode::Entry& entry : document.root().entries()) {
+    if (entry.key == "canopy") continue;
+    if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
+      return document.root().KeyLocation(entry).Error("expected one of " + Join(names, ", ") + ", found '" +
+                                                      entry.key + "'" + DidYouMean(entry.key, names));
+    }
+    if (!entry.value->is_scalar()) return entry.value->Expected("a text or number");
+    settings[entry.key] = {entry.key, entry.value->text(), path + ":" + std::to_string(entry.line)};
+  }
+  return settings;
+}
+
+}  // namespace
+
+const std::vector<SettingSpec>& SettingSpecs() {
+  static const auto* const specs = new std::vector<SettingSpec>{
+      {"state_dir", "", "folder that holds what the controller and the agent keep (controller/, agent/)"},
+      {"controller", "", "host:port of a controller on another machine; empty: the one in state_dir"},
+      {"credentials", "", "folder with the certificate and key that `canopy cluster` made"},
+      {"listen", "", "host:port at which the controller also serves over TCP; empty: its Unix socket only"},
+      {"http_port", "0", "loopback port of /healthz, /readyz and /metrics; 0: none"},
+      {"slots", "0", "candidates that an agent trains at once; 0: as many as it has cores"},
+      {"trainer", "", "path of canopy-trainer; empty: beside this program"},
+      {"data", "", "folders of datasets, as name=path,name=path; others stand where Debian installs them"},
+      {"log_level", "info", "debug, info, warning or error"},
+  };
+  return *specs;
+}
+
+StatusOr<Settings> Settings::Load(const Sources& sources) {
+  std::map<std::string, Setting> from_file;
+  if (!sources.file.empty() && (sources.file_required || FileExists(sources.file))) {
+    CANOPY_ASSIGN_OR_RETURN(from_file, ReadConfiguration(sources.file));
+  }
+  Settings settings;
+  for (const SettingSpec& spec : SettingSpecs()) {
+    const std::string variable = VariableName(spec.name);
+    if (const auto flag = sources.flags.find(spec.name); flag != sources.flags.end()) {
+      settings.settings_.push_back({spec.name, flag->second, "flag --" + Dashed(spec.name)});
+    } else if (const auto set = sources.environment.find(variable); set != sources.environment.end()) {
+      settings.settings_.push_back({spec.name, set->second, "environment " + variable});
+    } else if (const auto line = from_file.find(spec.name); line != from_file.end()) {
+      settings.settings_.push_back(line->second);
+    } else {
+      settings.settings_.push_back({spec.name, spec.default_value, "default"});
+    }
+  }
+  return settings;
+}
+
+const Setting& Settings::Find(std::string_view name) const {
+  const auto it = std::find_if(settings_.begin(), settings_.end(), [&](const Setting& s) { return s.name == name; });
+  CANOPY_CHECK(it != settings_.end(), name);
+  return *it;
+}
+
+StatusOr<int64_t> Settings::GetInt(std::string_view name, int64_t low) const {
+  const Setting& setting = Find(name);
+  const auto value = ParseInt(setting.value);
+  if (value && *value >= low) return *value;
+  return InvalidArgument(setting.origin + ": " + setting.name + ": expected an integer of " + std::to_string(low) +
+                         " or more, found '" + setting.value + "'");
+}
+
+std::string DefaultConfigurationFile() {
+  const char* xdg = std::getenv("XDG_CONFIG_HOME");
+  if (xdg && *xdg) return std::string(xdg) + "/canopy/canopy.yaml";
+  const char* home = std::getenv("HOME");
+  return home && *home ? std::string(home) + "/.config/canopy/canopy.yaml" : "";
+}
+
+}  // namespace canopy::config
