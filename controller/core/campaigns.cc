@@ -61,6 +61,9 @@ void Core::Impl::Handle(CommandCampaign event) {
       SetState(campaign,
                campaign.progress().finals_stage > 0 ? CampaignState::kFinalizing : CampaignState::kRunning, "",
                "campaign_resumed", event.principal);
+      if (std::exchange(campaign.refill_failed, false))
+        effects.requests.push_back(
+            {campaign.id(), campaign.progress().refill_count, campaign.progress().refill_seen_seq});
       Advance(campaign);
       break;
     case CampaignVerb::kCancel: {

@@ -61,6 +61,7 @@ void Core::Impl::Handle(ProposalsReady event) {
   if (progress.refill_count == 0 || progress.refill_seen_seq != event.refill_seen_seq) return;
   if (!event.batch.ok()) {
     // The request stays open in the database: resuming asks for it again.
+    campaign.refill_failed = true;
     if (progress.state != model::CampaignState::kPaused)
       SetState(campaign, model::CampaignState::kPaused,
                "the strategy failed: " + Message(event.batch.status()), "campaign_paused");

@@ -24,6 +24,7 @@ struct Campaign {
   std::map<int64_t, model::TrialRecord> trials;
   std::map<int64_t, LiveAttempt> attempts;
   int64_t active_mark_ms = 0;  // monotonic time up to which progress.active_ms counts
+  bool refill_failed = false;  // the open refill was answered with an error: resuming asks again
   int64_t idle_since_ms = 0;   // since when work waits and nothing runs; 0: not so
 
   const model::CampaignSettings& settings() const { return live.campaign.settings; }

@@ -1,0 +1,409 @@
+#include "controller/core/core.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace canopy::controller {
+namespace {
+
+using model::FailureClass;
+using model::Purpose;
+using model::TrialState;
+
+constexpr char kDatabase[] = "db";
+
+model::WorkerRecord MakeWorker(const std::string& id, int64_t slots, const std::string& host = "h1") {
+  model::WorkerRecord worker;
+  worker.id = id;
+  worker.host = host;
+  worker.slots = slots;
+  worker.cores = slots;
+  worker.numeric_modes = {"fp32"};
+  worker.datasets = {{"fashion-mnist", "digest", {1, 28, 28}, 10, 60000}};
+  return worker;
+}
+
+model::CandidateFacts MakeCandidate(const std::string& name) {
+  model::CandidateFacts facts;
+  facts.candidate_json = "{\"op\":\"" + name + "\"}";
+  facts.candidate_hash = name;
+  return facts;
+}
+
+// A core with the world around it: answers refills at once with new candidates and keeps every effect.
+class World {
+ public:
+  explicit World(const CoreState& state = Empty()) : core_(state, {}, now_) {}
+
+  static CoreState Empty() {
+    CoreState state;
+    state.database_id = kDatabase;
+    state.incarnation = 1;
+    return state;
+  }
+
+  static LaunchCampaign Campaign(int64_t trials, int64_t top = 0) {
+    LaunchCampaign launch;
+    launch.token = 1;
+    launch.principal = "ada";
+    model::CampaignSettings& settings = launch.campaign.settings;
+    launch.campaign.name = "c";
+    settings.task.dataset = "fashion-mnist";
+    settings.numeric_mode = "fp32";
+    settings.epochs = 2;
+    settings.budget_trials = trials;
+    settings.finals_top = top;
+    settings.finals_seeds = 2;
+    settings.finals_reference = top > 0;
+    launch.reference = MakeCandidate("reference");
+    return launch;
+  }
+
+  Effects Step(Event event) {
+    now_.monotonic_ms += 10;
+    now_.wall_us += 10'000;
+    Effects effects = core_.Step(now_, std::move(event));
+    Keep(effects);
+    for (const RequestProposals& request : effects.requests) requests_.push_back(request);
+    return effects;
+  }
+
+  void AnswerRefills() {
+    while (!requests_.empty()) {
+      const RequestProposals request = requests_.front();
+      requests_.erase(requests_.begin());
+      ProposalBatch batch;
+      batch.seen_seq = request.seen_seq;
+      for (int64_t i = 0; i < request.count; ++i)
+        batch.proposals.push_back({Proposal::Verdict::kAccepted, MakeCandidate("c" + std::to_string(next_++))});
+      Step(ProposalsReady{request.campaign_id, request.seen_seq, std::move(batch)});
+    }
+  }
+
+  void Hello(const std::string& id, int64_t slots, const std::string& host = "h1") {
+    Step(WorkerHello{0, MakeWorker(id, slots, host), {}});
+    AnswerRefills();
+  }
+
+  // The lease that a poll is given at once, if any.
+  std::optional<Lease> Poll(const std::string& worker, int64_t slot = 0, const std::string& request = "") {
+    const uint64_t token = ++token_;
+    Step(WorkerExchange{token, worker, request.empty() ? "r" + std::to_string(token) : request, slot, {}, true});
+    AnswerRefills();
+    const auto answer = replies_.find(token);
+    if (answer == replies_.end()) return std::nullopt;
+    return std::get<Exchanged>(*answer->second).lease;
+  }
+
+  AttemptOutcome Success(const Lease& lease, double accuracy) {
+    AttemptOutcome outcome;
+    outcome.result_id = "result" + std::to_string(++result_);
+    outcome.database_id = kDatabase;
+    outcome.incarnation = 1;
+    outcome.attempt_id = lease.attempt.id;
+    outcome.trial_id = lease.trial.id;
+    outcome.fence = lease.attempt.fence;
+    outcome.succeeded = true;
+    outcome.cost.busy_ms = 1000;
+    outcome.result.metrics["val_accuracy"] = accuracy;
+    return outcome;
+  }
+
+  AttemptOutcome Failed(const Lease& lease, FailureClass failure, const std::string& message) {
+    AttemptOutcome outcome = Success(lease, 0);
+    outcome.succeeded = false;
+    outcome.failure = failure;
+    outcome.message = message;
+    return outcome;
+  }
+
+  OutcomeVerdict Report(const std::string& worker, AttemptOutcome outcome) {
+    const uint64_t token = ++token_;
+    Step(WorkerExchange{token, worker, "o" + std::to_string(token), 0, std::move(outcome), false});
+    AnswerRefills();
+    return std::get<Exchanged>(*replies_.at(token)).verdict;
+  }
+
+  template <typename T>
+  std::vector<T> Written() const {
+    std::vector<T> found;
+    for (const Write& write : writes_)
+      if (std::holds_alternative<T>(write)) found.push_back(std::get<T>(write));
+    return found;
+  }
+  model::TrialRecord Trial(int64_t id) const {
+    model::TrialRecord trial;
+    for (const Write& write : writes_) {
+      if (const auto* inserted = std::get_if<InsertTrial>(&write); inserted && inserted->trial.id == id)
+        trial = inserted->trial;
+      if (const auto* updated = std::get_if<UpdateTrial>(&write); updated && updated->trial.id == id)
+        trial = updated->trial;
+    }
+    return trial;
+  }
+  model::CampaignProgress Progress() const { return Written<UpdateCampaign>().back().progress; }
+  void Pass(int64_t ms) {
+    now_.monotonic_ms += ms;
+    Step(Tick{});
+    AnswerRefills();
+  }
+
+  Now now_{1000, 1'000'000};
+  Core core_;
+  std::vector<RequestProposals> requests_;
+
+ private:
+  void Keep(const Effects& effects) {
+    writes_.insert(writes_.end(), effects.writes.begin(), effects.writes.end());
+    for (const Reply& reply : effects.replies) replies_.insert_or_assign(reply.token, reply.body);
+  }
+
+  std::vector<Write> writes_;
+  std::map<uint64_t, StatusOr<ReplyBody>> replies_;
+  uint64_t token_ = 100;
+  int64_t result_ = 0, next_ = 1;
+};
+
+TEST(Core, WithOneSlotAStrategyLagsByExactlyOneResult) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  std::vector<int64_t> seen;
+  for (int i = 0; i < 5; ++i) {
+    const auto lease = world.Poll("w");
+    ASSERT_TRUE(lease);
+    seen.push_back(lease->trial.seen_seq);
+    EXPECT_EQ(world.Report("w", world.Success(*lease, 0.9)), OutcomeVerdict::kAccepted);
+  }
+  EXPECT_EQ(seen, (std::vector<int64_t>{0, 0, 1, 2, 3}));
+}
+
+TEST(Core, ALostTrialIsLeasedAgainBeforeNewOnesAndProposalsStayTheSame) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto first = world.Poll("w");
+  world.Hello("w", 1);  // the agent restarted: it claims nothing
+  const auto again = world.Poll("w");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->trial.id, first->trial.id);
+  EXPECT_GT(again->attempt.fence, first->attempt.fence);
+  world.Report("w", world.Success(*again, 0.9));
+  const auto second = world.Poll("w");
+  EXPECT_EQ(second->trial.seen_seq, 0);
+  world.Report("w", world.Success(*second, 0.9));
+  EXPECT_EQ(world.Poll("w")->trial.seen_seq, 1);
+}
+
+TEST(Core, AStaleFenceChangesNothing) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  world.Hello("v", 1, "h2");
+  const auto first = world.Poll("w");
+  world.Pass(60'000);
+  const auto second = world.Poll("v");
+  ASSERT_TRUE(second);
+  ASSERT_EQ(second->trial.id, first->trial.id);
+  EXPECT_EQ(world.Report("w", world.Success(*first, 0.1)), OutcomeVerdict::kArchived);
+  EXPECT_TRUE(world.Written<InsertResult>().empty());
+  EXPECT_EQ(world.Report("v", world.Success(*second, 0.9)), OutcomeVerdict::kAccepted);
+  ASSERT_EQ(world.Written<InsertResult>().size(), 1u);
+  EXPECT_EQ(*world.Written<InsertResult>()[0].result.objective, 0.9);
+}
+
+TEST(Core, LateResultIsAcceptedWhenNobodyElseHoldsTheTrial) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto lease = world.Poll("w");
+  world.Pass(60'000);
+  EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kPending);
+  EXPECT_EQ(world.Report("w", world.Success(*lease, 0.8)), OutcomeVerdict::kAccepted);
+  EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kCompleted);
+}
+
+TEST(Core, ARepeatedOutcomeIsCountedOnce) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto lease = world.Poll("w");
+  const AttemptOutcome outcome = world.Success(*lease, 0.8);
+  EXPECT_EQ(world.Report("w", outcome), OutcomeVerdict::kAccepted);
+  EXPECT_EQ(world.Report("w", outcome), OutcomeVerdict::kDuplicate);
+  EXPECT_EQ(world.Written<InsertResult>().size(), 1u);
+}
+
+TEST(Core, ARepeatedRequestGetsTheSameLease) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto first = world.Poll("w", 0, "same");
+  const auto again = world.Poll("w", 0, "same");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->attempt.id, first->attempt.id);
+  EXPECT_EQ(again->attempt.fence, first->attempt.fence);
+  EXPECT_EQ(world.Written<InsertAttempt>().size(), 1u);
+}
+
+TEST(Core, AnotherDatabaseOrIncarnationIsArchived) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto lease = world.Poll("w");
+  AttemptOutcome outcome = world.Success(*lease, 0.8);
+  outcome.incarnation = 0;
+  EXPECT_EQ(world.Report("w", outcome), OutcomeVerdict::kArchived);
+  EXPECT_TRUE(world.Written<InsertResult>().empty());
+}
+
+TEST(Core, ADivergedTrialIsInfeasibleAndTheStrategyHearsOfIt) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto lease = world.Poll("w");
+  world.Report("w", world.Failed(*lease, FailureClass::kDiverged, "loss is NaN at step 3"));
+  EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kInfeasible);
+  EXPECT_EQ(world.Trial(lease->trial.id).reason, "DIVERGED: loss is NaN at step 3");
+  ASSERT_EQ(world.Written<InsertResult>().size(), 1u);
+  EXPECT_FALSE(world.Written<InsertResult>()[0].result.feasible);
+}
+
+TEST(Core, WhatCrashesTwiceIsQuarantined) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto first = world.Poll("w");
+  world.Report("w", world.Failed(*first, FailureClass::kTrainerCrash, "SIGSEGV"));
+  const auto second = world.Poll("w");
+  ASSERT_EQ(second->trial.id, first->trial.id);
+  world.Report("w", world.Failed(*second, FailureClass::kTrainerCrash, "SIGSEGV"));
+  EXPECT_EQ(world.Trial(first->trial.id).state, TrialState::kQuarantined);
+}
+
+TEST(Core, ACrashIsTriedAgainOnAnotherHost) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1, "h1");
+  world.Hello("v", 1, "h2");
+  const auto first = world.Poll("w");
+  world.Report("w", world.Failed(*first, FailureClass::kTrainerCrash, "SIGSEGV"));
+  EXPECT_NE(world.Poll("w")->trial.id, first->trial.id);
+  EXPECT_EQ(world.Poll("v")->trial.id, first->trial.id);
+}
+
+TEST(Core, FiveFirstAttemptsThatFailAlikePauseTheCampaignUntilItIsResumed) {
+  World world;
+  world.Step(World::Campaign(100));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  for (int i = 0; i < 5; ++i) {
+    const auto lease = world.Poll("w");
+    ASSERT_TRUE(lease);
+    world.Report("w", world.Failed(*lease, FailureClass::kInvalidCandidate, "no such operator"));
+  }
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kPaused);
+  EXPECT_NE(world.Progress().reason.find("no such operator"), std::string::npos);
+  EXPECT_FALSE(world.Poll("w"));
+  world.Step(CommandCampaign{5, "ada", 1, CampaignVerb::kResume});
+  world.AnswerRefills();
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kRunning);
+}
+
+TEST(Core, FinalsChooseByMeanValidationBeforeTheTestSplitIsRead) {
+  World world;
+  world.Step(World::Campaign(4, 2));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  std::vector<std::string> final_hashes;
+  bool test_before_choice = false;
+  int tests = 0, measures = 0;
+  while (const auto lease = world.Poll("w")) {
+    const std::string& hash = lease->trial.candidate.candidate_hash;
+    double accuracy = hash == "reference" ? 0.95 : 0.5 + 0.1 * (hash.back() - '0');
+    if (lease->trial.purpose == Purpose::kFinal) final_hashes.push_back(hash);
+    // c3 is second in the search and first in the finals.
+    if (lease->trial.purpose == Purpose::kFinal && hash == "c3") accuracy = 0.93;
+    tests += lease->trial.purpose == Purpose::kTest;
+    measures += lease->trial.purpose == Purpose::kMeasure;
+    if (lease->trial.purpose == Purpose::kTest) test_before_choice |= !world.Progress().winner_committed;
+    ASSERT_EQ(world.Report("w", world.Success(*lease, accuracy)), OutcomeVerdict::kAccepted);
+  }
+  EXPECT_EQ(final_hashes, (std::vector<std::string>{"reference", "reference", "c4", "c4", "c3", "c3"}));
+  EXPECT_FALSE(test_before_choice);
+  EXPECT_EQ(world.Trial(world.Progress().winner_trial_id).candidate.candidate_hash, "c3");
+  EXPECT_EQ(tests, 4);
+  EXPECT_EQ(measures, 3);
+  EXPECT_EQ(world.Progress().test_reads, 4);
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kCompleted);
+}
+
+TEST(Core, ADeadlineKeepsRoomForTheFinals) {
+  World world;
+  LaunchCampaign launch = World::Campaign(0, 1);
+  launch.campaign.settings.budget_duration_ms = 100'000;
+  world.Step(std::move(launch));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  int64_t searches = 0, finals = 0;
+  int64_t search_end = 0;
+  const int64_t start = world.now_.monotonic_ms;
+  while (const auto lease = world.Poll("w")) {
+    world.Step(WorkerHeartbeat{0, "w", {{lease->attempt.id, lease->attempt.fence, 1, 2}}, {}});
+    world.Pass(5'000);
+    AttemptOutcome outcome = world.Success(*lease, 0.9);
+    outcome.cost.busy_ms = 5'000;
+    world.Report("w", outcome);
+    searches += lease->trial.purpose == Purpose::kSearch;
+    finals += lease->trial.purpose == Purpose::kFinal;
+    if (lease->trial.purpose == Purpose::kSearch) search_end = world.now_.monotonic_ms - start;
+    ASSERT_LT(searches, 100);
+  }
+  EXPECT_GE(searches, 5);
+  EXPECT_EQ(finals, 4);
+  EXPECT_LE(search_end, 100'000 - 4 * 5'000);
+  EXPECT_LE(world.now_.monotonic_ms - start, 125'000);
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kCompleted);
+}
+
+TEST(Core, CancellingStopsEverythingAndArchivesWhatComesLater) {
+  World world;
+  world.Step(World::Campaign(10));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto lease = world.Poll("w");
+  world.Step(CommandCampaign{5, "ada", 1, CampaignVerb::kCancel});
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kCancelled);
+  EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kCancelled);
+  EXPECT_EQ(world.Report("w", world.Success(*lease, 0.8)), OutcomeVerdict::kArchived);
+}
+
+TEST(Core, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
+  World world;
+  world.Step(World::Campaign(10));
+  ASSERT_EQ(world.requests_.size(), 1u);
+  const RequestProposals request = world.requests_[0];
+  world.requests_.clear();
+  world.Step(ProposalsReady{request.campaign_id, request.seen_seq, Internal("bad")});
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kPaused);
+  world.Step(CommandCampaign{5, "ada", 1, CampaignVerb::kResume});
+  ASSERT_EQ(world.requests_.size(), 1u);
+  EXPECT_EQ(world.requests_[0].seen_seq, request.seen_seq);
+}
+
+}  // namespace
+}  // namespace canopy::controller
