@@ -50,17 +50,16 @@ StatusOr<ImageSet> LoadPart(const std::string& folder, Part part) {
   return Status(images.status().code(), ToAbsl(Message(images.status()) + std::string(kRemedy)));
 }
 
-Status VerifyPart(const ImageSet& images, Part part, std::string_view digest) {
+Status VerifyPart(std::string_view content_digest, Part part, std::string_view digest) {
   if (digest.empty()) return absl::OkStatus();
   const std::vector<std::string> parts = Split(digest, '-');
   if (parts.size() != 2)
     return InvalidArgument("a dataset digest has the form <training part>-<test part>, got '" +
                            std::string(digest) + "'");
-  const std::string actual = ContentDigest(images);
   const std::string& expected = parts[part == Part::kTrain ? 0 : 1];
-  if (actual == expected) return absl::OkStatus();
+  if (content_digest == expected) return absl::OkStatus();
   return FailedPrecondition(std::string("the dataset's ") + (part == Part::kTrain ? "training" : "test") +
-                            " part has the content digest " + actual + ", expected " + expected +
+                            " part has the content digest " + std::string(content_digest) + ", expected " + expected +
                             "; use the files that the campaign was launched with");
 }
 

@@ -22,8 +22,9 @@ StatusOr<std::string> DatasetFolder(std::string_view name, std::string_view path
 // NotFound and DataLoss name the path and the remedy.
 StatusOr<ImageSet> LoadPart(const std::string& folder, Part part);
 
-// FailedPrecondition unless `images` is what `digest` says of that part; an empty digest accepts all.
-Status VerifyPart(const ImageSet& images, Part part, std::string_view digest);
+// FailedPrecondition unless `content_digest`, that of a part's images, is what the dataset's `digest` says
+// of that part; an empty digest accepts all.
+Status VerifyPart(std::string_view content_digest, Part part, std::string_view digest);
 
 // What a launch and a worker's announcement need to know.
 struct DatasetDescription {

@@ -1,0 +1,137 @@
+#include "worker/trainer/graph_module.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "worker/trainer/ops/batch_norm.h"
+#include "worker/trainer/ops/conv2d.h"
+#include "worker/trainer/ops/registry.h"
+
+namespace canopy::trainer {
+namespace {
+
+using search_space::NetworkGraph;
+using search_space::Node;
+
+// How many nodes read each node's value; the network's output counts as a reader.
+std::vector<int> ReaderCounts(const NetworkGraph& graph) {
+  std::vector<int> counts(graph.nodes.size(), 0);
+  for (const Node& node : graph.nodes)
+    for (const int input : node.inputs) ++counts[static_cast<size_t>(input)];
+  ++counts[static_cast<size_t>(graph.output)];
+  return counts;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& graph, at::ScalarType compute_type,
+                                                          uint64_t seed) {
+  std::unique_ptr<GraphModule> module(new GraphModule(graph, compute_type));
+  CANOPY_RETURN_IF_ERROR(module->AddSteps());
+  module->FindLastUses();
+  module->store_.Allocate(seed);
+  return module;
+}
+
+// A ReLU that alone reads a batch norm becomes part of it; a batch norm that alone reads a convolution is
+// noted for folding.
+Status GraphModule::AddSteps() {
+  const std::vector<int> readers = ReaderCounts(graph_);
+  std::vector<int> value_of(graph_.nodes.size(), 0);  // the node whose step makes this node's value
+  std::vector<Operation*> made_by(graph_.nodes.size(), nullptr);
+  std::vector<bool> needs_gradient(graph_.nodes.size(), false);
+  for (size_t i = 1; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    std::vector<int> inputs;
+    bool input_needs_gradient = false;
+    for (const int input : node.inputs) {
+      inputs.push_back(value_of[static_cast<size_t>(input)]);
+      input_needs_gradient = input_needs_gradient || needs_gradient[static_cast<size_t>(input)];
+    }
+    const auto first = static_cast<size_t>(node.inputs.empty() ? 0 : node.inputs[0]);
+    Operation* const producer = made_by[static_cast<size_t>(value_of[first])];
+    const bool sole_reader = readers[first] == 1;
+    auto* const batch_norm = dynamic_cast<BatchNorm*>(producer);
+    if (node.op == "relu" && batch_norm != nullptr && sole_reader && value_of[first] == static_cast<int>(first)) {
+      batch_norm->FuseRelu();
+      value_of[i] = value_of[first];
+      needs_gradient[i] = needs_gradient[first];
+      continue;
+    }
+    std::vector<const Node*> input_nodes;
+    for (const int input : node.inputs) input_nodes.push_back(&graph_.nodes[static_cast<size_t>(input)]);
+    const std::string prefix = std::to_string(i) + "." + node.op + ".";
+    CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Operation> operation,
+                            BuildOperation({node, std::move(input_nodes), prefix, store_}));
+    operation->set_needs_input_gradient(input_needs_gradient);
+    if (auto* const folded = dynamic_cast<BatchNorm*>(operation.get()); folded != nullptr && sole_reader)
+      if (auto* const convolution = dynamic_cast<Conv2d*>(producer); convolution != nullptr)
+        folded_pairs_.push_back({convolution, folded});
+    value_of[i] = static_cast<int>(i);
+    made_by[i] = operation.get();
+    needs_gradient[i] = input_needs_gradient || node.op == "conv2d" || node.op == "linear" || node.op == "batch_norm";
+    steps_.push_back({.operation = std::move(operation), .inputs = std::move(inputs), .output = static_cast<int>(i)});
+  }
+  graph_output_ = value_of[static_cast<size_t>(graph_.output)];
+  return absl::OkStatus();
+}
+
+void GraphModule::FindLastUses() {
+  std::vector<bool> read_later(graph_.nodes.size(), false);
+  read_later[static_cast<size_t>(graph_output_)] = true;
+  for (size_t s = steps_.size(); s-- > 0;) {
+    for (const int input : steps_[s].inputs) {
+      if (read_later[static_cast<size_t>(input)]) continue;
+      read_later[static_cast<size_t>(input)] = true;
+      steps_[s].last_uses.push_back(input);
+    }
+  }
+}
+
+at::Tensor GraphModule::Forward(const at::Tensor& images, const ForwardMode& mode) {
+  std::vector<at::Tensor> values(graph_.nodes.size());
+  values[0] = images;
+  std::vector<at::Tensor> inputs;
+  for (Step& step : steps_) {
+    inputs.clear();
+    for (const int input : step.inputs) inputs.push_back(values[static_cast<size_t>(input)]);
+    values[static_cast<size_t>(step.output)] = step.operation->Forward(inputs, mode);
+    for (const int dead : step.last_uses) values[static_cast<size_t>(dead)].reset();
+  }
+  return values[static_cast<size_t>(graph_output_)];
+}
+
+at::Tensor GraphModule::ForwardTraining(const at::Tensor& images, Rng& noise) {
+  return Forward(images, {.training = true, .noise = &noise});
+}
+
+void GraphModule::Backward(const at::Tensor& output_gradient) {
+  store_.gradients().zero_();  // what no gradient reaches has none
+  std::vector<at::Tensor> gradients(graph_.nodes.size());
+  gradients[static_cast<size_t>(graph_output_)] = output_gradient;
+  for (size_t s = steps_.size(); s-- > 0;) {
+    Step& step = steps_[s];
+    const at::Tensor gradient = std::exchange(gradients[static_cast<size_t>(step.output)], at::Tensor());
+    if (!gradient.defined()) continue;
+    const std::vector<at::Tensor> input_gradients = step.operation->Backward(gradient);
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      if (!input_gradients[i].defined()) continue;
+      at::Tensor& sum = gradients[static_cast<size_t>(step.inputs[i])];
+      // Never in place: an addition hands the same tensor to each of its inputs.
+      sum = sum.defined() ? sum + input_gradients[i] : input_gradients[i];
+    }
+  }
+}
+
+void GraphModule::PrepareInference() {
+  for (const auto& [convolution, batch_norm] : folded_pairs_) {
+    const BatchNorm::Affine affine = batch_norm->InferenceAffine();
+    convolution->Fold(affine.scale, affine.shift);
+    batch_norm->set_folded(true);
+  }
+}
+
+at::Tensor GraphModule::ForwardInference(const at::Tensor& images) { return Forward(images, {}); }
+
+}  // namespace canopy::trainer

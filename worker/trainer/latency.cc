@@ -1,0 +1,49 @@
+#include "worker/trainer/latency.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+namespace canopy::trainer {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+double NearestRank(const std::vector<double>& ascending, double fraction) {
+  const double rank = std::ceil(fraction * static_cast<double>(ascending.size()));
+  return ascending[static_cast<size_t>(std::max(1.0, rank)) - 1];
+}
+
+}  // namespace
+
+StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network, const trainer_protocol::Measure& measure,
+                                                   JobMonitor& monitor) {
+  const c10::InferenceMode inference;
+  const at::ScalarType type = network.store().compute_type();
+  const std::vector<int64_t>& shape = network.graph().nodes[0].shape;
+  at::Tensor input;
+  if (shape.size() == 3) {
+    input = EmptyImages(measure.batch, shape[0], shape[1], shape[2], type).fill_(0.5);
+  } else {
+    input = at::full({measure.batch, shape[0]}, 0.5, type);
+  }
+  network.PrepareInference();
+  std::vector<double> times_ms;
+  for (int64_t i = 0; i < measure.warmup + measure.iterations; ++i) {
+    CANOPY_RETURN_IF_ERROR(monitor.CheckStop());
+    const auto begin = SteadyClock::now();
+    const at::Tensor output = network.ForwardInference(input);
+    const std::chrono::duration<double, std::milli> elapsed = SteadyClock::now() - begin;
+    if (i >= measure.warmup) times_ms.push_back(elapsed.count());
+  }
+  std::sort(times_ms.begin(), times_ms.end());
+  const std::string name = std::string("latency_libtorch_") + (type == at::kFloat ? "fp32" : "bf16") + "_b" +
+                           std::to_string(measure.batch) + "_t" + std::to_string(measure.threads) + "_cpu_";
+  return trainer_protocol::Metrics{{name + "p50_ms", NearestRank(times_ms, 0.50)},
+                                   {name + "p95_ms", NearestRank(times_ms, 0.95)},
+                                   {name + "p99_ms", NearestRank(times_ms, 0.99)}};
+}
+
+}  // namespace canopy::trainer

@@ -1,0 +1,145 @@
+// canopy-trainer: builds, trains and measures networks with LibTorch, as the trainer protocol tells it
+// (docs/trainer_protocol.md).
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/sha256.h"
+#include "base/strings.h"
+#include "worker/protocol/codec.h"
+#include "worker/trainer/dataset_cache.h"
+#include "worker/trainer/job_runner.h"
+#include "worker/trainer/process_memory.h"
+#include "worker/trainer/session.h"
+#include "worker/trainer/torch_compat.h"
+#include "worker/trainer/zygote_server.h"
+
+namespace canopy::trainer {
+namespace {
+
+using trainer_protocol::Job;
+using trainer_protocol::TrainerMessage;
+
+constexpr int kHangupGraceMs = 4000;
+
+// The version and the first digits of the program's own hash: equal builds have equal names.
+std::string TrainerBuild() {
+  const auto hash = Sha256HexOfFile("/proc/self/exe");
+  return std::string(CANOPY_VERSION) + (hash.ok() ? "+" + hash->substr(0, 12) : "");
+}
+
+// What the kernel lists is what programs may use.
+bool HasFastBf16() {
+  std::ifstream cpuinfo("/proc/cpuinfo");
+  for (std::string line; std::getline(cpuinfo, line);)
+    if (line.starts_with("flags")) return line.find("avx512_bf16") != std::string::npos ||
+                                          line.find("amx_bf16") != std::string::npos;
+  return false;
+}
+
+int PrintVersion() {
+  const nlohmann::json version = {{"trainer_build", TrainerBuild()},
+                                  {"libtorch_version", LibtorchVersion()},
+                                  {"protocol_version", trainer_protocol::kVersion},
+                                  {"fast_bf16", HasFastBf16()}};
+  std::cout << version.dump() << "\n";
+  return 0;
+}
+
+int Report(const Status& status) {
+  if (!status.ok()) CANOPY_LOG(Error, Message(status));
+  return status.ok() ? 0 : 1;
+}
+
+// The socket that CANOPY_TRAINER_FD names.
+StatusOr<int> InheritedSocket() {
+  const char* text = std::getenv("CANOPY_TRAINER_FD");
+  const auto number = text == nullptr ? std::nullopt : ParseInt(text);
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (!number || ::getsockopt(static_cast<int>(*number), SOL_SOCKET, SO_TYPE, &type, &size) != 0)
+    return FailedPrecondition("CANOPY_TRAINER_FD must name a connected Unix socket; an agent sets it. To run a "
+                              "job by hand, use --run-job FILE");
+  return static_cast<int>(*number);
+}
+
+int ServeSocket(int socket, JobRunner& runner, std::optional<int> max_jobs) {
+  Session session(socket);
+  if (const Status greeted = session.Greet(); !greeted.ok()) return Report(greeted);
+  EndProcessAfterHangup(socket, kHangupGraceMs);
+  return Report(session.ServeJobs(runner, max_jobs));
+}
+
+int ServeAgent(JobRunner& runner) {
+  const auto socket = InheritedSocket();
+  if (!socket.ok()) return Report(socket.status());
+  return ServeSocket(*socket, runner, std::nullopt);
+}
+
+int ServeAsZygote(JobRunner& runner, DatasetCache& datasets) {
+  const auto socket = InheritedSocket();
+  if (!socket.ok()) return Report(socket.status());
+  return Report(ServeZygote(*socket, datasets, [&](int child) { return ServeSocket(child, runner, 1); }));
+}
+
+class PrintingMonitor final : public JobMonitor {
+ public:
+  Status Send(const TrainerMessage& message) override {
+    CANOPY_ASSIGN_OR_RETURN(const std::string line, trainer_protocol::Encode(message));
+    std::cout << line << std::endl;
+    return absl::OkStatus();
+  }
+  Status CheckStop() override { return absl::OkStatus(); }
+};
+
+int RunJobFile(const std::string& path, JobRunner& runner) {
+  const auto text = ReadFile(path);
+  if (!text.ok()) return Report(text.status());
+  const auto message = trainer_protocol::Decode(Trim(*text));
+  if (!message.ok()) return Report(WithContext(message.status(), path));
+  const Job* job = std::get_if<Job>(&*message);
+  if (job == nullptr) return Report(InvalidArgument(path + ": expected a job line"));
+  PrintingMonitor monitor;
+  const TrainerMessage last = runner.Run(*job, monitor);
+  if (const Status sent = monitor.Send(last); !sent.ok()) return Report(sent);
+  return std::holds_alternative<trainer_protocol::Result>(last) ? 0 : 1;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Builds, trains and measures candidate networks for a Canopy agent.", "canopy-trainer");
+  app.footer("Example: canopy-trainer --run-job job.json");
+  bool version = false;
+  bool zygote = false;
+  std::string job_file;
+  app.add_flag("--version", version, "Print build and capabilities as JSON");
+  app.add_flag("--zygote", zygote, "Fork a trainer per attempt, as the control socket says");
+  app.add_option("--run-job", job_file, "Run the job line in this file and print its messages");
+  CLI11_PARSE(app, argc, argv);
+  if (version) return PrintVersion();
+
+  std::signal(SIGPIPE, SIG_IGN);
+  KeepFreedMemory();
+  at::set_num_threads(1);
+  DatasetCache datasets;
+  JobRunner runner(TrainerBuild(), datasets);
+  if (!job_file.empty()) return RunJobFile(job_file, runner);
+  return zygote ? ServeAsZygote(runner, datasets) : ServeAgent(runner);
+}
+
+}  // namespace
+}  // namespace canopy::trainer
+
+int main(int argc, char** argv) { return canopy::trainer::Main(argc, argv); }

@@ -1,0 +1,86 @@
+// Element-wise activations. Each keeps its input, or its output where that gives the gradient.
+
+#include <memory>
+#include <utility>
+
+#include "worker/trainer/ops/builders.h"
+
+namespace canopy::trainer {
+namespace {
+
+enum class Keeps { kInput, kOutput };
+
+// F gives Apply(x) and Gradient(dy, kept).
+template <typename F>
+class Activation final : public Operation {
+ public:
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    at::Tensor output = F::Apply(inputs[0]);
+    if (mode.training) kept_ = F::kKeeps == Keeps::kInput ? inputs[0] : output;
+    return output;
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    const at::Tensor kept = std::exchange(kept_, at::Tensor());
+    if (!needs_input_gradient_) return {at::Tensor()};
+    return {F::Gradient(gradient, kept)};
+  }
+
+ private:
+  at::Tensor kept_;
+};
+
+struct Relu {
+  static constexpr Keeps kKeeps = Keeps::kOutput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::relu(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) { return at::threshold_backward(dy, y, 0); }
+};
+
+struct Relu6 {
+  static constexpr Keeps kKeeps = Keeps::kOutput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::hardtanh(x, 0, 6); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) {
+    return at::hardtanh_backward(dy, y, 0, 6);
+  }
+};
+
+struct HardSwish {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::hardswish(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) { return at::hardswish_backward(dy, x); }
+};
+
+struct Silu {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::silu(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) { return at::silu_backward(dy, x); }
+};
+
+struct Gelu {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::gelu(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) { return at::gelu_backward(dy, x); }
+};
+
+struct Sigmoid {
+  static constexpr Keeps kKeeps = Keeps::kOutput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::sigmoid(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) { return at::sigmoid_backward(dy, y); }
+};
+
+struct Tanh {
+  static constexpr Keeps kKeeps = Keeps::kOutput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::tanh(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) { return at::tanh_backward(dy, y); }
+};
+
+}  // namespace
+
+BuiltOperation BuildRelu(const BuildContext&) { return std::make_unique<Activation<Relu>>(); }
+BuiltOperation BuildRelu6(const BuildContext&) { return std::make_unique<Activation<Relu6>>(); }
+BuiltOperation BuildHardSwish(const BuildContext&) { return std::make_unique<Activation<HardSwish>>(); }
+BuiltOperation BuildSilu(const BuildContext&) { return std::make_unique<Activation<Silu>>(); }
+BuiltOperation BuildGelu(const BuildContext&) { return std::make_unique<Activation<Gelu>>(); }
+BuiltOperation BuildSigmoid(const BuildContext&) { return std::make_unique<Activation<Sigmoid>>(); }
+BuiltOperation BuildTanh(const BuildContext&) { return std::make_unique<Activation<Tanh>>(); }
+
+}  // namespace canopy::trainer

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+
+#include "worker/trainer/ops/operation.h"
+
+namespace canopy::trainer {
+
+// One builder per operator; registry.cc lists them under their names.
+using BuiltOperation = std::unique_ptr<Operation>;
+
+BuiltOperation BuildConv2d(const BuildContext& context);
+BuiltOperation BuildBatchNorm(const BuildContext& context);
+BuiltOperation BuildLinear(const BuildContext& context);
+BuiltOperation BuildDropout(const BuildContext& context);
+
+BuiltOperation BuildRelu(const BuildContext& context);
+BuiltOperation BuildRelu6(const BuildContext& context);
+BuiltOperation BuildHardSwish(const BuildContext& context);
+BuiltOperation BuildSilu(const BuildContext& context);
+BuiltOperation BuildGelu(const BuildContext& context);
+BuiltOperation BuildSigmoid(const BuildContext& context);
+BuiltOperation BuildTanh(const BuildContext& context);
+
+BuiltOperation BuildMaxPool(const BuildContext& context);
+BuiltOperation BuildAvgPool(const BuildContext& context);
+BuiltOperation BuildGlobalAvgPool(const BuildContext& context);
+
+BuiltOperation BuildIdentity(const BuildContext& context);
+BuiltOperation BuildZero(const BuildContext& context);
+BuiltOperation BuildFlatten(const BuildContext& context);
+
+BuiltOperation BuildAdd(const BuildContext& context);
+BuiltOperation BuildMultiply(const BuildContext& context);
+BuiltOperation BuildConcat(const BuildContext& context);
+
+}  // namespace canopy::trainer

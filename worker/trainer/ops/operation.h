@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "search_spaces/graph.h"
+#include "worker/trainer/parameters.h"
+#include "worker/trainer/torch_compat.h"
+
+namespace canopy::trainer {
+
+struct ForwardMode {
+  bool training = false;
+  Rng* noise = nullptr;  // REQUIRED for training: where dropout draws its masks
+};
+
+// One operator of the network with its parameters. Images are [N, C, H, W] in channels-last memory,
+// vectors [N, features], in the store's compute type. The gradient is written by hand, not by autograd:
+// it saves autograd's bookkeeping and frees each activation as soon as it is used.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+
+  // Training keeps what Backward needs; inference keeps nothing.
+  virtual at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) = 0;
+
+  // The output's gradient to one gradient per input (undefined: no gradient flows there); parameters'
+  // gradients are written into the store. REQUIRES one training Forward before each call.
+  virtual std::vector<at::Tensor> Backward(const at::Tensor& gradient) = 0;
+
+  // Whether any input's gradient is used at all: false directly behind the network's input.
+  void set_needs_input_gradient(bool needed) { needs_input_gradient_ = needed; }
+
+ protected:
+  bool needs_input_gradient_ = true;
+};
+
+// What a builder gets: the node, its input nodes, and where parameters are registered. Parameter names
+// begin with `prefix`.
+struct BuildContext {
+  const search_space::Node& node;
+  std::vector<const search_space::Node*> inputs;
+  std::string prefix;
+  ParameterStore& store;
+};
+
+// REQUIRES a node as search_space::AppendNode or NetworkGraph::FromJson make it: its attributes and shapes
+// are checked there.
+using OperationBuilder = std::unique_ptr<Operation> (*)(const BuildContext& context);
+
+// The tensor itself where its memory is dense and channels-last (images) or row-major (vectors), else a
+// copy that is.
+at::Tensor Dense(const at::Tensor& tensor);
+// An uninitialised image tensor in channels-last memory.
+at::Tensor EmptyImages(int64_t count, int64_t channels, int64_t height, int64_t width, at::ScalarType type);
+
+}  // namespace canopy::trainer

@@ -1,0 +1,108 @@
+#include <memory>
+#include <utility>
+
+#include "search_spaces/ops/operator.h"
+#include "worker/trainer/ops/builders.h"
+
+namespace canopy::trainer {
+namespace {
+
+struct Window {
+  int64_t kernel = 1;
+  int64_t stride = 1;
+  int64_t padding = 0;
+};
+
+class MaxPool final : public Operation {
+ public:
+  explicit MaxPool(const Window& window) : window_(window) {}
+
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    const auto [k, s, p] = window_;
+    auto [output, indices] = at::max_pool2d_with_indices(inputs[0], {k, k}, {s, s}, {p, p});
+    if (mode.training) {
+      input_ = inputs[0];
+      indices_ = indices;
+    }
+    return output;
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    const at::Tensor input = std::exchange(input_, at::Tensor());
+    const at::Tensor indices = std::exchange(indices_, at::Tensor());
+    if (!needs_input_gradient_) return {at::Tensor()};
+    const auto [k, s, p] = window_;
+    return {at::max_pool2d_with_indices_backward(gradient, input, {k, k}, {s, s}, {p, p}, {1, 1},
+                                                 /*ceil_mode=*/false, indices)};
+  }
+
+ private:
+  Window window_;
+  at::Tensor input_;
+  at::Tensor indices_;
+};
+
+class AvgPool final : public Operation {
+ public:
+  AvgPool(const Window& window, bool count_include_pad)
+      : window_(window), count_include_pad_(count_include_pad) {}
+
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    if (mode.training) input_ = inputs[0];
+    const auto [k, s, p] = window_;
+    return at::avg_pool2d(inputs[0], {k, k}, {s, s}, {p, p}, /*ceil_mode=*/false, count_include_pad_);
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    const at::Tensor input = std::exchange(input_, at::Tensor());
+    if (!needs_input_gradient_) return {at::Tensor()};
+    const auto [k, s, p] = window_;
+    return {at::avg_pool2d_backward(gradient, input, {k, k}, {s, s}, {p, p}, /*ceil_mode=*/false,
+                                    count_include_pad_, {})};
+  }
+
+ private:
+  Window window_;
+  bool count_include_pad_;
+  at::Tensor input_;
+};
+
+// [N, C, H, W] to [N, C].
+class GlobalAvgPool final : public Operation {
+ public:
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    const at::Tensor& input = inputs[0];
+    if (mode.training) sizes_ = input.sizes().vec();
+    return input.mean({2, 3});
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    if (!needs_input_gradient_) return {at::Tensor()};
+    at::Tensor spread = EmptyImages(sizes_[0], sizes_[1], sizes_[2], sizes_[3], gradient.scalar_type());
+    const double scale = 1.0 / static_cast<double>(sizes_[2] * sizes_[3]);
+    spread.copy_((gradient * scale).view({sizes_[0], sizes_[1], 1, 1}).expand(sizes_));
+    return {spread};
+  }
+
+ private:
+  std::vector<int64_t> sizes_;
+};
+
+Window ReadWindow(const BuildContext& context) {
+  const auto& attributes = context.node.attributes;
+  return {.kernel = search_space::IntegerOf(attributes, "kernel"),
+          .stride = search_space::IntegerOf(attributes, "stride"),
+          .padding = search_space::IntegerOf(attributes, "padding")};
+}
+
+}  // namespace
+
+BuiltOperation BuildMaxPool(const BuildContext& context) {
+  return std::make_unique<MaxPool>(ReadWindow(context));
+}
+
+BuiltOperation BuildAvgPool(const BuildContext& context) {
+  return std::make_unique<AvgPool>(ReadWindow(context),
+                                   search_space::SwitchOf(context.node.attributes, "count_include_pad"));
+}
+
+BuiltOperation BuildGlobalAvgPool(const BuildContext&) { return std::make_unique<GlobalAvgPool>(); }
+
+}  // namespace canopy::trainer

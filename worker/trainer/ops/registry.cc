@@ -1,0 +1,55 @@
+#include "worker/trainer/ops/registry.h"
+
+#include <string_view>
+
+#include "base/strings.h"
+#include "worker/trainer/ops/builders.h"
+
+namespace canopy::trainer {
+namespace {
+
+struct Entry {
+  std::string_view name;
+  OperationBuilder build;
+};
+
+constexpr Entry kOperations[] = {
+    {"conv2d", BuildConv2d},
+    {"batch_norm", BuildBatchNorm},
+    {"linear", BuildLinear},
+    {"dropout", BuildDropout},
+    {"relu", BuildRelu},
+    {"relu6", BuildRelu6},
+    {"hard_swish", BuildHardSwish},
+    {"silu", BuildSilu},
+    {"gelu", BuildGelu},
+    {"sigmoid", BuildSigmoid},
+    {"tanh", BuildTanh},
+    {"max_pool", BuildMaxPool},
+    {"avg_pool", BuildAvgPool},
+    {"global_avg_pool", BuildGlobalAvgPool},
+    {"identity", BuildIdentity},
+    {"zero", BuildZero},
+    {"flatten", BuildFlatten},
+    {"add", BuildAdd},
+    {"multiply", BuildMultiply},
+    {"concat", BuildConcat},
+};
+
+}  // namespace
+
+std::vector<std::string> OperationNames() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kOperations) names.emplace_back(entry.name);
+  return names;
+}
+
+StatusOr<std::unique_ptr<Operation>> BuildOperation(const BuildContext& context) {
+  for (const Entry& entry : kOperations)
+    if (entry.name == context.node.op) return entry.build(context);
+  const std::vector<std::string> names = OperationNames();
+  return InvalidArgument("the trainer has no operator '" + context.node.op + "'" +
+                         DidYouMean(context.node.op, names) + "; it knows " + Join(names, ", "));
+}
+
+}  // namespace canopy::trainer

@@ -1,0 +1,60 @@
+// Operators that compute nothing: identity, zero and flatten.
+
+#include <memory>
+
+#include "search_spaces/ops/operator.h"
+#include "worker/trainer/ops/builders.h"
+
+namespace canopy::trainer {
+namespace {
+
+class Identity final : public Operation {
+ public:
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode&) override { return inputs[0]; }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override { return {gradient}; }
+};
+
+// Zeros; with a stride, of images smaller by that factor (rounded up).
+class Zero final : public Operation {
+ public:
+  explicit Zero(int64_t stride) : stride_(stride) {}
+
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode&) override {
+    const at::Tensor& input = inputs[0];
+    if (input.dim() != 4) return at::zeros_like(input);
+    return EmptyImages(input.size(0), input.size(1), (input.size(2) + stride_ - 1) / stride_,
+                       (input.size(3) + stride_ - 1) / stride_, input.scalar_type())
+        .zero_();
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor&) override { return {at::Tensor()}; }
+
+ private:
+  int64_t stride_;
+};
+
+// [N, C, H, W] to [N, C * H * W], channels outermost as every framework numbers them.
+class Flatten final : public Operation {
+ public:
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    if (mode.training) sizes_ = inputs[0].sizes().vec();
+    return inputs[0].flatten(1);
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    return {Dense(gradient.reshape(sizes_))};
+  }
+
+ private:
+  std::vector<int64_t> sizes_;
+};
+
+}  // namespace
+
+BuiltOperation BuildIdentity(const BuildContext&) { return std::make_unique<Identity>(); }
+
+BuiltOperation BuildZero(const BuildContext& context) {
+  return std::make_unique<Zero>(search_space::IntegerOf(context.node.attributes, "stride"));
+}
+
+BuiltOperation BuildFlatten(const BuildContext&) { return std::make_unique<Flatten>(); }
+
+}  // namespace canopy::trainer

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "search_spaces/graph.h"
+
+namespace canopy::trainer {
+
+// Builds network graphs in tests; a wrong one fails the test.
+class GraphBuilder {
+ public:
+  using Attributes = std::map<std::string, search_space::Attribute>;
+
+  explicit GraphBuilder(const std::vector<int64_t>& input_shape) {
+    auto graph = search_space::InputGraph(input_shape);
+    EXPECT_TRUE(graph.ok()) << graph.status();
+    graph_ = *std::move(graph);
+  }
+
+  // The new node's index; it becomes the output.
+  int Add(std::string_view op, Attributes attributes = {}, std::vector<int> inputs = {}) {
+    if (inputs.empty()) inputs = {graph_.output};
+    const auto node = search_space::AppendNode(graph_, op, std::move(attributes), std::move(inputs));
+    EXPECT_TRUE(node.ok()) << node.status();
+    graph_.output = node.value_or(0);
+    return graph_.output;
+  }
+  int Conv(int64_t channels, int64_t kernel, int64_t stride = 1, std::vector<int> inputs = {}) {
+    return Add("conv2d", {{"out_channels", channels}, {"kernel", kernel}, {"stride", stride}, {"bias", false}},
+               std::move(inputs));
+  }
+  int Linear(int64_t features) { return Add("linear", {{"features", features}}); }
+
+  const search_space::NetworkGraph& graph() const { return graph_; }
+
+ private:
+  search_space::NetworkGraph graph_;
+};
+
+// A small convolutional network with a residual connection, for images of `channels` x size x size.
+inline search_space::NetworkGraph SmallNetwork(int64_t channels, int64_t size, int64_t classes) {
+  GraphBuilder builder({channels, size, size});
+  builder.Conv(8, 3);
+  builder.Add("batch_norm");
+  const int stem = builder.Add("relu");
+  builder.Conv(8, 3);
+  const int branch = builder.Add("batch_norm");
+  builder.Add("add", {}, {stem, branch});
+  builder.Add("relu");
+  builder.Add("global_avg_pool");
+  builder.Linear(classes);
+  return builder.graph();
+}
+
+}  // namespace canopy::trainer

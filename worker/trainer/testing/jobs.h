@@ -1,0 +1,48 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "worker/protocol/messages.h"
+#include "worker/trainer/job_monitor.h"
+#include "worker/trainer/testing/datasets.h"
+#include "worker/trainer/testing/graphs.h"
+
+namespace canopy::trainer {
+
+// A job that trains SmallNetwork on a StripedDataset.
+inline trainer_protocol::Job StripedJob(const std::string& folder) {
+  trainer_protocol::Job job;
+  job.attempt_id = "attempt-1";
+  job.fence = 7;
+  job.graph = SmallNetwork(1, StripedDataset::kSize, StripedDataset::kClasses).ToJson();
+  job.class_count = StripedDataset::kClasses;
+  job.recipe.learning_rate = 0.1;
+  job.recipe.batch_size = 32;
+  job.recipe.weight_decay = 1e-4;
+  job.recipe.warmup_fraction = 0.1;
+  job.recipe.random_flip = true;
+  job.epochs = 3;
+  job.seeds = {.initialization = 1, .data_order = 2, .augmentation = 3};
+  job.dataset = {.name = "striped", .path = folder};
+  job.split = {.seed = 5, .validation_count = 128};
+  return job;
+}
+
+// Keeps what a job sends; tells it to stop after so many steps where asked to.
+class RecordingMonitor final : public JobMonitor {
+ public:
+  Status Send(const trainer_protocol::TrainerMessage& message) override {
+    messages.push_back(message);
+    return absl::OkStatus();
+  }
+  Status CheckStop() override {
+    return stop_after-- == 0 ? absl::CancelledError("enough") : absl::OkStatus();
+  }
+
+  std::vector<trainer_protocol::TrainerMessage> messages;
+  int stop_after = -1;
+};
+
+}  // namespace canopy::trainer

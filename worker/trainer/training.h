@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "worker/data/batch.h"
+#include "worker/data/image_set.h"
+#include "worker/data/split.h"
+#include "worker/protocol/messages.h"
+#include "worker/trainer/evaluation.h"
+#include "worker/trainer/graph_module.h"
+#include "worker/trainer/job_monitor.h"
+
+namespace canopy::trainer {
+
+// The training part of a dataset, as one campaign sees it.
+struct TrainingData {
+  const data::ImageSet& images;
+  const data::TrainValidationSplit& split;
+  const data::Normalization& normalization;
+};
+
+struct TrainingSummary {
+  int64_t steps = 0;
+  int64_t train_ms = 0;          // training steps alone, without validation
+  double images_per_second = 0;  // likewise
+  double train_loss = 0;         // mean over the last epoch, with the recipe's label smoothing
+  Evaluation validation;         // of the last epoch; empty after a PROXY job
+  double best_accuracy = 0;      // of any epoch
+};
+
+// How many optimizer steps the job has: whole batches only, as a smaller last batch would change the
+// batch-norm statistics and the step's shape.
+int64_t TotalSteps(const trainer_protocol::Job& job, const TrainingData& data);
+
+// Trains as the job says, validates after every epoch (not for PROXY) and sends measurements. With one
+// thread, the same job gives the same numbers bit for bit. OutOfRange once the loss is not finite: the
+// training has diverged. An error of the monitor is passed on.
+StatusOr<TrainingSummary> Train(const trainer_protocol::Job& job, const TrainingData& data,
+                                GraphModule& network, JobMonitor& monitor);
+
+}  // namespace canopy::trainer
