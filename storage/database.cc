@@ -1,0 +1,171 @@
+#include "storage/database.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "base/check.h"
+
+namespace canopy::storage {
+namespace {
+
+int64_t SteadyNs() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
+int Bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
+  struct Binder {
+    sqlite3_stmt* statement;
+    int index;
+    int operator()(std::nullptr_t) { return sqlite3_bind_null(statement, index); }
+    int operator()(int64_t v) { return sqlite3_bind_int64(statement, index, v); }
+    int operator()(double v) { return sqlite3_bind_double(statement, index, v); }
+    int operator()(const std::string& v) {
+      return sqlite3_bind_text64(statement, index, v.data(), v.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+    }
+    int operator()(const Blob& v) {
+      return sqlite3_bind_blob64(statement, index, v.bytes.data(), v.bytes.size(), SQLITE_TRANSIENT);
+    }
+  };
+  return std::visit(Binder{statement, index}, value);
+}
+
+}  // namespace
+
+Status SqliteStatus(sqlite3* connection, int code, std::string_view what) {
+  const std::string message = std::string(what) + ": " +
+                              (connection ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return ResourceExhausted(message + "; free space on the database's disk and start again");
+    case SQLITE_NOMEM:
+      return ResourceExhausted(message);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return DataLoss(message + "; restore the newest copy from backups/");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      return Unavailable(message);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return PermissionDenied(message);
+    case SQLITE_INTERRUPT:
+      return DeadlineExceeded(message);
+    case SQLITE_CONSTRAINT:
+      if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return AlreadyExists(message);
+      return Internal(message);
+    default:
+      return Internal(message);
+  }
+}
+
+std::string QuoteIdentifier(std::string_view name) {
+  CANOPY_CHECK(std::all_of(name.begin(), name.end(), [](char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  }));
+  return "\"" + std::string(name) + "\"";
+}
+
+Rows::~Rows() {
+  if (statement_ == nullptr) return;
+  sqlite3_reset(statement_);
+  *in_use_ = false;
+}
+
+StatusOr<bool> Rows::Next() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return SqliteStatus(sqlite3_db_handle(statement_), sqlite3_extended_errcode(sqlite3_db_handle(statement_)),
+                      sqlite3_sql(statement_));
+}
+
+bool Rows::IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+int64_t Rows::Int(int column) const { return sqlite3_column_int64(statement_, column); }
+double Rows::Real(int column) const { return sqlite3_column_double(statement_, column); }
+std::string Rows::Text(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+  return bytes ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_, column))) : "";
+}
+
+StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
+  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  switch (mode) {
+    case Mode::kReadOnly: flags |= SQLITE_OPEN_READONLY; break;
+    case Mode::kReadWrite: flags |= SQLITE_OPEN_READWRITE; break;
+    case Mode::kCreate: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE; break;
+  }
+  sqlite3* connection = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
+  std::unique_ptr<Database> database(new Database(connection));
+  if (code != SQLITE_OK) return SqliteStatus(connection, code, "open database '" + path + "'");
+  sqlite3_busy_timeout(connection, 5'000);
+  sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+  sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+  return database;
+}
+
+Database::~Database() {
+  for (auto& [sql, prepared] : prepared_) sqlite3_finalize(prepared.statement);
+  sqlite3_close(connection_);
+}
+
+StatusOr<Database::Prepared*> Database::Prepare(std::string_view sql, const std::vector<SqlValue>& values) {
+  auto [entry, end] = prepared_.equal_range(sql);
+  while (entry != end && entry->second.in_use) ++entry;
+  if (entry == end) {
+    sqlite3_stmt* statement = nullptr;
+    const int code = sqlite3_prepare_v3(connection_, sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (code != SQLITE_OK) return SqliteStatus(connection_, code, sql);
+    entry = prepared_.emplace(std::string(sql), Prepared{statement});
+  }
+  sqlite3_stmt* const statement = entry->second.statement;
+  CANOPY_CHECK(static_cast<int>(values.size()) == sqlite3_bind_parameter_count(statement), sql);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int code = Bind(statement, static_cast<int>(i) + 1, values[i]);
+    if (code != SQLITE_OK) return SqliteStatus(connection_, code, sql);
+  }
+  entry->second.in_use = true;
+  return &entry->second;
+}
+
+StatusOr<Rows> Database::Query(std::string_view sql, const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Prepared* const prepared, Prepare(sql, values));
+  return Rows(prepared->statement, &prepared->in_use);
+}
+
+StatusOr<int64_t> Database::Run(std::string_view sql, const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, Query(sql, values));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return sqlite3_changes64(connection_);
+  }
+}
+
+Status Database::RunScript(const std::string& sql) {
+  const int code = sqlite3_exec(connection_, sql.c_str(), nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? Status() : SqliteStatus(connection_, code, sql.substr(0, 60));
+}
+
+StatusOr<int64_t> Database::QueryInt(std::string_view sql, const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, Query(sql, values));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  return found ? rows.Int(0) : 0;
+}
+
+bool Database::in_transaction() const { return sqlite3_get_autocommit(connection_) == 0; }
+
+void Database::SetDeadline(int64_t timeout_ms) {
+  deadline_ns_ = timeout_ms == 0 ? 0 : SteadyNs() + timeout_ms * 1'000'000;
+  const auto passed = [](void* self) {
+    return static_cast<int>(SteadyNs() > static_cast<Database*>(self)->deadline_ns_);
+  };
+  sqlite3_progress_handler(connection_, 1'000, timeout_ms == 0 ? nullptr : +passed, this);
+}
+
+}  // namespace canopy::storage

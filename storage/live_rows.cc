@@ -1,0 +1,207 @@
+#include "storage/live_rows.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "storage/row_mapping.h"
+
+namespace canopy::storage {
+namespace {
+
+using Live = TrialStore::LiveRows;
+
+constexpr char kTrialFrom[] = " FROM trial t JOIN candidate c ON c.id = t.candidate_id ";
+constexpr int64_t kFirstSignatures = 5, kLastSignatures = 20;
+
+Status ReadTrials(Database& database, Live& live) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + TrialColumns(true) + kTrialFrom +
+                                                        "WHERE t.campaign_id = ? AND t.state IN ('PENDING', "
+                                                        "'LEASED', 'PAUSED') ORDER BY t.id",
+                                                    {live.campaign.id}));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return {};
+    RowReader reader(rows);
+    ReadTrial(reader, live.trials.emplace_back());
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+}
+
+Status ReadAttempts(Database& database, Live& live) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + AttemptColumns() +
+                                                        " FROM attempt WHERE campaign_id = ? AND state = 'RUNNING' "
+                                                        "ORDER BY id",
+                                                    {live.campaign.id}));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return {};
+    RowReader reader(rows);
+    ReadAttempt(reader, live.attempts.emplace_back());
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+}
+
+StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std::string& rest,
+                                                   const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows, database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") + ", a.worker_id" +
+                                    " FROM result r JOIN trial t ON t.id = r.trial_id "
+                                    "JOIN candidate c ON c.id = t.candidate_id "
+                                    "JOIN attempt a ON a.id = r.attempt_id " +
+                                    rest,
+                                values));
+  std::vector<Live::Finished> list;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return list;
+    RowReader reader(rows);
+    Live::Finished& finished = list.emplace_back();
+    ReadTrial(reader, finished.trial);
+    VisitResult(reader, finished.result);
+    reader("worker_id", finished.worker_id);
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+}
+
+StatusOr<std::vector<std::string>> ReadTexts(Database& database, std::string_view sql,
+                                             const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query(sql, values));
+  std::vector<std::string> texts;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return texts;
+    texts.push_back(rows.Text(0));
+  }
+}
+
+// After a resume the first five count as passed, and the last twenty begin anew.
+Status ReadSignatures(Database& database, Live& live) {
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t resumed_after,
+      database.QueryInt("SELECT COALESCE(resumed_signature_seq, -1) FROM campaign WHERE id = ?", {live.campaign.id}));
+  if (resumed_after >= 0) {
+    live.first_signatures.assign(kFirstSignatures, "");
+  } else {
+    CANOPY_ASSIGN_OR_RETURN(live.first_signatures,
+                            ReadTexts(database,
+                                      "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT "
+                                      "NULL ORDER BY signature_seq LIMIT ?",
+                                      {live.campaign.id, kFirstSignatures}));
+  }
+  CANOPY_ASSIGN_OR_RETURN(live.last_signatures,
+                          ReadTexts(database,
+                                    "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL "
+                                    "AND signature_seq > ? ORDER BY signature_seq DESC LIMIT ?",
+                                    {live.campaign.id, resumed_after, kLastSignatures}));
+  std::reverse(live.last_signatures.begin(), live.last_signatures.end());
+  return {};
+}
+
+Status ReadCounts(Database& database, Live& live) {
+  const auto count = [&](std::string_view sql) { return database.QueryInt(sql, {live.campaign.id}); };
+  CANOPY_ASSIGN_OR_RETURN(live.trials_total,
+                          count("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE campaign_id = ?"));
+  CANOPY_ASSIGN_OR_RETURN(live.search_trials, count("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE "
+                                                    "campaign_id = ? AND purpose = 'SEARCH'"));
+  CANOPY_ASSIGN_OR_RETURN(live.attempts_ended, count("SELECT COALESCE(SUM(attempts), 0) FROM attempt_count WHERE "
+                                                     "campaign_id = ? AND state <> 'RUNNING'"));
+  CANOPY_ASSIGN_OR_RETURN(live.search_completed, count("SELECT results FROM result_count WHERE campaign_id = ? AND "
+                                                       "purpose = 'SEARCH' AND feasible = 1"));
+  CANOPY_ASSIGN_OR_RETURN(live.search_busy_ms, count("SELECT busy_ms FROM result_count WHERE campaign_id = ? AND "
+                                                     "purpose = 'SEARCH' AND feasible = 1"));
+  return {};
+}
+
+Status ReadRest(Database& database, Live& live) {
+  CANOPY_ASSIGN_OR_RETURN(live.reference, ReadReference(database, live.campaign.id));
+  CANOPY_RETURN_IF_ERROR(ReadTrials(database, live));
+  CANOPY_RETURN_IF_ERROR(ReadAttempts(database, live));
+  CANOPY_ASSIGN_OR_RETURN(
+      live.best,
+      ReadFinished(database,
+                   "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL ORDER BY " +
+                       BestFirst(live.campaign.settings.objective_goal) + " LIMIT ?",
+                   {live.campaign.id, live.campaign.settings.finals_top + 1}));
+  CANOPY_ASSIGN_OR_RETURN(live.finals,
+                          ReadFinished(database,
+                                       "WHERE r.campaign_id = ? AND r.purpose = 'FINAL' AND t.state = 'COMPLETED' "
+                                       "ORDER BY t.id",
+                                       {live.campaign.id}));
+  CANOPY_RETURN_IF_ERROR(ReadSignatures(database, live));
+  return ReadCounts(database, live);
+}
+
+}  // namespace
+
+std::string BestFirst(model::Goal goal) {
+  return goal == model::Goal::kMaximize ? "r.objective DESC, r.trial_id" : "r.objective, r.trial_id";
+}
+
+StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database, int64_t campaign_id) {
+  ColumnWriter shared, writing;
+  const model::CandidateFacts none;
+  VisitCandidate(shared, none);
+  VisitWriting(writing, none, "reference_");
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows, database.Query("SELECT COALESCE(p.reference_graph_json, c.graph_json), " + shared.Names("c.") + ", " +
+                                    writing.Names("p.") +
+                                    " FROM campaign p JOIN candidate c ON c.id = p.reference_candidate_id "
+                                    "WHERE p.id = ?",
+                                {campaign_id}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  if (!found) return std::nullopt;
+  model::CandidateFacts reference;
+  RowReader reader(rows);
+  reader("reference_graph_json", reference.graph_json);
+  VisitCandidate(reader, reference);
+  VisitWriting(reader, reference, "reference_");
+  CANOPY_RETURN_IF_ERROR(reader.status());
+  return reference;
+}
+
+StatusOr<std::vector<Live>> ReadLiveCampaigns(Database& database) {
+  std::vector<Live> list;
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + CampaignColumns(true) + ", " + ProgressColumns() +
+                                                    " FROM campaign WHERE state IN ('RUNNING', 'PAUSED', "
+                                                    "'FINALIZING') ORDER BY id"));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) break;
+    Live& live = list.emplace_back();
+    RowReader reader(rows);
+    ReadCampaign(reader, live.campaign, true);
+    VisitProgress(reader, live.progress);
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+  for (Live& live : list) CANOPY_RETURN_IF_ERROR(ReadRest(database, live));
+  return list;
+}
+
+StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id) {
+  TrialStore::ProposerRows proposer;
+  {
+    CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT state, seen_seq FROM proposer_state WHERE "
+                                                      "campaign_id = ?",
+                                                      {campaign_id}));
+    CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+    if (found) {
+      proposer.state = rows.Text(0);
+      proposer.seen_seq = rows.Int(1);
+    }
+  }
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows, database.Query("SELECT t.decisions_json, c.candidate_hash, t.replicate, r.seq, r.feasible, "
+                                "r.objective FROM trial t JOIN candidate c ON c.id = t.candidate_id "
+                                "LEFT JOIN result r ON r.trial_id = t.id "
+                                "WHERE t.campaign_id = ? AND t.purpose = 'SEARCH' ORDER BY t.id",
+                                {campaign_id}));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return proposer;
+    const bool has_result = !rows.IsNull(3);
+    proposer.searches.push_back(
+        {rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3), !has_result || rows.Int(4) != 0, rows.Real(5)});
+  }
+}
+
+}  // namespace canopy::storage

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "storage/database.h"
+#include "storage/trial_store.h"
+
+namespace canopy::storage {
+
+// What TrialStore's loads return; each blocks on disk. DataLoss where a row cannot be read.
+StatusOr<std::vector<TrialStore::LiveRows>> ReadLiveCampaigns(Database& database);
+StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id);
+
+// A campaign's reference candidate, nullopt where its space names none.
+StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database, int64_t campaign_id);
+
+// "ORDER BY" terms for `result r` that put the best objective first, the older trial before its equals.
+std::string BestFirst(model::Goal goal);
+
+}  // namespace canopy::storage

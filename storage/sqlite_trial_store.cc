@@ -1,0 +1,324 @@
+#include "storage/sqlite_trial_store.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "storage/database.h"
+#include "storage/live_rows.h"
+#include "storage/migrations.h"
+#include "storage/model/failure_signature.h"
+#include "storage/row_mapping.h"
+#include "storage/values_table.h"
+
+namespace canopy::storage {
+namespace {
+
+class Store final : public TrialStore {
+ public:
+  Store(FileLock lock, std::unique_ptr<Database> database, std::string database_id, int64_t incarnation)
+      : lock_(std::move(lock)),
+        database_(std::move(database)),
+        values_(*database_),
+        database_id_(std::move(database_id)),
+        incarnation_(incarnation) {}
+
+  Status Transaction(const std::function<Status()>& body) override;
+  Status Savepoint(const std::function<Status()>& body) override;
+  Status InsertCampaign(const model::CampaignRecord& campaign, const model::CampaignProgress& progress,
+                        const std::optional<model::CandidateFacts>& reference, const std::vector<Column>& decisions,
+                        const std::vector<Column>& metrics) override;
+  Status UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) override;
+  Status InsertTrial(const model::TrialRecord& trial) override;
+  Status UpdateTrial(const model::TrialRecord& trial) override;
+  Status InsertAttempt(const model::AttemptRecord& attempt) override;
+  Status UpdateAttempt(const model::AttemptRecord& attempt) override;
+  Status InsertResult(const model::ResultRecord& result) override;
+  Status ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
+                        int64_t attempt_id, int64_t fence, const std::string& why, const std::string& payload_json,
+                        int64_t wall_us) override;
+  Status InsertMeasurements(const std::vector<model::MeasurementRecord>& measurements) override;
+  Status AppendEvent(const model::EventRecord& event) override;
+  Status SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
+                           const std::string& state) override;
+  Status UpsertWorker(const model::WorkerRecord& worker) override;
+  Status SetCounter(const std::string& name, int64_t value) override;
+  Status CheckNewCampaign(const std::string& project, const std::string& name) override;
+  StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id, const std::string& digest) override;
+  Status SaveRequest(const std::string& request_id, const std::string& digest, const std::string& answer,
+                     int64_t wall_us) override;
+  StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() override { return ReadLiveCampaigns(*database_); }
+  StatusOr<int64_t> Counter(const std::string& name) override {
+    return database_->QueryInt("SELECT value FROM counter WHERE name = ?", {name});
+  }
+  std::string database_id() const override { return database_id_; }
+  int64_t incarnation() const override { return incarnation_; }
+  StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) override { return ReadProposer(*database_, campaign_id); }
+  Status Checkpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(TRUNCATE)"); }
+
+ private:
+  // The candidate's row, and the graph as this writing has it where that differs; NULL otherwise.
+  struct StoredCandidate {
+    int64_t id = 0;
+    SqlValue graph;
+  };
+  StatusOr<StoredCandidate> StoreCandidate(const model::CandidateFacts& candidate);
+  // Runs a write; REQUIRES an open transaction. After an error SQLite may have rolled the whole back:
+  // nothing more may run then, as it would be committed alone.
+  StatusOr<int64_t> Write(std::string_view sql, const std::vector<SqlValue>& values);
+  Status Insert(const ColumnWriter& row, std::string_view table) {
+    return Write(row.InsertInto(table), row.values()).status();
+  }
+  // Internal where no row has that id.
+  Status Update(const ColumnWriter& row, std::string_view table, int64_t id);
+
+  const FileLock lock_;
+  const std::unique_ptr<Database> database_;
+  ValuesTables values_;
+  const std::string database_id_;
+  const int64_t incarnation_;
+};
+
+Status Store::Transaction(const std::function<Status()>& body) {
+  CANOPY_CHECK(!database_->in_transaction(), "transactions do not nest; use Savepoint");
+  CANOPY_RETURN_IF_ERROR(database_->RunScript("BEGIN IMMEDIATE"));
+  Status status = body();
+  if (status.ok() && !database_->in_transaction())
+    status = Aborted("SQLite rolled the transaction back after an error that its body left unnoticed");
+  if (status.ok()) status = database_->RunScript("COMMIT");
+  if (status.ok()) return status;
+  if (database_->in_transaction()) CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK"));
+  values_.Forget();
+  return status;
+}
+
+Status Store::Savepoint(const std::function<Status()>& body) {
+  CANOPY_RETURN_IF_ERROR(Write("SAVEPOINT event", {}).status());
+  const Status status = body();
+  if (!status.ok()) {
+    values_.Forget();
+    if (database_->in_transaction()) CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK TO event; RELEASE event"));
+    return status;
+  }
+  return Write("RELEASE event", {}).status();
+}
+
+StatusOr<int64_t> Store::Write(std::string_view sql, const std::vector<SqlValue>& values) {
+  if (!database_->in_transaction()) return Aborted("no transaction is open: SQLite rolled it back after an error");
+  return database_->Run(sql, values);
+}
+
+Status Store::Update(const ColumnWriter& row, std::string_view table, int64_t id) {
+  CANOPY_ASSIGN_OR_RETURN(const int64_t changed, Write(row.Update(table, "id"), row.ValuesAnd(id)));
+  if (changed == 1) return {};
+  return Internal("no row " + std::to_string(id) + " in table " + std::string(table));
+}
+
+StatusOr<Store::StoredCandidate> Store::StoreCandidate(const model::CandidateFacts& candidate) {
+  ColumnWriter row;
+  VisitCandidate(row, candidate);
+  row("graph_json", candidate.graph_json);
+  CANOPY_RETURN_IF_ERROR(
+      Write(row.InsertInto("candidate") + " ON CONFLICT (candidate_hash) DO NOTHING", row.values()).status());
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_->Query("SELECT id, graph_json = ? FROM candidate WHERE candidate_hash = ?",
+                                                      {candidate.graph_json, candidate.candidate_hash}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  CANOPY_CHECK(found, "the candidate was inserted above");
+  return StoredCandidate{rows.Int(0), rows.Int(1) != 0 ? SqlValue(nullptr) : SqlValue(candidate.graph_json)};
+}
+
+Status Store::CheckNewCampaign(const std::string& project, const std::string& name) {
+  CANOPY_ASSIGN_OR_RETURN(const int64_t taken,
+                          database_->QueryInt("SELECT COUNT(*) FROM campaign WHERE project = ? AND name = ?",
+                                              {project, name}));
+  if (taken > 0) {
+    return AlreadyExists("campaign '" + project + "/" + name +
+                         "' exists already; give the new one another name (campaign.name, or launch --name)");
+  }
+  return CheckViewName(*database_, project, name);
+}
+
+Status Store::InsertCampaign(const model::CampaignRecord& campaign, const model::CampaignProgress& progress,
+                             const std::optional<model::CandidateFacts>& reference,
+                             const std::vector<Column>& decisions, const std::vector<Column>& metrics) {
+  CANOPY_RETURN_IF_ERROR(CheckNewCampaign(campaign.project, campaign.name));
+  ColumnWriter row;
+  VisitCampaign(row, campaign);
+  VisitCampaignTexts(row, campaign);
+  VisitProgress(row, progress);
+  if (reference) {
+    CANOPY_ASSIGN_OR_RETURN(const StoredCandidate stored, StoreCandidate(*reference));
+    row.Reference("reference_candidate_id", stored.id);
+    row.Add("reference_graph_json", stored.graph);
+    VisitWriting(row, *reference, "reference_");
+  }
+  CANOPY_RETURN_IF_ERROR(Insert(row, "campaign"));
+  return CreateValuesTable(*database_, campaign, decisions, metrics);
+}
+
+Status Store::UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) {
+  ColumnWriter row;
+  VisitProgress(row, progress);
+  return Update(row, "campaign", campaign_id);
+}
+
+Status Store::InsertTrial(const model::TrialRecord& trial) {
+  CANOPY_ASSIGN_OR_RETURN(const StoredCandidate stored, StoreCandidate(trial.candidate));
+  ColumnWriter row;
+  VisitTrial(row, trial);
+  VisitWriting(row, trial.candidate);
+  VisitTrialState(row, trial);
+  row.Reference("candidate_id", stored.id);
+  row.Add("graph_json", stored.graph);
+  CANOPY_RETURN_IF_ERROR(Insert(row, "trial"));
+  return values_.InsertDecisions(trial.campaign_id, trial.id, trial.candidate.candidate_json);
+}
+
+Status Store::UpdateTrial(const model::TrialRecord& trial) {
+  ColumnWriter row;
+  VisitTrialState(row, trial);
+  return Update(row, "trial", trial.id);
+}
+
+Status Store::InsertAttempt(const model::AttemptRecord& attempt) {
+  ColumnWriter row;
+  VisitAttempt(row, attempt);
+  VisitAttemptState(row, attempt);
+  return Insert(row, "attempt");
+}
+
+Status Store::UpdateAttempt(const model::AttemptRecord& attempt) {
+  ColumnWriter row;
+  VisitAttemptState(row, attempt);
+  CANOPY_RETURN_IF_ERROR(Update(row, "attempt", attempt.id));
+  const std::optional<std::string> signature = model::FailureSignature(attempt);
+  if (!signature) return {};
+  return Write("UPDATE attempt SET signature = ?, signature_seq = COALESCE(signature_seq, (SELECT "
+               "COALESCE(MAX(signature_seq), 0) + 1 FROM attempt WHERE campaign_id = ?)) WHERE id = ?",
+               {*signature, attempt.campaign_id, attempt.id})
+      .status();
+}
+
+Status Store::InsertResult(const model::ResultRecord& result) {
+  ColumnWriter row;
+  VisitResult(row, result);
+  CANOPY_ASSIGN_OR_RETURN(Rows trial, database_->Query("SELECT purpose FROM trial WHERE id = ?", {result.trial_id}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, trial.Next());
+  if (!found) return Internal("a result for trial " + std::to_string(result.trial_id) + ", which does not exist");
+  row("purpose", trial.Text(0));
+  CANOPY_RETURN_IF_ERROR(Insert(row, "result"));
+  return values_.SetMetrics(result.campaign_id, result.trial_id, result.metrics);
+}
+
+Status Store::ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
+                             int64_t attempt_id, int64_t fence, const std::string& why,
+                             const std::string& payload_json, int64_t wall_us) {
+  return Write("INSERT INTO archived_outcome (worker_id, result_id, trial_id, attempt_id, fence, why, payload_json, "
+               "wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+               {worker_id, result_id, trial_id, attempt_id, fence, why, payload_json, wall_us})
+      .status();
+}
+
+Status Store::InsertMeasurements(const std::vector<model::MeasurementRecord>& measurements) {
+  for (const model::MeasurementRecord& measurement : measurements) {
+    ColumnWriter row;
+    VisitMeasurement(row, measurement);
+    CANOPY_RETURN_IF_ERROR(
+        Write(row.InsertInto("measurement") + " ON CONFLICT DO NOTHING", row.values()).status());
+  }
+  return {};
+}
+
+Status Store::AppendEvent(const model::EventRecord& event) {
+  ColumnWriter row;
+  VisitEvent(row, event);
+  return Insert(row, "event");
+}
+
+Status Store::SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq, const std::string& state) {
+  return Write("INSERT INTO proposer_state (campaign_id, event_seq, seen_seq, state) VALUES (?, ?, ?, ?) "
+               "ON CONFLICT DO UPDATE SET event_seq = excluded.event_seq, seen_seq = excluded.seen_seq, "
+               "state = excluded.state",
+               {campaign_id, event_seq, seen_seq, state})
+      .status();
+}
+
+Status Store::UpsertWorker(const model::WorkerRecord& worker) {
+  ColumnWriter row;
+  VisitWorker(row, worker);
+  CANOPY_ASSIGN_OR_RETURN(const int64_t first_seen_us,
+                          database_->QueryInt("SELECT first_seen_us FROM worker WHERE id = ?", {worker.id}));
+  if (first_seen_us == 0) return Insert(row, "worker");
+  CANOPY_RETURN_IF_ERROR(Write(row.Update("worker", "id"), row.ValuesAnd(worker.id)).status());
+  return Write("UPDATE worker SET first_seen_us = ? WHERE id = ?", {first_seen_us, worker.id}).status();
+}
+
+Status Store::SetCounter(const std::string& name, int64_t value) {
+  return Write("INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+               {name, value})
+      .status();
+}
+
+StatusOr<std::optional<std::string>> Store::FindRequest(const std::string& request_id, const std::string& digest) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_->Query("SELECT digest, answer FROM request WHERE id = ?", {request_id}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  if (!found) return std::nullopt;
+  if (rows.Text(0) != digest) {
+    return FailedPrecondition("request id '" + request_id +
+                              "' was used for another request; repeat a request unchanged or give it a new id");
+  }
+  return rows.Text(1);
+}
+
+Status Store::SaveRequest(const std::string& request_id, const std::string& digest, const std::string& answer,
+                          int64_t wall_us) {
+  return Write("INSERT INTO request (id, digest, answer, wall_us) VALUES (?, ?, ?, ?)",
+               {request_id, digest, Blob{answer}, wall_us})
+      .status();
+}
+
+// WAL keeps readers and the writer apart; FULL makes a commit durable. The bound on the WAL is for a
+// controller that does not come round to Checkpoint.
+constexpr char kPragmas[] =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; "
+    "PRAGMA wal_autocheckpoint = 16384";
+
+StatusOr<std::string> MetaText(Database& database, const std::string& name) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT value FROM meta WHERE name = ?", {name}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  return found ? rows.Text(0) : "";
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& path, const SqliteOptions& options) {
+  std::string directory = std::filesystem::path(path).parent_path().string();
+  if (directory.empty()) directory = ".";
+  CANOPY_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
+  if (const auto network = NetworkFileSystemOf(directory)) {
+    return FailedPrecondition("'" + path + "' lies on a network file system (" + *network +
+                              "), where SQLite's locks do not hold; name a state directory on a local disk");
+  }
+  auto lock = FileLock::Acquire(path + ".lock");
+  if (!lock.ok()) return WithContext(lock.status(), "another controller serves '" + path + "'");
+  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, Database::Mode::kCreate));
+  const std::string backups = options.backup_directory.empty() ? directory + "/backups" : options.backup_directory;
+  CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations()));
+  CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
+  if (options.max_pages > 0)
+    CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA max_page_count = " + std::to_string(options.max_pages)));
+  CANOPY_RETURN_IF_ERROR(
+      database
+          ->Run("INSERT OR IGNORE INTO meta (name, value) VALUES ('database_id', ?), ('incarnation', '1')", {NewUuid()})
+          .status());
+  CANOPY_RETURN_IF_ERROR(SyncDirectory(directory));
+  CANOPY_ASSIGN_OR_RETURN(const std::string database_id, MetaText(*database, "database_id"));
+  CANOPY_ASSIGN_OR_RETURN(const std::string incarnation, MetaText(*database, "incarnation"));
+  return std::make_unique<Store>(*std::move(lock), std::move(database), database_id, std::stoll(incarnation));
+}
+
+}  // namespace canopy::storage

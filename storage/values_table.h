@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "storage/database.h"
+#include "storage/trial_store.h"
+
+namespace canopy::storage {
+
+// Most columns that a campaign's decisions and metrics may have together.
+inline constexpr size_t kMaxValueColumns = 1'500;
+
+// "campaign_7_values" and "default__fashion_macro".
+std::string ValuesTableName(int64_t campaign_id);
+std::string CampaignViewName(const std::string& project, const std::string& name);
+
+// AlreadyExists where another campaign's view has the name; InvalidArgument where no view can.
+Status CheckViewName(Database& database, const std::string& project, const std::string& campaign);
+// Creates a campaign's table with a typed column for each decision and metric, and its view.
+// InvalidArgument for a name that is no column's (not lower_snake, given twice, one of the view's own) or
+// too many columns. REQUIRES a view name that CheckViewName passed.
+Status CreateValuesTable(Database& database, const model::CampaignRecord& campaign,
+                         const std::vector<TrialStore::Column>& decisions,
+                         const std::vector<TrialStore::Column>& metrics);
+
+// Writes the rows of campaigns' value tables; remembers the columns of each.
+class ValuesTables {
+ public:
+  explicit ValuesTables(Database& database) : database_(database) {}
+  // The trial's row, with the active decisions of `decisions_json`.
+  Status InsertDecisions(int64_t campaign_id, int64_t trial_id, const std::string& decisions_json);
+  // The finite ones that the campaign has a column for.
+  Status SetMetrics(int64_t campaign_id, int64_t trial_id, const model::Metrics& metrics);
+  // After a rollback, which may have taken a campaign with it.
+  void Forget() { columns_.clear(); }
+
+ private:
+  struct Columns {
+    std::vector<std::string> decisions, metrics;
+  };
+  StatusOr<const Columns*> ColumnsOf(int64_t campaign_id);
+
+  Database& database_;
+  std::map<int64_t, Columns> columns_;
+};
+
+}  // namespace canopy::storage
