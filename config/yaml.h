@@ -88,7 +88,7 @@ class YamlDocument {
 // Bounds that every file keeps; what breaks one is refused before the YAML parser sees it.
 inline constexpr size_t kMaxFileBytes = 256 * 1024;
 inline constexpr int kMaxDepth = 64;
-inline constexpr size_t kMaxTokens = 32768;
+inline constexpr size_t kMaxTokens = 16384;
 inline constexpr size_t kMaxKeyBytes = 128;
 
 // Parses one YAML (or JSON) document; `file` is the name that messages show. InvalidArgument for what is

@@ -77,11 +77,13 @@ class BigInteger {
 };
 
 // Splits the decisions into groups that no condition connects, and counts a group by assigning its first
-// decision each of its values: what is settled then connects nothing any more, so that the tree-shaped
-// conditions of blocks are counted in time linear in the tree.
+// decision each of its values: what is settled then connects nothing any more. A group's count depends on
+// the settled decisions that its conditions name only and is kept for them, so that the chains and trees of
+// conditions that blocks make are counted in time quadratic in their size.
 class Counter {
  public:
-  static constexpr int64_t kMaxSteps = 200000;
+  // Decisions visited, in all: what takes more is not counted to the end.
+  static constexpr int64_t kMaxVisits = 3000000;
 
   Counter(const std::vector<Decision>& decisions,
           const std::vector<std::vector<ResolvedCondition>>& conditions)
@@ -96,7 +98,7 @@ class Counter {
     }
   }
 
-  bool exhausted() const { return steps_ > kMaxSteps; }
+  bool exhausted() const { return visits_ > kMaxVisits; }
 
   BigInteger CountAll() {
     std::vector<int> all(decisions_.size());
@@ -108,16 +110,34 @@ class Counter {
  private:
   // The number of assignments to the unsettled `members`, in rising order.
   BigInteger Count(const std::vector<int>& members) {
+    visits_ += static_cast<int64_t>(members.size());
     BigInteger product(1);
     for (const auto& group : Groups(members)) {
       if (exhausted()) break;
-      product = product * CountGroup(group);
+      const std::string key = StateOf(group);
+      auto known = counts_.find(key);
+      if (known == counts_.end()) known = counts_.emplace(key, CountGroup(group)).first;
+      product = product * known->second;
     }
     return product;
   }
 
+  // The group and the values of the settled decisions that its conditions name.
+  std::string StateOf(const std::vector<int>& group) const {
+    std::string state;
+    for (const int i : group) {
+      state += std::to_string(i) + ',';
+      for (const auto& condition : conditions_[i]) {
+        for (const int slot : condition.slots) {
+          if (!settled_[slot]) continue;
+          state += std::to_string(slot) + '=' + (values_[slot] ? CanonicalText(*values_[slot]) : "") + ';';
+        }
+      }
+    }
+    return state;
+  }
+
   BigInteger CountGroup(const std::vector<int>& group) {
-    ++steps_;
     const int first = group.front();
     const std::vector<int> rest(group.begin() + 1, group.end());
     // Conditions name earlier decisions only, so that those of the first are settled.
@@ -146,7 +166,7 @@ class Counter {
     if (decision.kind != DecisionKind::kInteger) return decision.choices;
     std::vector<Value> values;
     const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);
-    for (int64_t i = low; i <= high && i - low <= kMaxSteps; ++i) values.emplace_back(i);
+    for (int64_t i = low; i <= high && i - low <= kMaxVisits; ++i) values.emplace_back(i);
     return values;
   }
 
@@ -176,7 +196,8 @@ class Counter {
   std::vector<const Value*> values_;
   std::vector<bool> controls_;
   std::vector<bool> settled_;
-  int64_t steps_ = 0;
+  std::map<std::string, BigInteger> counts_;
+  int64_t visits_ = 0;
 };
 
 }  // namespace

@@ -116,11 +116,12 @@ TEST(SearchSpaceTest, SameSeedSameCandidates) {
             R"({"edge_0_1":"skip_connect","edge_0_2":"nor_conv_1x1","edge_1_2":"nor_conv_1x1",)"
             R"("edge_0_3":"skip_connect","edge_1_3":"nor_conv_3x3","edge_2_3":"none"})");
   const SearchSpace stages = Parse(kStages);
-  EXPECT_EQ(
-      stages.Sample(rng).ToJson(),
-      R"({"base":8,"stage1_expansion":2,"stage1_depth":2,"stage1_block1_op":"skip","stage1_block2_op":"skip",)"
-      R"("stage2_expansion":2,"stage2_depth":2,"stage2_block1_op":"skip","stage2_block2_op":"conv","stage2_block2_conv_kernel":3,)"
-      R"("drop":false,"optimizer":"sgd","learning_rate":0.024529606674522635,"momentum":0.49150903263426454})");
+  EXPECT_EQ(stages.Sample(rng).ToJson(),
+            R"({"base":8,"stage1_expansion":2,"stage1_depth":2,"stage1_block1_op":"skip",)"
+            R"("stage1_block2_op":"skip","stage2_expansion":2,"stage2_depth":2,)"
+            R"("stage2_block1_op":"skip","stage2_block2_op":"conv","stage2_block2_conv_kernel":3,)"
+            R"("drop":false,"optimizer":"sgd","learning_rate":0.024529606674522635,)"
+            R"("momentum":0.49150903263426454})");
 }
 
 TEST(SearchSpaceTest, SizeCountsConditionsExactly) {
@@ -144,6 +145,12 @@ recipe:
 )");
   EXPECT_EQ(space.Size(true), "144");
   EXPECT_EQ(space.Size(), "432");
+  // Each decision is there where the one before is 1: one more way to stop at each.
+  std::string chain = "canopy: 1\nname: chain\nnetwork: relu\nrecipe:\n  d0: {choice: [0, 1]}\n";
+  for (int i = 1; i < 300; ++i) {
+    chain += "  d" + std::to_string(i) + ": {choice: [0, 1], when: d" + std::to_string(i - 1) + " == 1}\n";
+  }
+  EXPECT_EQ(Parse(chain).Size(), "301");
   const SearchSpace large = Parse(R"(
 canopy: 1
 name: large

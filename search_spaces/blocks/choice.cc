@@ -39,6 +39,10 @@ StatusOr<std::unique_ptr<Block>> ExpandChoice(
     const google::protobuf::RepeatedPtrField<v1::NamedBlock>& choices, const std::string& name,
     const std::string& branch_prefix, const v1::Position& position, Expander& expander, Scope& scope) {
   if (choices.empty()) return expander.Error(position, "expected at least one choice, found none");
+  if (choices.size() > Expander::kMaxChoices) {
+    return expander.Error(position, "expected at most " + std::to_string(Expander::kMaxChoices) +
+                                        " choices, found " + std::to_string(choices.size()));
+  }
   std::vector<Value> names;
   for (const auto& choice : choices) {
     CANOPY_RETURN_IF_ERROR(expander.CheckName(choice.name(), choice.position()));

@@ -97,6 +97,10 @@ int64_t CountBlocks(const v1::Block& block) {
 
 // Fills choices from a list; the message of the error is without its place.
 Status FillChoices(const v1::LiteralList& list, Decision& decision) {
+  if (list.values_size() > Expander::kMaxChoices) {
+    return InvalidArgument("expected at most " + std::to_string(Expander::kMaxChoices) + " values, found " +
+                           std::to_string(list.values_size()));
+  }
   for (const v1::Literal& literal : list.values()) decision.choices.push_back(ToValue(literal));
   const bool any_double = std::any_of(decision.choices.begin(), decision.choices.end(),
                                       [](const Value& v) { return std::holds_alternative<double>(v); });

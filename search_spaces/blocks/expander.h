@@ -42,6 +42,7 @@ class Scope {
 class Expander {
  public:
   static constexpr int kMaxDecisions = 1500;
+  static constexpr int kMaxChoices = 1024;
   static constexpr int64_t kMaxBlocks = 65536;
 
   explicit Expander(std::string file) : file_(std::move(file)) {}
