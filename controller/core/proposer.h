@@ -14,6 +14,12 @@
 
 namespace canopy::controller {
 
+// Lowers, counts and hashes a candidate of the space, constraints aside. InvalidArgument where its network
+// cannot be built.
+StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& space,
+                                               const search_space::Candidate& candidate,
+                                               const model::TaskSpec& task);
+
 // A SEARCH trial's accepted outcome on its way to the strategy.
 struct ObservedResult {
   int64_t seq = 0;
@@ -26,7 +32,7 @@ struct ObservedResult {
 struct Proposal {
   enum class Verdict { kAccepted, kRejected, kCached };
   Verdict verdict = Verdict::kAccepted;
-  model::CandidateFacts candidate;  // hashes empty where it could not be built
+  model::CandidateFacts candidate;  // hashes empty where it could not be built; graph_json where accepted
   int64_t replicate = 0;
   std::string reason;               // of a rejection
 };
@@ -69,8 +75,12 @@ class Proposer {
     double score = 0;
   };
   StatusOr<Proposal> ProposeOne();
+  StatusOr<Proposal> Judge();
+  // Fills the facts, and the reason where it may not be trained; gives the sum of the broken amounts.
+  StatusOr<double> Lower(const search_space::Candidate& candidate, Proposal& proposal) const;
 
-  const model::CampaignRecord campaign_;
+  const model::DuplicatePolicy duplicates_;
+  const search_space::TaskShape task_;
   const search_space::SearchSpace space_;
   const std::vector<search_space::Constraint> constraints_;
   const std::unique_ptr<Strategy> strategy_;

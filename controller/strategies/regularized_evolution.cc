@@ -1,0 +1,82 @@
+#include "controller/strategies/regularized_evolution.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/check.h"
+
+namespace canopy::strategies {
+
+using controller::Observation;
+using nlohmann::ordered_json;
+
+RegularizedEvolution::RegularizedEvolution(const Parameters& parameters, search_space::SearchSpace space,
+                                           Rng rng)
+    : parameters_(parameters), space_(std::move(space)), rng_(rng) {
+  CANOPY_CHECK(parameters.sample >= 1 && parameters.sample <= parameters.population);
+}
+
+StatusOr<search_space::Candidate> RegularizedEvolution::Propose() {
+  // Without members there is nobody to choose a parent from, however slow the first results are.
+  if (initial_proposals_ < parameters_.population || population_.empty()) {
+    ++initial_proposals_;
+    return space_.Sample(rng_);
+  }
+  const size_t sample = std::min<size_t>(static_cast<size_t>(parameters_.sample), population_.size());
+  const Member* parent = nullptr;
+  for (const size_t index : rng_.SampleWithoutReplacement(population_.size(), sample)) {
+    const Member& member = population_[index];
+    const bool better = parent == nullptr || (member.feasible && !parent->feasible) ||
+                        (member.feasible == parent->feasible && member.score > parent->score);
+    if (better) parent = &member;
+  }
+  return space_.Mutate(parent->candidate, rng_);
+}
+
+void RegularizedEvolution::Record(const Observation& observation) {
+  if (observation.kind == Observation::Kind::kRejected) {
+    // The first population is to be as large as it was asked for.
+    if (initial_proposals_ > 0 && initial_proposals_ <= parameters_.population &&
+        population_.size() < static_cast<size_t>(parameters_.population))
+      --initial_proposals_;
+    return;
+  }
+  const bool feasible = observation.kind == Observation::Kind::kCompleted;
+  population_.push_back({observation.candidate, feasible, feasible ? observation.score : 0});
+  if (population_.size() > static_cast<size_t>(parameters_.population)) population_.pop_front();
+}
+
+std::string RegularizedEvolution::Save() const {
+  ordered_json members = ordered_json::array();
+  for (const Member& member : population_)
+    members.push_back({ordered_json::parse(member.candidate.ToJson()), member.feasible, member.score});
+  return ordered_json{{"rng", rng_.Save()}, {"initial_proposals", initial_proposals_}, {"population", members}}
+      .dump();
+}
+
+Status RegularizedEvolution::Restore(std::string_view state) {
+  const auto damaged = [](const std::string& what) {
+    return DataLoss("the state of regularized evolution is damaged: " + what);
+  };
+  const ordered_json root = ordered_json::parse(state, nullptr, false);
+  if (!root.is_object() || !root.contains("rng") || !root["rng"].is_string() ||
+      !root.contains("initial_proposals") || !root["initial_proposals"].is_number_integer() ||
+      !root.contains("population") || !root["population"].is_array())
+    return damaged("expected an object with rng, initial_proposals and population");
+  std::deque<Member> population;
+  for (const ordered_json& entry : root["population"]) {
+    const bool complete =
+        entry.is_array() && entry.size() == 3 && entry[1].is_boolean() && entry[2].is_number();
+    if (!complete) return damaged("expected [candidate, feasible, score] for each member");
+    auto candidate = space_.ParseCandidate(entry[0].dump());
+    if (!candidate.ok()) return WithContext(candidate.status(), "a member of the population");
+    population.push_back({*std::move(candidate), entry[1].get<bool>(), entry[2].get<double>()});
+  }
+  CANOPY_ASSIGN_OR_RETURN(rng_, Rng::Restore(root["rng"].get<std::string>()));
+  initial_proposals_ = root["initial_proposals"].get<int64_t>();
+  population_ = std::move(population);
+  return absl::OkStatus();
+}
+
+}  // namespace canopy::strategies

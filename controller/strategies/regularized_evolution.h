@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "base/random.h"
+#include "controller/core/strategy.h"
+#include "search_spaces/space.h"
+
+namespace canopy::strategies {
+
+// Regularized (aging) evolution: Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier
+// Architecture Search", AAAI 2019, algorithm 1. The population is the last `population` observed
+// candidates; a child is the best of `sample` members drawn without replacement with one decision changed.
+// Random candidates are proposed until as many as the population holds have been proposed.
+class RegularizedEvolution final : public controller::Strategy {
+ public:
+  struct Parameters {
+    int64_t population = 50;
+    int64_t sample = 10;
+  };
+  // REQUIRES 1 <= sample <= population.
+  RegularizedEvolution(const Parameters& parameters, search_space::SearchSpace space, Rng rng);
+
+  StatusOr<search_space::Candidate> Propose() override;
+  // What is infeasible is a member worse than every finite score, and ages like others; what was rejected
+  // is none.
+  void Record(const controller::Observation& observation) override;
+  std::string Save() const override;
+  Status Restore(std::string_view state) override;
+
+ private:
+  struct Member {
+    search_space::Candidate candidate;
+    bool feasible = true;
+    double score = 0;
+  };
+
+  const Parameters parameters_;
+  const search_space::SearchSpace space_;
+  Rng rng_;
+  std::deque<Member> population_;  // oldest first
+  int64_t initial_proposals_ = 0;  // random ones that were not rejected
+};
+
+}  // namespace canopy::strategies
