@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "canopy/v1/file_format.pb.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
-#include "canopy/v1/file_format.pb.h"
 
 namespace canopy::config {
 namespace {
@@ -136,13 +136,15 @@ Status BindScalar(const YamlNode& node, const FieldDescriptor& field, Message& m
       add ? r.AddString(&message, &field, node.text()) : r.SetString(&message, &field, node.text());
       return {};
     }
-    case FieldDescriptor::CPPTYPE_MESSAGE: break;
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      break;
   }
   return Internal("field " + field.full_name() + " is no scalar");
 }
 
 // The two fields of a message that stands for a map's entry: name or key, and value.
-std::optional<std::pair<const FieldDescriptor*, const FieldDescriptor*>> EntryFields(const FieldDescriptor& field) {
+std::optional<std::pair<const FieldDescriptor*, const FieldDescriptor*>> EntryFields(
+    const FieldDescriptor& field) {
   if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return std::nullopt;
   const Descriptor& type = *field.message_type();
   const FieldDescriptor* name = type.FindFieldByName(field.is_map() ? "key" : "name");
@@ -168,11 +170,13 @@ void FillPosition(const Location& location, Message& message) {
   position->set_path(location.path);
 }
 
-Status BindRepeated(const Binder& binder, const YamlNode& node, const FieldDescriptor& field, Message& message) {
+Status BindRepeated(const Binder& binder, const YamlNode& node, const FieldDescriptor& field,
+                    Message& message) {
   const auto entry = EntryFields(field);
   if (!entry) {
     if (!node.is_sequence()) return node.Expected("a list");
-    for (const YamlNode* item : node.items()) CANOPY_RETURN_IF_ERROR(BindValue(binder, *item, field, message));
+    for (const YamlNode* item : node.items())
+      CANOPY_RETURN_IF_ERROR(BindValue(binder, *item, field, message));
     return {};
   }
   const auto add = [&](const std::string& name, const YamlNode& value, const Location& location) {
@@ -200,7 +204,9 @@ Status BindRepeated(const Binder& binder, const YamlNode& node, const FieldDescr
 
 }  // namespace
 
-void Binder::SetHook(std::string message_name, Hook hook) { hooks_[std::move(message_name)] = std::move(hook); }
+void Binder::SetHook(std::string message_name, Hook hook) {
+  hooks_[std::move(message_name)] = std::move(hook);
+}
 
 Status Binder::Bind(const YamlNode& node, Message& message) const {
   message.Clear();
@@ -216,14 +222,14 @@ Status Binder::BindFields(const YamlNode& node, Message& message) const {
   for (const YamlNode::Entry& entry : node.entries()) {
     const FieldDescriptor* field = type.FindFieldByName(entry.key);
     if (!field || IsPosition(*field)) {
-      return node.KeyLocation(entry).Error("expected one of " + FieldList(keys) + ", found '" + entry.key + "'" +
-                                           DidYouMean(entry.key, keys));
+      return node.KeyLocation(entry).Error("expected one of " + FieldList(keys) + ", found '" + entry.key +
+                                           "'" + DidYouMean(entry.key, keys));
     }
     if (const auto* oneof = field->real_containing_oneof()) {
       const FieldDescriptor* other = message.GetReflection()->GetOneofFieldDescriptor(message, oneof);
       if (other) {
-        return node.KeyLocation(entry).Error("expected only one of '" + other->name() + "' and '" + entry.key +
-                                             "', found both");
+        return node.KeyLocation(entry).Error("expected only one of '" + other->name() + "' and '" +
+                                             entry.key + "', found both");
       }
     }
     CANOPY_RETURN_IF_ERROR(field->is_repeated() ? BindRepeated(*this, *entry.value, *field, message)

@@ -64,11 +64,12 @@ TEST(BindTest, OnlyOneMemberOfAUnion) {
 
 TEST(BindTest, EntriesAreAMapInTheFilesOrderAndHooksReplaceARule) {
   Binder binder;
-  binder.SetHook("canopy.v1.Literal", [](const Binder&, const YamlNode& node, google::protobuf::Message& message) {
-    if (!node.is_scalar()) return node.Expected("a literal");
-    static_cast<v1::Literal&>(message).set_word(node.text());
-    return Status();
-  });
+  binder.SetHook("canopy.v1.Literal",
+                 [](const Binder&, const YamlNode& node, google::protobuf::Message& message) {
+                   if (!node.is_scalar()) return node.Expected("a literal");
+                   static_cast<v1::Literal&>(message).set_word(node.text());
+                   return Status();
+                 });
   v1::SearchSpaceFile file;
   const auto error = ErrorOf("canopy: 1\nname: x\nreference: {b: 1, a: 2}\n", file, binder);
   EXPECT_EQ(error, "f.yaml:1:1: expected 'network', found none");

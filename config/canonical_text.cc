@@ -43,13 +43,16 @@ void AppendField(const Message& message, const FieldDescriptor& field, int index
       text += std::to_string(many ? r.GetRepeatedInt64(message, &field, index) : r.GetInt64(message, &field));
       return;
     case FieldDescriptor::CPPTYPE_UINT32:
-      text += std::to_string(many ? r.GetRepeatedUInt32(message, &field, index) : r.GetUInt32(message, &field));
+      text +=
+          std::to_string(many ? r.GetRepeatedUInt32(message, &field, index) : r.GetUInt32(message, &field));
       return;
     case FieldDescriptor::CPPTYPE_UINT64:
-      text += std::to_string(many ? r.GetRepeatedUInt64(message, &field, index) : r.GetUInt64(message, &field));
+      text +=
+          std::to_string(many ? r.GetRepeatedUInt64(message, &field, index) : r.GetUInt64(message, &field));
       return;
     case FieldDescriptor::CPPTYPE_BOOL:
-      text += (many ? r.GetRepeatedBool(message, &field, index) : r.GetBool(message, &field)) ? "true" : "false";
+      text +=
+          (many ? r.GetRepeatedBool(message, &field, index) : r.GetBool(message, &field)) ? "true" : "false";
       return;
     case FieldDescriptor::CPPTYPE_ENUM:
       text += (many ? r.GetRepeatedEnum(message, &field, index) : r.GetEnum(message, &field))->name();

@@ -21,7 +21,8 @@ Status Location::Error(std::string_view message) const {
 }
 
 const YamlNode* YamlNode::Find(std::string_view key) const {
-  const auto it = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
+  const auto it =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
   return it == entries_.end() ? nullptr : it->value;
 }
 
@@ -53,10 +54,14 @@ Status YamlNode::Expected(std::string_view expected) const {
 
 std::string YamlNode::Describe() const {
   switch (kind_) {
-    case Kind::kNull: return "nothing";
-    case Kind::kSequence: return "a list";
-    case Kind::kMap: return "a map";
-    case Kind::kScalar: break;
+    case Kind::kNull:
+      return "nothing";
+    case Kind::kSequence:
+      return "a list";
+    case Kind::kMap:
+      return "a map";
+    case Kind::kScalar:
+      break;
   }
   constexpr size_t kShown = 60;
   if (text_.size() > kShown) return "'" + text_.substr(0, kShown) + "...'";
@@ -228,7 +233,8 @@ StatusOr<YamlDocument> ParseYaml(std::string_view text, const std::string& file)
     return refused.status;
   } catch (const YAML::Exception& error) {
     const YAML::Mark& mark = error.mark;
-    return Location{file, mark.line + 1, mark.column + 1, ""}.Error("expected valid YAML, found: " + error.msg);
+    return Location{file, mark.line + 1, mark.column + 1, ""}.Error("expected valid YAML, found: " +
+                                                                    error.msg);
   }
   return document;
 }

@@ -38,7 +38,8 @@ class BoundsScan {
       CANOPY_RETURN_IF_ERROR(Character(i, begin, end));
     }
     if (tokens_ > kMaxTokens) {
-      return Error(0, "expected at most " + std::to_string(kMaxTokens) + " tokens, found more: split the file");
+      return Error(0,
+                   "expected at most " + std::to_string(kMaxTokens) + " tokens, found more: split the file");
     }
     return {};
   }

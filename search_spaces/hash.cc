@@ -172,17 +172,17 @@ int RankTwiceInAPart(const Partition& p) {
   return -1;
 }
 
-constexpr int kMaxRefinements = 512;
+constexpr size_t kMaxVisits = 1000000;
 
 // Refines until no part has a colour twice, by setting one node of such a colour apart: the one that
 // leaves the least colouring. Graphs so symmetric that this takes too long keep their order of nodes.
 Partition Canonical(std::vector<Vertex>& vertices, int output) {
   Refine(vertices, output);
   Partition p = Divide(vertices);
-  int refinements = 0;
+  size_t visits = 0;
   for (int rank = RankTwiceInAPart(p); rank >= 0; rank = RankTwiceInAPart(p)) {
-    refinements += static_cast<int>(p.members[rank].size());
-    if (refinements > kMaxRefinements) {
+    visits += p.members[rank].size() * vertices.size();
+    if (visits > kMaxVisits) {
       for (size_t i = 0; i < vertices.size(); ++i) vertices[i].color = Mix(vertices[i].color, i);
       return Divide(vertices);
     }
