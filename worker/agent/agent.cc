@@ -1,0 +1,178 @@
+#include "worker/agent/agent.h"
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace canopy::agent {
+namespace {
+
+constexpr int64_t kLongPollMs = 30'000;
+constexpr int64_t kLastWordsMs = 2'000;
+
+}  // namespace
+
+Agent::Agent(AgentParts parts)
+    : parts_(std::move(parts)), session_(parts_.connection, attempts_, parts_.hello, parts_.rng) {}
+
+Status Agent::Run() {
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> unsent, parts_.spool.Waiting());
+  if (!unsent.empty()) {
+    const v1::Outcome& newest = unsent.back();
+    session_.AssumeDatabase({.id = newest.database_id(), .incarnation = newest.incarnation()});
+    for (const v1::Outcome& outcome : unsent)
+      if (outcome.database_id() == newest.database_id()) attempts_.AddEnded(outcome);
+  }
+  std::vector<std::thread> slots;
+  for (int64_t slot = 0; slot < parts_.hello.worker().slots(); ++slot)
+    slots.emplace_back([this, slot] { ServeSlot(slot); });
+  const Status ended = session_.KeepContact([this](const ControllerSession::Database& database) -> Status {
+    CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> waiting, parts_.spool.Take(database.id));
+    const MutexLock lock(mutex_);
+    backlog_.assign(waiting.begin(), waiting.end());
+    return absl::OkStatus();
+  });
+  Stop();
+  for (std::thread& slot : slots) slot.join();
+  return ended;
+}
+
+void Agent::Stop() {
+  session_.Stop();
+  attempts_.StopAll();
+}
+
+void Agent::ServeSlot(int64_t slot) {
+  std::optional<v1::Outcome> outcome;
+  while (auto lease = NextLease(slot, std::move(outcome))) outcome = RunLease(*lease);
+}
+
+std::optional<v1::Outcome> Agent::RunLease(const v1::Lease& lease) {
+  const LogFields fields = {{"trial", lease.trial_name()},
+                            {"attempt", std::to_string(lease.attempt_id())},
+                            {"fence", std::to_string(lease.fence())}};
+  CANOPY_LOG(Info, "attempt started: " + v1::Purpose_Name(lease.purpose()), fields);
+  v1::Outcome outcome = RunAttempt(parts_.environment, lease, attempts_.Add(lease));
+  if (outcome.has_failure()) {
+    CANOPY_LOG(Warning,
+               "attempt failed: " + v1::FailureClass_Name(outcome.failure().failure_class()) + ": " +
+                   outcome.failure().message(),
+               fields);
+  } else {
+    CANOPY_LOG(Info, outcome.has_result() ? "attempt succeeded" : "attempt stopped", fields);
+  }
+  if (!SpoolDurably(outcome)) return std::nullopt;
+  return outcome;
+}
+
+bool Agent::SpoolDurably(const v1::Outcome& outcome) {
+  Backoff backoff = session_.MakeBackoff(outcome.result_id());
+  for (;;) {
+    const Status stored = parts_.spool.Put(outcome);
+    if (stored.ok()) return true;
+    CANOPY_LOG(Error, "an attempt's outcome waits for its place on disk: " + Message(stored));
+    if (!session_.Pause(backoff.NextDelayMs())) return false;
+  }
+}
+
+std::optional<v1::Lease> Agent::NextLease(int64_t slot, std::optional<v1::Outcome> outcome) {
+  Backoff backoff = session_.MakeBackoff("slot " + std::to_string(slot));
+  for (;;) {
+    session_.WaitForContact();
+    if (outcome && KeepForeign(*outcome)) outcome.reset();
+    if (!outcome) outcome = NextFromBacklog();
+    if (session_.stopping()) {
+      if (outcome) SendLast(slot, *outcome);
+      return std::nullopt;
+    }
+    v1::ExchangeRequest request;
+    request.set_worker_id(parts_.hello.worker().id());
+    request.set_request_id(parts_.new_request_id());
+    request.set_slot(slot);
+    request.set_wants_lease(BacklogEmpty());
+    if (outcome) {
+      *request.mutable_outcome() = *outcome;
+    } else {
+      request.set_wait_ms(kLongPollMs);
+    }
+    const int64_t asked_ms = parts_.environment.clock.MonotonicMs();
+    const auto reply = session_.Exchange(request);
+    if (!reply.ok()) {
+      if (absl::IsCancelled(reply.status())) continue;  // the agent ends
+      if (outcome) Refuse(*outcome, reply.status());
+      CANOPY_LOG(Error, "the controller refuses a request: " + Message(reply.status()));
+      outcome.reset();
+      session_.Pause(backoff.NextDelayMs());
+      continue;
+    }
+    if (outcome) Settle(*outcome, reply->verdict());
+    if (reply->has_lease()) return reply->lease();
+    // A controller that does not let us wait is not asked without end.
+    const bool waited = parts_.environment.clock.MonotonicMs() - asked_ms >= kLongPollMs / 2;
+    if (waited || outcome) {
+      backoff.Reset();
+    } else {
+      session_.Pause(backoff.NextDelayMs());
+    }
+    outcome.reset();
+  }
+}
+
+void Agent::SendLast(int64_t slot, const v1::Outcome& outcome) {
+  v1::ExchangeRequest request;
+  request.set_worker_id(parts_.hello.worker().id());
+  request.set_request_id(parts_.new_request_id());
+  request.set_slot(slot);
+  *request.mutable_outcome() = outcome;
+  const auto reply = session_.ExchangeOnce(request, kLastWordsMs);
+  if (reply.ok()) {
+    Settle(outcome, reply->verdict());
+  } else {
+    CANOPY_LOG(Warning, "an outcome stays in the spool until the agent starts again: " + Message(reply.status()),
+               {{"attempt", std::to_string(outcome.attempt_id())}});
+  }
+}
+
+void Agent::Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict) {
+  if (verdict == v1::OUTCOME_VERDICT_UNSPECIFIED)
+    return Refuse(outcome, Internal("the controller's verdict is one that this agent does not know"));
+  if (verdict == v1::OUTCOME_VERDICT_ARCHIVED)
+    CANOPY_LOG(Warning, "an outcome came too late and was archived",
+               {{"attempt", std::to_string(outcome.attempt_id())}});
+  if (const Status removed = parts_.spool.Remove(outcome.result_id()); !removed.ok())
+    CANOPY_LOG(Warning, "an acknowledged outcome stays in the spool and will be sent again: " + Message(removed));
+  attempts_.Remove(outcome.attempt_id());
+}
+
+void Agent::Refuse(const v1::Outcome& outcome, const Status& why) {
+  const Status moved = parts_.spool.SetRefused(outcome.result_id());
+  CANOPY_LOG(Error, "an outcome was refused and is kept in the spool's refused/: " + Message(why),
+             {{"attempt", std::to_string(outcome.attempt_id())}, {"moved", moved.ok() ? "yes" : Message(moved)}});
+  attempts_.Remove(outcome.attempt_id());
+}
+
+// True where the outcome belongs to another database than the one in use: it waits for its own.
+bool Agent::KeepForeign(const v1::Outcome& outcome) {
+  const auto database = session_.database();
+  if (database.id.empty() || outcome.database_id() == database.id) return false;
+  (void)parts_.spool.SetForeign(outcome.result_id());  // may be there already
+  attempts_.Remove(outcome.attempt_id());
+  return true;
+}
+
+std::optional<v1::Outcome> Agent::NextFromBacklog() {
+  const MutexLock lock(mutex_);
+  if (backlog_.empty()) return std::nullopt;
+  v1::Outcome outcome = std::move(backlog_.front());
+  backlog_.pop_front();
+  return outcome;
+}
+
+bool Agent::BacklogEmpty() const {
+  const MutexLock lock(mutex_);
+  return backlog_.empty();
+}
+
+}  // namespace canopy::agent

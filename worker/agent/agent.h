@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/mutex.h"
+#include "base/status.h"
+#include "canopy/v1/worker_service.pb.h"
+#include "worker/agent/active_attempts.h"
+#include "worker/agent/attempt.h"
+#include "worker/agent/controller_connection.h"
+#include "worker/agent/controller_session.h"
+#include "worker/agent/spool.h"
+
+namespace canopy::agent {
+
+// What an agent is made of. References outlive it.
+struct AgentParts {
+  ControllerConnection& connection;
+  const AttemptEnvironment& environment;
+  const Spool& spool;
+  v1::WorkerHelloRequest hello;  // protocol and worker
+  Rng rng;                       // of the delays between tries
+  std::function<std::string()> new_request_id;
+};
+
+// Runs leases in slots, one thread each, and reports how they ended: every outcome is on disk before it is
+// sent, and stays there until the controller has acknowledged it.
+class Agent {
+ public:
+  explicit Agent(AgentParts parts);
+
+  // Blocks until Stop, which is OK, or until the controller refuses an agent that it never accepted.
+  Status Run();
+  // Stops the trainers; Run returns within 10 s, with unacknowledged outcomes in the spool. Thread-safe.
+  void Stop();
+
+ private:
+  void ServeSlot(int64_t slot);
+  // Reports the outcome, where there is one, and asks for a lease, until Stop.
+  std::optional<v1::Lease> NextLease(int64_t slot, std::optional<v1::Outcome> outcome);
+  std::optional<v1::Outcome> RunLease(const v1::Lease& lease);
+  bool SpoolDurably(const v1::Outcome& outcome);
+  void SendLast(int64_t slot, const v1::Outcome& outcome);
+  void Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict);
+  void Refuse(const v1::Outcome& outcome, const Status& why);
+  bool KeepForeign(const v1::Outcome& outcome);
+  std::optional<v1::Outcome> NextFromBacklog();
+  bool BacklogEmpty() const;
+
+  AgentParts parts_;
+  ActiveAttempts attempts_;
+  ControllerSession session_;
+  mutable Mutex mutex_;
+  // Outcomes that an earlier process left unsent.
+  std::deque<v1::Outcome> backlog_ CANOPY_GUARDED_BY(mutex_);
+};
+
+}  // namespace canopy::agent

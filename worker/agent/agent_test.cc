@@ -1,0 +1,351 @@
+#include "worker/agent/agent.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "worker/agent/agent_test_support.h"
+
+namespace canopy::agent {
+namespace {
+
+// A controller in memory: answers a request id once and for all, counts a result once, and loses contact or
+// replies when it is told to.
+class FakeController final : public ControllerConnection {
+ public:
+  StatusOr<v1::WorkerHelloReply> Hello(const v1::WorkerHelloRequest& request, int64_t) override {
+    const MutexLock lock(mutex_);
+    if (!refusal_.ok()) return refusal_;
+    if (away_) return Unavailable("away");
+    if (stopped_) return absl::CancelledError("stopped");
+    hellos_.push_back(request);
+    changed_.NotifyAll();
+    v1::WorkerHelloReply reply;
+    reply.set_database_id("db");
+    reply.set_incarnation(1);
+    reply.set_heartbeat_interval_ms(100);
+    return reply;
+  }
+
+  StatusOr<v1::ExchangeReply> Exchange(const v1::ExchangeRequest& request, int64_t) override {
+    const MutexLock lock(mutex_);
+    if (away_) return Unavailable("away");
+    if (on_exchange_) on_exchange_(request);
+    const auto known = answered_.find(request.request_id());
+    if (known != answered_.end()) {
+      EXPECT_EQ(known->second.first.SerializeAsString(), request.SerializeAsString())
+          << "a request id with another payload";
+      return known->second.second;
+    }
+    v1::ExchangeReply reply;
+    if (request.has_outcome()) reply.set_verdict(Take(request.outcome()));
+    if (request.wants_lease()) {
+      while (leases_.empty() && !stopped_ && !away_ && !request.has_outcome()) changed_.Wait(mutex_);
+      if (stopped_) return absl::CancelledError("stopped");
+      if (away_) return Unavailable("away");
+      if (!leases_.empty()) {
+        *reply.mutable_lease() = leases_.front();
+        leases_.pop_front();
+      }
+    }
+    answered_[request.request_id()] = {request, reply};
+    if (replies_to_drop_ > 0) {
+      --replies_to_drop_;
+      return DeadlineExceeded("the reply was lost");
+    }
+    return reply;
+  }
+
+  StatusOr<v1::HeartbeatReply> Heartbeat(const v1::HeartbeatRequest& request, int64_t) override {
+    const MutexLock lock(mutex_);
+    if (away_) return Unavailable("away");
+    measurements_ += request.measurements_size();
+    for (const auto& attempt : request.attempts()) running_.insert(attempt.attempt_id());
+    changed_.NotifyAll();
+    v1::HeartbeatReply reply;
+    reply.set_interval_ms(100);
+    for (const int64_t attempt : to_stop_) reply.add_attempts_to_stop(attempt);
+    reply.set_hello_needed(std::exchange(forgotten_, false));
+    return reply;
+  }
+
+  void StopAsking() override {
+    const MutexLock lock(mutex_);
+    stopped_ = true;
+    changed_.NotifyAll();
+  }
+
+  void Offer(const v1::Lease& lease) {
+    const MutexLock lock(mutex_);
+    leases_.push_back(lease);
+    changed_.NotifyAll();
+  }
+  void SetAway(bool away) {
+    const MutexLock lock(mutex_);
+    away_ = away;
+    changed_.NotifyAll();
+  }
+  void DropReplies(int count) {
+    const MutexLock lock(mutex_);
+    replies_to_drop_ = count;
+  }
+  void Refuse(Status why) {
+    const MutexLock lock(mutex_);
+    refusal_ = std::move(why);
+  }
+  void StopAttempt(int64_t attempt) {
+    const MutexLock lock(mutex_);
+    to_stop_.insert(attempt);
+  }
+  void Forget() {
+    const MutexLock lock(mutex_);
+    forgotten_ = true;
+  }
+  void OnExchange(std::function<void(const v1::ExchangeRequest&)> hook) {
+    const MutexLock lock(mutex_);
+    on_exchange_ = std::move(hook);
+  }
+
+  v1::Outcome WaitForOutcome(int64_t attempt) {
+    const MutexLock lock(mutex_);
+    while (!outcomes_.contains(attempt)) changed_.Wait(mutex_);
+    return outcomes_[attempt];
+  }
+  void WaitUntilRunning(int64_t attempt) {
+    const MutexLock lock(mutex_);
+    while (!running_.contains(attempt)) changed_.Wait(mutex_);
+  }
+  std::vector<v1::WorkerHelloRequest> WaitForHellos(size_t count) {
+    const MutexLock lock(mutex_);
+    while (hellos_.size() < count) changed_.Wait(mutex_);
+    return hellos_;
+  }
+  int counted_twice() {
+    const MutexLock lock(mutex_);
+    return twice_;
+  }
+  size_t outcomes() {
+    const MutexLock lock(mutex_);
+    return outcomes_.size();
+  }
+
+ private:
+  v1::OutcomeVerdict Take(const v1::Outcome& outcome) CANOPY_REQUIRES(mutex_) {
+    if (!results_.insert(outcome.result_id()).second) return v1::OUTCOME_VERDICT_DUPLICATE;
+    if (!outcomes_.emplace(outcome.attempt_id(), outcome).second) ++twice_;
+    changed_.NotifyAll();
+    return v1::OUTCOME_VERDICT_ACCEPTED;
+  }
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool away_ = false, stopped_ = false, forgotten_ = false;
+  int replies_to_drop_ = 0, twice_ = 0, measurements_ = 0;
+  Status refusal_;
+  std::deque<v1::Lease> leases_;
+  std::map<std::string, std::pair<v1::ExchangeRequest, v1::ExchangeReply>> answered_;
+  std::map<int64_t, v1::Outcome> outcomes_;
+  std::set<std::string> results_;
+  std::set<int64_t> running_, to_stop_;
+  std::vector<v1::WorkerHelloRequest> hellos_;
+  std::function<void(const v1::ExchangeRequest&)> on_exchange_;
+};
+
+class AgentTest : public testing::Test {
+ protected:
+  AgentTest() { ::setenv("CANOPY_FAKE_TRAINER_HOLD", hold_.c_str(), 1); }
+  ~AgentTest() override {
+    End();
+    ::unsetenv("CANOPY_FAKE_TRAINER_HOLD");
+  }
+
+  void Start(int64_t slots = 1) {
+    v1::WorkerHelloRequest hello;
+    hello.mutable_worker()->set_id("worker");
+    hello.mutable_worker()->set_slots(slots);
+    agent_ = std::make_unique<Agent>(AgentParts{.connection = controller_,
+                                                .environment = environment_,
+                                                .spool = spool_,
+                                                .hello = hello,
+                                                .rng = Rng(1),
+                                                .new_request_id = NewId});
+    runner_ = std::thread([this] { ended_ = agent_->Run(); });
+  }
+  void End() {
+    if (!agent_) return;
+    agent_->Stop();
+    Join();
+  }
+  void Join() {
+    runner_.join();
+    agent_.reset();
+  }
+  // Trainers that wait for their last message send it.
+  void LetTrainersEnd() { ASSERT_TRUE(WriteFileDurably(hold_, "").ok()); }
+  std::string SpoolFile(const v1::Outcome& outcome) const {
+    return state_.spool() + "/" + outcome.result_id() + ".json";
+  }
+
+  static std::string NewId() {
+    static std::atomic<int64_t> last = 0;
+    return "id" + std::to_string(++last);
+  }
+
+  TemporaryFolder folder_;
+  const std::string hold_ = folder_.path() + "/go";
+  SystemClock clock_;
+  StateDirectory state_ = *StateDirectory::Open(folder_.path() + "/state", "");
+  Spool spool_ = *Spool::Open(state_.spool());
+  std::unique_ptr<TrainerLauncher> launcher_ = MakeProcessLauncher(CANOPY_FAKE_TRAINER);
+  RunningTrainers running_{folder_.path(), clock_};
+  AttemptEnvironment environment_{.state = state_,
+                                  .launcher = *launcher_,
+                                  .running = running_,
+                                  .clock = clock_,
+                                  .lock_folder = folder_.path(),
+                                  .datasets = {{"images", {.folder = "/data", .digest = "d1-d2"}}},
+                                  .new_result_id = NewId,
+                                  .oom_kills = [] { return int64_t{0}; }};
+  FakeController controller_;
+  std::unique_ptr<Agent> agent_;
+  std::thread runner_;
+  Status ended_;
+};
+
+TEST_F(AgentTest, RunsLeasesInItsSlotsAndForgetsWhatIsAcknowledged) {
+  LetTrainersEnd();
+  Start(2);
+  for (int64_t attempt = 1; attempt <= 6; ++attempt) controller_.Offer(TestLease(attempt));
+  for (int64_t attempt = 1; attempt <= 6; ++attempt)
+    EXPECT_TRUE(controller_.WaitForOutcome(attempt).has_result());
+  End();
+  EXPECT_TRUE(ended_.ok()) << Message(ended_);
+  EXPECT_EQ(controller_.counted_twice(), 0);
+  EXPECT_TRUE(spool_.Waiting()->empty());
+}
+
+TEST_F(AgentTest, ALostReplyIsAskedForAgainWithTheSameRequestId) {
+  LetTrainersEnd();
+  controller_.DropReplies(3);
+  Start();
+  for (int64_t attempt = 1; attempt <= 3; ++attempt) controller_.Offer(TestLease(attempt));
+  for (int64_t attempt = 1; attempt <= 3; ++attempt) controller_.WaitForOutcome(attempt);
+  EXPECT_EQ(controller_.counted_twice(), 0);
+  EXPECT_EQ(controller_.outcomes(), 3u);
+}
+
+TEST_F(AgentTest, AnOutcomeIsOnDiskBeforeItIsSent) {
+  LetTrainersEnd();
+  std::atomic<int> seen = 0;
+  controller_.OnExchange([&](const v1::ExchangeRequest& request) {
+    if (!request.has_outcome()) return;
+    EXPECT_TRUE(FileExists(SpoolFile(request.outcome())));
+    ++seen;
+  });
+  Start();
+  controller_.Offer(TestLease(1));
+  controller_.WaitForOutcome(1);
+  EXPECT_GE(seen, 1);
+}
+
+TEST_F(AgentTest, WhatAnEarlierProcessLeftIsSentFirstAndClaimedTillThen) {
+  v1::Outcome left;
+  left.set_result_id("left");
+  left.set_attempt_id(40);
+  left.set_fence(41);
+  left.set_database_id("db");
+  left.mutable_result();
+  ASSERT_TRUE(spool_.Put(left).ok());
+  v1::Outcome foreign = left;
+  foreign.set_result_id("foreign");
+  foreign.set_attempt_id(39);
+  foreign.set_database_id("another");
+  ASSERT_TRUE(spool_.Put(foreign).ok());
+  Start();
+  EXPECT_EQ(controller_.WaitForOutcome(40).result_id(), "left");
+  const v1::WorkerHelloRequest hello = controller_.WaitForHellos(1)[0];
+  ASSERT_EQ(hello.running_size(), 1);
+  EXPECT_EQ(hello.running(0).attempt_id(), 40);
+  EXPECT_EQ(hello.running(0).fence(), 41);
+  EXPECT_EQ(hello.database_id(), "db");
+  End();
+  EXPECT_TRUE(spool_.Waiting()->empty());
+  EXPECT_EQ(controller_.outcomes(), 1u);
+  EXPECT_TRUE(FileExists(state_.spool() + "/foreign/foreign.json"));
+}
+
+TEST_F(AgentTest, TrainsOnWithoutItsControllerAndReportsLate) {
+  Start();
+  controller_.Offer(TestLease(1));
+  controller_.WaitUntilRunning(1);
+  controller_.SetAway(true);
+  LetTrainersEnd();
+  while (spool_.Waiting()->empty()) std::this_thread::yield();
+  EXPECT_EQ(controller_.outcomes(), 0u);
+  controller_.SetAway(false);
+  EXPECT_TRUE(controller_.WaitForOutcome(1).has_result());
+  const v1::WorkerHelloRequest hello = controller_.WaitForHellos(2)[1];
+  ASSERT_EQ(hello.running_size(), 1) << "the lease is claimed until its outcome is acknowledged";
+  EXPECT_EQ(hello.running(0).attempt_id(), 1);
+}
+
+TEST_F(AgentTest, SaysHelloAgainWhenItWasForgotten) {
+  Start();
+  controller_.WaitForHellos(1);
+  controller_.Forget();
+  controller_.WaitForHellos(2);
+}
+
+TEST_F(AgentTest, StopsTheAttemptThatTheControllerNames) {
+  Start(2);
+  controller_.Offer(TestLease(1));
+  controller_.Offer(TestLease(2));
+  controller_.WaitUntilRunning(2);
+  controller_.StopAttempt(1);
+  EXPECT_TRUE(controller_.WaitForOutcome(1).has_cancelled());
+  LetTrainersEnd();
+  EXPECT_TRUE(controller_.WaitForOutcome(2).has_result());
+}
+
+TEST_F(AgentTest, AnAgentThatEndsReportsItsAttemptsAsPreempted) {
+  Start(2);
+  controller_.Offer(TestLease(1));
+  controller_.Offer(TestLease(2));
+  controller_.WaitUntilRunning(1);
+  controller_.WaitUntilRunning(2);
+  End();
+  EXPECT_TRUE(ended_.ok());
+  for (const int64_t attempt : {1, 2})
+    EXPECT_EQ(controller_.WaitForOutcome(attempt).failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED);
+  EXPECT_TRUE(spool_.Waiting()->empty());
+}
+
+TEST_F(AgentTest, AnAgentThatEndsWithoutItsControllerKeepsTheOutcome) {
+  Start();
+  controller_.Offer(TestLease(1));
+  controller_.WaitUntilRunning(1);
+  controller_.SetAway(true);
+  End();
+  const auto waiting = spool_.Waiting();
+  ASSERT_EQ(waiting->size(), 1u);
+  EXPECT_EQ((*waiting)[0].failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED);
+}
+
+TEST_F(AgentTest, ARefusalAtFirstContactEndsTheAgentWithItsReason) {
+  controller_.Refuse(FailedPrecondition("upgrade the agent"));
+  Start();
+  Join();
+  EXPECT_NE(Message(ended_).find("upgrade the agent"), std::string::npos) << Message(ended_);
+}
+
+}  // namespace
+}  // namespace canopy::agent

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "canopy/v1/worker_service.pb.h"
+#include "worker/agent/attempt_control.h"
+#include "worker/agent/measurement_lock.h"
+#include "worker/agent/state_directory.h"
+#include "worker/agent/trainer_launcher.h"
+
+namespace canopy::agent {
+
+struct DatasetPlace {
+  std::string folder;
+  std::string digest;
+};
+
+// What the attempts of one agent have in common. References outlive them.
+struct AttemptEnvironment {
+  const StateDirectory& state;
+  TrainerLauncher& launcher;
+  RunningTrainers& running;
+  const Clock& clock;
+  std::string lock_folder;
+  std::map<std::string, DatasetPlace> datasets;  // by name
+  // Of every result, where the trainer does not say them.
+  std::string trainer_build, libtorch_version, device_model;
+  std::function<std::string()> new_result_id;  // 32 hexadecimal digits
+  std::function<int64_t()> oom_kills;
+  int64_t stop_grace_ms = 5'000;        // from the stop message to SIGTERM
+  int64_t hang_minimum_ms = 5 * 60'000;  // hang_timer.h
+};
+
+// Runs one attempt from its lease to its end and says how it ended. Blocks; ends within stop_grace_ms and
+// about 2 s of a stop that `control` asks for.
+v1::Outcome RunAttempt(const AttemptEnvironment& environment, const v1::Lease& lease,
+                       std::shared_ptr<AttemptControl> control);
+
+}  // namespace canopy::agent

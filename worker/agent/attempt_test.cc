@@ -1,0 +1,209 @@
+#include "worker/agent/attempt.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <thread>
+
+#include "base/file.h"
+#include "base/sha256.h"
+#include "worker/agent/agent_test_support.h"
+
+namespace canopy::agent {
+namespace {
+
+// Attempts with real processes of tests/testing/fake_trainer.
+class AttemptTest : public testing::Test {
+ protected:
+  AttemptTest() {
+    ::setenv("CANOPY_FAKE_TRAINER_CASES",
+             R"([{"decisions":{"candidate":"abort"},"do":"abort"},
+                 {"decisions":{"candidate":"segv"},"do":"segv"},
+                 {"decisions":{"candidate":"kill"},"do":"kill"},
+                 {"decisions":{"candidate":"exit"},"do":"exit"},
+                 {"decisions":{"candidate":"garbage"},"do":"garbage"},
+                 {"decisions":{"candidate":"hang"},"do":"hang"},
+                 {"decisions":{"candidate":"deaf"},"do":"deaf"},
+                 {"decisions":{"candidate":"diverge"},"do":"diverge"},
+                 {"decisions":{"candidate":"out_of_memory"},"do":"out_of_memory"},
+                 {"decisions":{"candidate":"invalid"},"do":"invalid"},
+                 {"decisions":{"candidate":"data"},"do":"data"}])",
+             1);
+    ::setenv("CANOPY_FAKE_TRAINER_STEPS", "4", 1);
+  }
+  ~AttemptTest() override {
+    ::unsetenv("CANOPY_FAKE_TRAINER_CASES");
+    ::unsetenv("CANOPY_FAKE_TRAINER_STEPS");
+  }
+
+  v1::Outcome Run(const v1::Lease& lease) { return Run(lease, std::make_shared<AttemptControl>(lease)); }
+  v1::Outcome Run(const v1::Lease& lease, std::shared_ptr<AttemptControl> control) {
+    return RunAttempt(environment_, lease, std::move(control));
+  }
+
+  TemporaryFolder folder_;
+  SystemClock clock_;
+  StateDirectory state_ = *StateDirectory::Open(folder_.path() + "/state", "");
+  std::unique_ptr<TrainerLauncher> launcher_ = MakeProcessLauncher(CANOPY_FAKE_TRAINER);
+  RunningTrainers running_{folder_.path(), clock_};
+  AttemptEnvironment environment_{.state = state_,
+                                  .launcher = *launcher_,
+                                  .running = running_,
+                                  .clock = clock_,
+                                  .lock_folder = folder_.path(),
+                                  .datasets = {{"images", {.folder = "/data", .digest = "d1-d2"}}},
+                                  .trainer_build = "build",
+                                  .libtorch_version = "torch",
+                                  .device_model = "cpu model",
+                                  .new_result_id = [] { return std::string("result"); },
+                                  .oom_kills = [] { return int64_t{0}; }};
+};
+
+TEST_F(AttemptTest, ReportsAResultWithItsOrigin) {
+  const v1::Lease lease = TestLease(1);
+  const auto control = std::make_shared<AttemptControl>(lease);
+  const v1::Outcome outcome = Run(lease, control);
+  ASSERT_TRUE(outcome.has_result()) << outcome.DebugString();
+  EXPECT_EQ(outcome.result_id(), "result");
+  EXPECT_EQ(outcome.attempt_id(), 1);
+  EXPECT_EQ(outcome.trial_id(), 101);
+  EXPECT_EQ(outcome.fence(), 1001);
+  EXPECT_EQ(outcome.database_id(), "db");
+  EXPECT_EQ(outcome.incarnation(), 1);
+  const v1::AttemptResult& result = outcome.result();
+  EXPECT_TRUE(result.metrics().contains("val_accuracy"));
+  EXPECT_EQ(result.steps(), 4);
+  EXPECT_EQ(result.epochs(), 1);
+  EXPECT_EQ(result.total(), 100);
+  EXPECT_EQ(result.dataset_digest(), "d1-d2");
+  EXPECT_EQ(result.numeric_mode(), "fp32");
+  EXPECT_EQ(result.seeds_json(), R"({"augmentation":"3","data_order":"2","initialization":"1"})");
+  EXPECT_EQ(result.trainer_build(), "build");
+  EXPECT_EQ(result.device_model(), "cpu model");
+  EXPECT_GT(outcome.cost().peak_memory_bytes(), 0);
+  EXPECT_GE(outcome.cost().allocated_ms(), outcome.cost().busy_ms());
+  EXPECT_EQ(control->progress().step(), 4);
+  EXPECT_EQ(control->TakeMeasurements().size(), 4u);
+}
+
+struct FailureCase {
+  std::string candidate;
+  v1::FailureClass expected;
+  std::string message_part;
+};
+
+TEST_F(AttemptTest, GivesEveryEndItsClass) {
+  environment_.hang_minimum_ms = 500;
+  const FailureCase cases[] = {
+      {"abort", v1::FAILURE_CLASS_TRAINER_CRASH, "SIGABRT"},
+      {"segv", v1::FAILURE_CLASS_TRAINER_CRASH, "SIGSEGV"},
+      {"kill", v1::FAILURE_CLASS_WORKER_LOST, "SIGKILL"},
+      {"exit", v1::FAILURE_CLASS_TRAINER_CRASH, "status 3"},
+      {"garbage", v1::FAILURE_CLASS_TRAINER_CRASH, "trainer protocol"},
+      {"hang", v1::FAILURE_CLASS_TIMEOUT, "no new step"},
+      {"diverge", v1::FAILURE_CLASS_DIVERGED, "became nan"},
+      {"out_of_memory", v1::FAILURE_CLASS_OUT_OF_MEMORY, "memory"},
+      {"invalid", v1::FAILURE_CLASS_INVALID_CANDIDATE, "can't be built"},
+      {"data", v1::FAILURE_CLASS_DATA, "damaged"},
+  };
+  int64_t attempt = 0;
+  for (const FailureCase& c : cases) {
+    const v1::Outcome outcome = Run(TestLease(++attempt, c.candidate));
+    EXPECT_EQ(outcome.failure().failure_class(), c.expected) << c.candidate << ": " << outcome.DebugString();
+    EXPECT_NE(outcome.failure().message().find(c.message_part), std::string::npos) << outcome.DebugString();
+    EXPECT_EQ(outcome.log_tail(), "fake trainer: " + c.candidate + "\n");
+    EXPECT_TRUE(FileExists(state_.AttemptLog(std::to_string(attempt)))) << "a failure leaves its log";
+  }
+}
+
+TEST_F(AttemptTest, AKillWhileTheKernelKillsForMemoryIsOutOfMemory) {
+  int64_t kills = 7;
+  environment_.oom_kills = [&kills] { return kills++; };
+  EXPECT_EQ(Run(TestLease(1, "kill")).failure().failure_class(), v1::FAILURE_CLASS_OUT_OF_MEMORY);
+}
+
+TEST_F(AttemptTest, AnUnknownRecipeKeyIsAnInvalidCandidateThatNamesIt) {
+  v1::Lease lease = TestLease(1);
+  lease.set_recipe_json(R"({"learning_rate":0.1,"nesterov_momentum":1})");
+  const v1::Outcome outcome = Run(lease);
+  EXPECT_EQ(outcome.failure().failure_class(), v1::FAILURE_CLASS_INVALID_CANDIDATE);
+  EXPECT_NE(outcome.failure().message().find("'nesterov_momentum'"), std::string::npos);
+}
+
+TEST_F(AttemptTest, ADatasetThatIsNotHereOrAnotherOneIsAboutData) {
+  v1::Lease lease = TestLease(1);
+  lease.set_dataset_digest("d1-d3");
+  EXPECT_EQ(Run(lease).failure().failure_class(), v1::FAILURE_CLASS_DATA);
+  lease.set_dataset("elsewhere");
+  EXPECT_EQ(Run(lease).failure().failure_class(), v1::FAILURE_CLASS_DATA);
+}
+
+TEST_F(AttemptTest, TestReadsTheWeightsThatFinalWroteAndNoOthers) {
+  v1::Lease final = TestLease(1);
+  final.set_purpose(v1::PURPOSE_FINAL);
+  const v1::Outcome trained = Run(final);
+  ASSERT_TRUE(trained.has_result()) << trained.DebugString();
+  EXPECT_EQ(trained.result().weights_path(), state_.Weights("1"));
+  v1::Lease test = TestLease(2);
+  test.set_purpose(v1::PURPOSE_TEST);
+  test.set_weights_path(trained.result().weights_path());
+  test.set_weights_sha256(trained.result().weights_sha256());
+  const v1::Outcome tested = Run(test);
+  EXPECT_TRUE(tested.result().metrics().contains("test_accuracy")) << tested.DebugString();
+  ASSERT_TRUE(WriteFileDurably(state_.Weights("1"), "other weights").ok());
+  EXPECT_EQ(Run(test).failure().failure_class(), v1::FAILURE_CLASS_DATA);
+}
+
+TEST_F(AttemptTest, MeasureHoldsTheMeasurementLock) {
+  v1::Lease lease = TestLease(1);
+  lease.set_purpose(v1::PURPOSE_MEASURE);
+  {
+    const auto elsewhere = AcquireMeasurementLock(folder_.path(), [] { return false; });
+    ASSERT_TRUE(elsewhere.ok());
+    const auto control = std::make_shared<AttemptControl>(lease);
+    control->RequestStop(StopReason::kCancelled);
+    EXPECT_TRUE(Run(lease, control).has_cancelled()) << "it measured beside another measurement";
+  }
+  EXPECT_TRUE(Run(lease).has_result());
+}
+
+TEST_F(AttemptTest, AStoppedTrainerEndsByItself) {
+  const v1::Lease lease = TestLease(1, "hang");
+  const auto control = std::make_shared<AttemptControl>(lease);
+  std::thread stopper([&control] { control->RequestStop(StopReason::kCancelled); });
+  const v1::Outcome outcome = Run(lease, control);
+  stopper.join();
+  EXPECT_TRUE(outcome.has_cancelled()) << outcome.DebugString();
+}
+
+TEST_F(AttemptTest, ATrainerThatDoesNotListenIsKilled) {
+  environment_.stop_grace_ms = 50;
+  const v1::Lease lease = TestLease(1, "deaf");
+  const auto control = std::make_shared<AttemptControl>(lease);
+  std::thread stopper([&control] {
+    while (control->progress().step() == 0) std::this_thread::yield();
+    control->RequestStop(StopReason::kPreempted);
+  });
+  const v1::Outcome outcome = Run(lease, control);
+  stopper.join();
+  EXPECT_EQ(outcome.failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED) << outcome.DebugString();
+}
+
+TEST_F(AttemptTest, AMissingTrainerIsNamed) {
+  const auto launcher = MakeProcessLauncher(folder_.path() + "/no-such-trainer");
+  const AttemptEnvironment environment{.state = state_,
+                                       .launcher = *launcher,
+                                       .running = running_,
+                                       .clock = clock_,
+                                       .lock_folder = folder_.path(),
+                                       .datasets = environment_.datasets,
+                                       .new_result_id = environment_.new_result_id,
+                                       .oom_kills = environment_.oom_kills};
+  const v1::Lease lease = TestLease(1);
+  const v1::Outcome outcome = RunAttempt(environment, lease, std::make_shared<AttemptControl>(lease));
+  EXPECT_NE(outcome.failure().message().find("no-such-trainer"), std::string::npos) << outcome.DebugString();
+}
+
+}  // namespace
+}  // namespace canopy::agent

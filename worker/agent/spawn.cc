@@ -1,0 +1,138 @@
+#include "worker/agent/spawn.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+
+#include "base/clock.h"
+
+extern char** environ;
+
+namespace canopy::agent {
+namespace {
+
+constexpr size_t kMaxOutputBytes = 64 * 1024;
+constexpr int kExitPollMs = 5;
+
+std::vector<std::string> Environment(const SpawnRequest& request) {
+  std::map<std::string, std::string> values;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const size_t equals = text.find('=');
+    if (equals != std::string::npos) values[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  for (const auto& [name, value] : request.environment) values[name] = value;
+  std::vector<std::string> lines;
+  for (const auto& [name, value] : values) lines.push_back(name + "=" + value);
+  return lines;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+void SetAttributes(posix_spawnattr_t& attributes) {
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+}
+
+}  // namespace
+
+StatusOr<pid_t> Spawn(const SpawnRequest& request) {
+  std::vector<std::string> arguments = {request.program};
+  arguments.insert(arguments.end(), request.arguments.begin(), request.arguments.end());
+  std::vector<std::string> environment = Environment(request);
+
+  // In two steps, so that no descriptor is overwritten before it is used: up out of the way, then down.
+  constexpr int kAway = 200;
+  int highest = STDERR_FILENO;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  for (const auto& [here, there] : request.descriptors) {
+    posix_spawn_file_actions_adddup2(&actions, here, kAway + there);
+    highest = std::max(highest, there);
+  }
+  for (const auto& [here, there] : request.descriptors)
+    posix_spawn_file_actions_adddup2(&actions, kAway + there, there);
+  posix_spawn_file_actions_addclosefrom_np(&actions, highest + 1);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  SetAttributes(attributes);
+
+  pid_t pid = -1;
+  const int error = ::posix_spawn(&pid, request.program.c_str(), &actions, &attributes,
+                                  Pointers(arguments).data(), Pointers(environment).data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return FromErrno(error, "start " + request.program);
+  return pid;
+}
+
+std::optional<int> WaitForExit(pid_t pid, int64_t timeout_ms) {
+  const SystemClock clock;
+  const int64_t deadline_ms = clock.MonotonicMs() + timeout_ms;
+  for (;;) {
+    int wait_status = 0;
+    if (::waitpid(pid, &wait_status, WNOHANG) == pid) return wait_status;
+    if (clock.MonotonicMs() >= deadline_ms) return std::nullopt;
+    ::poll(nullptr, 0, kExitPollMs);
+  }
+}
+
+StatusOr<std::string> OutputOf(const std::string& program, const std::vector<std::string>& arguments,
+                               int64_t timeout_ms) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return FromErrno(errno, "make a pipe");
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const auto pid = Spawn({.program = program,
+                          .arguments = arguments,
+                          .descriptors = {{null, 0}, {ends[1], 1}, {STDERR_FILENO, 2}}});
+  ::close(null);
+  ::close(ends[1]);
+  if (!pid.ok()) {
+    ::close(ends[0]);
+    return pid.status();
+  }
+  const SystemClock clock;
+  const int64_t deadline_ms = clock.MonotonicMs() + timeout_ms;
+  std::string output;
+  bool ended = false;
+  while (!ended && output.size() < kMaxOutputBytes) {
+    pollfd item{.fd = ends[0], .events = POLLIN, .revents = 0};
+    const int64_t left_ms = deadline_ms - clock.MonotonicMs();
+    if (left_ms <= 0 || ::poll(&item, 1, static_cast<int>(left_ms)) == 0) break;
+    char buffer[4096];
+    const ssize_t count = ::read(ends[0], buffer, sizeof buffer);
+    ended = count == 0;
+    if (count > 0) output.append(buffer, static_cast<size_t>(count));
+  }
+  ::close(ends[0]);
+  const auto wait_status = WaitForExit(*pid, ended ? std::max<int64_t>(0, deadline_ms - clock.MonotonicMs()) : 0);
+  if (!wait_status) {
+    ::kill(-*pid, SIGKILL);
+    int ignored = 0;
+    ::waitpid(*pid, &ignored, 0);
+    return DeadlineExceeded(program + " did not end within " + std::to_string(timeout_ms) + " ms");
+  }
+  if (!WIFEXITED(*wait_status) || WEXITSTATUS(*wait_status) != 0)
+    return FailedPrecondition(program + " failed; run it by hand to see why");
+  return output;
+}
+
+}  // namespace canopy::agent

@@ -1,0 +1,119 @@
+#include "worker/agent/spool.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace canopy::agent {
+namespace {
+
+constexpr int64_t kMaxOutcomeBytes = 4 << 20;
+constexpr std::string_view kSuffix = ".json";
+
+std::string FileOf(const std::string& folder, const std::string& result_id) {
+  return folder + "/" + result_id + std::string(kSuffix);
+}
+
+StatusOr<v1::Outcome> ReadOutcome(const std::string& path) {
+  CANOPY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxOutcomeBytes));
+  v1::Outcome outcome;
+  if (!google::protobuf::util::JsonStringToMessage(text, &outcome).ok() ||
+      std::filesystem::path(path).stem().string() != outcome.result_id())
+    return DataLoss(path + ": expected an outcome in JSON whose result_id is the file's name");
+  return outcome;
+}
+
+}  // namespace
+
+StatusOr<Spool> Spool::Open(const std::string& folder) {
+  for (const char* part : {"", "/foreign", "/refused"})
+    CANOPY_RETURN_IF_ERROR(MakeDirectories(folder + part, 0700));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (entry.is_regular_file(error) && entry.path().extension() != kSuffix)
+      std::filesystem::remove(entry.path(), error);
+  return Spool(folder);
+}
+
+Status Spool::Put(const v1::Outcome& outcome) const {
+  CANOPY_CHECK(!outcome.result_id().empty());
+  std::string text;
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  if (!google::protobuf::util::MessageToJsonString(outcome, &text, options).ok())
+    return Internal("an attempt's outcome has no JSON form");
+  return WriteFileDurably(FileOf(folder_, outcome.result_id()), text + "\n", 0600);
+}
+
+Status Spool::Remove(const std::string& result_id) const {
+  const std::string path = FileOf(folder_, result_id);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return FromErrno(errno, "remove " + path);
+  return absl::OkStatus();
+}
+
+Status Spool::SetRefused(const std::string& result_id) const {
+  return Move(result_id, folder_, folder_ + "/refused");
+}
+
+Status Spool::SetForeign(const std::string& result_id) const {
+  return Move(result_id, folder_, folder_ + "/foreign");
+}
+
+Status Spool::Move(const std::string& result_id, const std::string& from, const std::string& to) const {
+  const std::string source = FileOf(from, result_id);
+  const std::string target = FileOf(to, result_id);
+  if (::rename(source.c_str(), target.c_str()) != 0) return FromErrno(errno, "rename " + source + " to " + target);
+  return SyncDirectory(to);
+}
+
+StatusOr<std::vector<v1::Outcome>> Spool::ReadFolder(const std::string& folder) const {
+  std::error_code error;
+  std::vector<v1::Outcome> outcomes;
+  std::filesystem::directory_iterator entries(folder, error);
+  if (error) return FromErrno(error.value(), "read folder " + folder);
+  for (const auto& entry : entries) {
+    if (entry.path().extension() != kSuffix) continue;
+    auto outcome = ReadOutcome(entry.path().string());
+    if (outcome.ok()) {
+      outcomes.push_back(*std::move(outcome));
+    } else {
+      CANOPY_LOG(Warning, "set a spool file aside in refused/: " + Message(outcome.status()));
+      CANOPY_RETURN_IF_ERROR(Move(entry.path().stem().string(), folder, folder_ + "/refused"));
+    }
+  }
+  std::sort(outcomes.begin(), outcomes.end(),
+            [](const auto& a, const auto& b) { return a.attempt_id() < b.attempt_id(); });
+  return outcomes;
+}
+
+StatusOr<std::vector<v1::Outcome>> Spool::Waiting() const { return ReadFolder(folder_); }
+
+StatusOr<std::vector<v1::Outcome>> Spool::Take(const std::string& database_id) const {
+  const std::string foreign = folder_ + "/foreign";
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> returning, ReadFolder(foreign));
+  for (const v1::Outcome& outcome : returning)
+    if (outcome.database_id() == database_id)
+      CANOPY_RETURN_IF_ERROR(Move(outcome.result_id(), foreign, folder_));
+  CANOPY_ASSIGN_OR_RETURN(std::vector<v1::Outcome> waiting, Waiting());
+  std::vector<v1::Outcome> ours;
+  for (v1::Outcome& outcome : waiting) {
+    if (outcome.database_id() == database_id) {
+      ours.push_back(std::move(outcome));
+      continue;
+    }
+    CANOPY_RETURN_IF_ERROR(Move(outcome.result_id(), folder_, foreign));
+    CANOPY_LOG(Warning, "an unsent result belongs to another database; it is kept in " + foreign,
+               {{"result_id", outcome.result_id()}, {"database_id", outcome.database_id()}});
+  }
+  return ours;
+}
+
+}  // namespace canopy::agent

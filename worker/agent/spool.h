@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "canopy/v1/worker_service.pb.h"
+
+namespace canopy::agent {
+
+// Outcomes on disk from before they are sent until the controller has acknowledged them:
+// <folder>/<result_id>.json. Thread-safe for different outcomes.
+class Spool {
+ public:
+  // Makes the folder. Removes what an interrupted write left.
+  static StatusOr<Spool> Open(const std::string& folder);
+
+  // Durable once it returns OK. REQUIRES a result_id of 32 hexadecimal digits.
+  Status Put(const v1::Outcome& outcome) const;
+  // The acknowledged outcome is forgotten.
+  Status Remove(const std::string& result_id) const;
+  // Moves it to <folder>/refused, for people to look at.
+  Status SetRefused(const std::string& result_id) const;
+
+  // Moves it to <folder>/foreign, as Take does.
+  Status SetForeign(const std::string& result_id) const;
+
+  // What waits to be sent to that database, in the order of attempts. Outcomes of another database move
+  // to <folder>/foreign with a warning, and come back once its controller does; damaged files move to
+  // <folder>/refused.
+  StatusOr<std::vector<v1::Outcome>> Take(const std::string& database_id) const;
+  // All that waits, for whatever database.
+  StatusOr<std::vector<v1::Outcome>> Waiting() const;
+
+ private:
+  explicit Spool(std::string folder) : folder_(std::move(folder)) {}
+
+  StatusOr<std::vector<v1::Outcome>> ReadFolder(const std::string& folder) const;
+  Status Move(const std::string& result_id, const std::string& from, const std::string& to) const;
+
+  std::string folder_;
+};
+
+}  // namespace canopy::agent

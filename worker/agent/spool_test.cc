@@ -1,0 +1,85 @@
+#include "worker/agent/spool.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <limits>
+
+#include "base/file.h"
+#include "worker/agent/agent_test_support.h"
+
+namespace canopy::agent {
+namespace {
+
+v1::Outcome OutcomeOf(const std::string& result_id, int64_t attempt_id, const std::string& database) {
+  v1::Outcome outcome;
+  outcome.set_result_id(result_id);
+  outcome.set_attempt_id(attempt_id);
+  outcome.set_fence(int64_t{1} << 60);
+  outcome.set_database_id(database);
+  outcome.set_log_tail("a \"line\"\n\x01 and more");
+  (*outcome.mutable_result()->mutable_metrics())["val_accuracy"] = 0.1;
+  (*outcome.mutable_result()->mutable_metrics())["val_loss"] = std::numeric_limits<double>::infinity();
+  return outcome;
+}
+
+TEST(Spool, GivesBackExactlyWhatWasPut) {
+  const TemporaryFolder folder;
+  const v1::Outcome outcome = OutcomeOf("r1", 7, "db");
+  ASSERT_TRUE(Spool::Open(folder.path())->Put(outcome).ok());
+  const auto again = Spool::Open(folder.path());
+  const auto waiting = again->Waiting();
+  ASSERT_TRUE(waiting.ok()) << Message(waiting.status());
+  ASSERT_EQ(waiting->size(), 1u);
+  EXPECT_EQ((*waiting)[0].SerializeAsString(), outcome.SerializeAsString());
+  ASSERT_TRUE(again->Remove("r1").ok());
+  EXPECT_TRUE(again->Waiting()->empty());
+  EXPECT_TRUE(again->Remove("r1").ok()) << "an acknowledgement may come twice";
+}
+
+TEST(Spool, SendsInTheOrderOfAttempts) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  ASSERT_TRUE(spool->Put(OutcomeOf("a", 9, "db")).ok());
+  ASSERT_TRUE(spool->Put(OutcomeOf("b", 3, "db")).ok());
+  const auto waiting = spool->Waiting();
+  ASSERT_EQ(waiting->size(), 2u);
+  EXPECT_EQ((*waiting)[0].attempt_id(), 3);
+}
+
+TEST(Spool, AnotherDatabasesOutcomeWaitsInForeignUntilItsControllerComesBack) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  ASSERT_TRUE(spool->Put(OutcomeOf("ours", 1, "db")).ok());
+  ASSERT_TRUE(spool->Put(OutcomeOf("theirs", 2, "other")).ok());
+  auto taken = spool->Take("db");
+  ASSERT_EQ(taken->size(), 1u);
+  EXPECT_EQ((*taken)[0].result_id(), "ours");
+  EXPECT_TRUE(FileExists(folder.path() + "/foreign/theirs.json"));
+  taken = spool->Take("other");
+  ASSERT_EQ(taken->size(), 1u);
+  EXPECT_EQ((*taken)[0].result_id(), "theirs");
+  EXPECT_TRUE(FileExists(folder.path() + "/foreign/ours.json"));
+}
+
+TEST(Spool, SetsADamagedFileAsideAndGoesOn) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  ASSERT_TRUE(spool->Put(OutcomeOf("good", 1, "db")).ok());
+  ASSERT_TRUE(WriteFileDurably(folder.path() + "/bad.json", "{\"attempt_id\": ").ok());
+  const auto taken = spool->Take("db");
+  ASSERT_TRUE(taken.ok()) << Message(taken.status());
+  EXPECT_EQ(taken->size(), 1u);
+  EXPECT_TRUE(FileExists(folder.path() + "/refused/bad.json"));
+}
+
+TEST(Spool, RemovesWhatAnInterruptedWriteLeft) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(Spool::Open(folder.path()).ok());
+  ASSERT_TRUE(WriteFileDurably(folder.path() + "/r.json.tmp.123", "{").ok());
+  ASSERT_TRUE(Spool::Open(folder.path()).ok());
+  EXPECT_FALSE(FileExists(folder.path() + "/r.json.tmp.123"));
+}
+
+}  // namespace
+}  // namespace canopy::agent

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+
+#include "base/file.h"
+#include "base/status.h"
+
+namespace canopy::agent {
+
+// One agent's folder: worker_id, spool/, cache/, checkpoints/, logs/ (docs/workers.md). Locked for the
+// object's life, so that one identity has one process.
+class StateDirectory {
+ public:
+  // Makes what is missing. `certified_id`, where not empty, is the identity of the worker's certificate and
+  // replaces the folder's own. Aborted where another agent runs here; it names its process.
+  static StatusOr<StateDirectory> Open(const std::string& path, const std::string& certified_id);
+
+  const std::string& worker_id() const { return worker_id_; }
+  std::string spool() const { return path_ + "/spool"; }
+  std::string cache() const { return path_ + "/cache"; }
+  // A trainer's log, kept after a failure.
+  std::string AttemptLog(const std::string& attempt_id) const {
+    return path_ + "/logs/attempts/" + attempt_id + ".log";
+  }
+  std::string ZygoteLog() const { return path_ + "/logs/zygote.log"; }
+  std::string Weights(const std::string& attempt_id) const {
+    return path_ + "/checkpoints/" + attempt_id + ".safetensors";
+  }
+
+ private:
+  StateDirectory(std::string path, std::string worker_id, FileLock lock)
+      : path_(std::move(path)), worker_id_(std::move(worker_id)), lock_(std::move(lock)) {}
+
+  std::string path_;
+  std::string worker_id_;
+  FileLock lock_;
+};
+
+}  // namespace canopy::agent
