@@ -54,7 +54,8 @@ int PrintVersion() {
   const nlohmann::json version = {{"trainer_build", TrainerBuild()},
                                   {"libtorch_version", LibtorchVersion()},
                                   {"protocol_version", trainer_protocol::kVersion},
-                                  {"fast_bf16", HasFastBf16()}};
+                                  {"fast_bf16", HasFastBf16()},
+                                  {"zygote", true}};
   std::cout << version.dump() << "\n";
   return 0;
 }
