@@ -128,7 +128,7 @@ class Process {
 };
 
 std::string Line(const TrainerMessage& message) { return *trainer_protocol::Encode(message); }
-std::string Line(const ZygoteMessage& message) { return *trainer_protocol::EncodeZygote(message); }
+std::string ControlLine(const ZygoteMessage& message) { return *trainer_protocol::EncodeZygote(message); }
 
 // Skips measurements.
 TrainerMessage NextEvent(Peer& peer) {
@@ -214,7 +214,7 @@ class ZygoteTest : public ProgramTest {
  protected:
   ZygoteTest() : process_(control_, {"--zygote"}) {
     log_path_ = dataset_.folder() + "/trainer.log";
-    control_.SendLine(Line(ZygoteMessage(Hello{})));
+    control_.SendLine(ControlLine(ZygoteMessage(Hello{})));
     EXPECT_TRUE(std::holds_alternative<Hello>(NextControl()));
   }
 
@@ -227,13 +227,13 @@ class ZygoteTest : public ProgramTest {
   int64_t SpawnOn(Peer& peer, const std::string& attempt_id) {
     const int log = ::open(log_path_.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     const int descriptors[] = {peer.theirs(), log};
-    control_.SendLine(Line(ZygoteMessage(trainer_protocol::Spawn{
+    control_.SendLine(ControlLine(ZygoteMessage(trainer_protocol::Spawn{
                           .attempt_id = attempt_id, .dataset = {.name = "striped", .path = dataset_.folder()}})),
                       descriptors);
     ::close(log);
     peer.CloseTheirs();
     const auto message = NextControl();
-    EXPECT_TRUE(std::holds_alternative<Spawned>(message)) << Line(message);
+    EXPECT_TRUE(std::holds_alternative<Spawned>(message)) << ControlLine(message);
     if (!std::holds_alternative<Spawned>(message)) return 0;
     EXPECT_EQ(std::get<Spawned>(message).attempt_id, attempt_id);
     peer.SendLine(Line(TrainerMessage(Hello{})));
@@ -242,7 +242,7 @@ class ZygoteTest : public ProgramTest {
   }
   Exited NextExited() {
     const auto message = NextControl();
-    EXPECT_TRUE(std::holds_alternative<Exited>(message)) << Line(message);
+    EXPECT_TRUE(std::holds_alternative<Exited>(message)) << ControlLine(message);
     return std::holds_alternative<Exited>(message) ? std::get<Exited>(message) : Exited{};
   }
 
@@ -304,8 +304,8 @@ TEST_F(ZygoteTest, ASignalReachesTheAttemptItNamesAndNoOther) {
     peer->SendLine(Line(EndlessJob()));
     NextEvent(*peer);
   }
-  control_.SendLine(Line(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "gone", .signal = SIGKILL})));
-  control_.SendLine(Line(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "a2", .signal = SIGKILL})));
+  control_.SendLine(ControlLine(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "gone", .signal = SIGKILL})));
+  control_.SendLine(ControlLine(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "a2", .signal = SIGKILL})));
   const Exited exited = NextExited();
   EXPECT_EQ(exited.attempt_id, "a2");
   EXPECT_TRUE(WIFSIGNALED(static_cast<int>(exited.wait_status)));
