@@ -2,20 +2,22 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <numeric>
 #include <utility>
 
+#include "base/strings.h"
 #include "search_spaces/evaluation.h"
 
 namespace canopy::controller {
 namespace {
 
-// Proposals in a row that are not accepted before the search is taken to be over.
-constexpr int kMaxRejectedInARow = 1000;
+using search_space::Candidate;
+using search_space::Evaluation;
+using search_space::Violation;
 
-model::CandidateFacts Describe(const search_space::Candidate& candidate,
-                               const search_space::Evaluation& evaluation) {
+// Proposals in a row that may come to nothing before the search is taken to be over.
+constexpr int64_t kMaxFruitless = 1'000;
+
+model::CandidateFacts Facts(const Candidate& candidate, const Evaluation& evaluation) {
   model::CandidateFacts facts;
   facts.candidate_json = candidate.ToJson();
   facts.candidate_hash = evaluation.candidate_hash;
@@ -30,19 +32,38 @@ model::CandidateFacts Describe(const search_space::Candidate& candidate,
   return facts;
 }
 
+Observation Observed(Candidate candidate, bool feasible, double score) {
+  return {feasible ? Observation::Kind::kCompleted : Observation::Kind::kInfeasible, std::move(candidate),
+          feasible ? score : 0, 0};
+}
+
+std::string Describe(const std::vector<Violation>& violations) {
+  std::vector<std::string> texts;
+  for (const Violation& violation : violations)
+    texts.push_back("breaks '" + violation.constraint + "' by " + FormatDouble(violation.amount));
+  return Join(texts, ", ");
+}
+
+// The reason up to its amount, so that alike rejections count together.
+std::string Cause(const Proposal& proposal) {
+  if (proposal.verdict == Proposal::Verdict::kCached) return "it was evaluated before";
+  const size_t amount = proposal.reason.find("' by ");
+  return "it " + (amount == std::string::npos ? proposal.reason : proposal.reason.substr(0, amount + 1));
+}
+
 }  // namespace
 
-StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& space,
-                                               const search_space::Candidate& candidate,
+StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& space, const Candidate& candidate,
                                                const model::TaskSpec& task) {
-  CANOPY_ASSIGN_OR_RETURN(const search_space::Evaluation evaluation,
+  CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation,
                           search_space::Evaluate(space, candidate, {task.input_shape, task.classes}));
-  return Describe(candidate, evaluation);
+  return Facts(candidate, evaluation);
 }
 
 Proposer::Proposer(const model::CampaignRecord& campaign, search_space::SearchSpace space,
                    std::vector<search_space::Constraint> constraints, std::unique_ptr<Strategy> strategy)
-    : campaign_(campaign),
+    : duplicates_(campaign.settings.duplicates),
+      task_{campaign.settings.task.input_shape, campaign.settings.task.classes},
       space_(std::move(space)),
       constraints_(std::move(constraints)),
       strategy_(std::move(strategy)) {}
@@ -50,101 +71,103 @@ Proposer::Proposer(const model::CampaignRecord& campaign, search_space::SearchSp
 Status Proposer::Restore(std::string_view state, std::span<const Known> known) {
   if (!state.empty()) CANOPY_RETURN_IF_ERROR(strategy_->Restore(state));
   outcomes_.clear();
-  for (const Known& candidate : known) {
-    Outcome& outcome = outcomes_[candidate.candidate_hash];
-    outcome.replicates = std::max(outcome.replicates, candidate.replicate + 1);
-    outcome.finished = candidate.finished;
-    outcome.feasible = candidate.feasible;
-    outcome.score = candidate.score;
+  for (const Known& trial : known) {
+    Outcome& outcome = outcomes_[trial.candidate_hash];
+    outcome.replicates = std::max(outcome.replicates, trial.replicate + 1);
+    if (trial.finished) outcome = {outcome.replicates, true, trial.feasible, trial.score};
   }
-  return absl::OkStatus();
+  return {};
 }
 
 StatusOr<ProposalBatch> Proposer::Propose(std::span<const ObservedResult> results, int64_t seen_seq,
                                           int64_t count) {
   for (const ObservedResult& result : results) {
-    CANOPY_ASSIGN_OR_RETURN(search_space::Candidate candidate, space_.ParseCandidate(result.candidate_json));
+    CANOPY_ASSIGN_OR_RETURN(Candidate candidate, space_.ParseCandidate(result.candidate_json));
     Outcome& outcome = outcomes_[result.candidate_hash];
-    outcome.replicates = std::max<int64_t>(outcome.replicates, 1);
-    outcome.finished = true;
-    outcome.feasible = result.feasible;
-    outcome.score = result.score;
-    strategy_->Record({result.feasible ? Observation::Kind::kCompleted : Observation::Kind::kInfeasible,
-                       std::move(candidate), result.score, 0});
+    outcome = {std::max<int64_t>(outcome.replicates, 1), true, result.feasible, result.score};
+    strategy_->Record(Observed(std::move(candidate), result.feasible, result.score));
   }
-
   ProposalBatch batch;
   batch.seen_seq = seen_seq;
-  std::map<std::string, int> reasons;
-  int64_t accepted = 0;
-  int rejected_in_a_row = 0;
-  while (accepted < count) {
+  std::map<std::string, int64_t> causes;
+  int64_t accepted = 0, fruitless = 0;
+  while (accepted < count && batch.ended.empty()) {
     auto proposal = ProposeOne();
-    if (proposal.status().code() == absl::StatusCode::kOutOfRange) {
+    if (absl::IsOutOfRange(proposal.status())) {
       batch.ended = Message(proposal.status());
       break;
     }
-    if (!proposal.ok()) return proposal.status();
+    CANOPY_RETURN_IF_ERROR(proposal.status());
     if (proposal->verdict == Proposal::Verdict::kAccepted) {
       ++accepted;
-      rejected_in_a_row = 0;
-      reasons.clear();
+      fruitless = 0;
+      causes.clear();
     } else {
-      ++rejected_in_a_row;
-      ++reasons[proposal->verdict == Proposal::Verdict::kCached ? "it was evaluated before" : proposal->reason];
+      ++causes[Cause(*proposal)];
+      if (++fruitless == kMaxFruitless) {
+        const auto most = std::max_element(causes.begin(), causes.end(),
+                                           [](const auto& a, const auto& b) { return a.second < b.second; });
+        batch.ended = FormatCount(kMaxFruitless) + " proposals in a row gave nothing new, most often because " +
+                      most->first;
+      }
     }
     batch.proposals.push_back(*std::move(proposal));
-    if (rejected_in_a_row == kMaxRejectedInARow) {
-      const auto most = std::max_element(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) {
-        return a.second < b.second;
-      });
-      batch.ended = std::to_string(kMaxRejectedInARow) +
-                    " proposals in a row gave nothing new, most often because " + most->first;
-      break;
-    }
   }
   batch.state = strategy_->Save();
   return batch;
 }
 
 StatusOr<Proposal> Proposer::ProposeOne() {
-  CANOPY_ASSIGN_OR_RETURN(search_space::Candidate candidate, strategy_->Propose());
-  Proposal proposal;
-  const auto reject = [&](std::string reason, double violation) {
-    proposal.verdict = Proposal::Verdict::kRejected;
-    proposal.reason = std::move(reason);
-    strategy_->Record({Observation::Kind::kRejected, candidate, 0, violation});
-    return proposal;
-  };
-  proposal.candidate.candidate_json = candidate.ToJson();
-  const model::TaskSpec& task = campaign_.settings.task;
-  const auto evaluation = search_space::Evaluate(space_, candidate, {task.input_shape, task.classes});
-  if (!evaluation.ok()) return reject("it cannot be built: " + Message(evaluation.status()), 0);
-  proposal.candidate = Describe(candidate, *evaluation);
-  if (!evaluation->depends_on_input) return reject("its output does not depend on its input", 0);
-
-  std::vector<search_space::Violation> violations = evaluation->violations;
-  CANOPY_ASSIGN_OR_RETURN(const std::vector<search_space::Violation> own,
-                          search_space::CheckConstraints(constraints_, candidate, evaluation->costs));
-  violations.insert(violations.end(), own.begin(), own.end());
-  if (!violations.empty()) {
-    const double amount =
-        std::accumulate(violations.begin(), violations.end(), 0.0,
-                        [](double sum, const search_space::Violation& v) { return sum + v.amount; });
-    return reject("it breaks " + violations[0].constraint, amount);
-  }
-
-  const auto [known, is_new] = outcomes_.try_emplace(proposal.candidate.candidate_hash);
-  Outcome& outcome = known->second;
-  if (!is_new && campaign_.settings.duplicates == model::DuplicatePolicy::kCached) {
-    if (!outcome.finished) return reject("an equal candidate has not ended yet", 0);
-    proposal.verdict = Proposal::Verdict::kCached;
-    strategy_->Record({outcome.feasible ? Observation::Kind::kCompleted : Observation::Kind::kInfeasible,
-                       candidate, outcome.score, 0});
-    return proposal;
-  }
-  proposal.replicate = outcome.replicates++;
+  CANOPY_ASSIGN_OR_RETURN(Proposal proposal, Judge());
+  // A thousand may be logged at once; only what is trained needs its network.
+  if (proposal.verdict != Proposal::Verdict::kAccepted) proposal.candidate.graph_json.clear();
   return proposal;
+}
+
+StatusOr<Proposal> Proposer::Judge() {
+  CANOPY_ASSIGN_OR_RETURN(Candidate candidate, strategy_->Propose());
+  CANOPY_RETURN_IF_ERROR(WithContext(space_.CheckCandidate(candidate), "the strategy left its space"));
+  Proposal proposal;
+  proposal.candidate.candidate_json = candidate.ToJson();
+  CANOPY_ASSIGN_OR_RETURN(const double violation, CheckTrainable(candidate, proposal));
+  if (!proposal.reason.empty()) {
+    proposal.verdict = Proposal::Verdict::kRejected;
+    strategy_->Record({Observation::Kind::kRejected, std::move(candidate), 0, violation});
+    return proposal;
+  }
+  Outcome& outcome = outcomes_[proposal.candidate.candidate_hash];
+  if (outcome.replicates == 0 || duplicates_ == model::DuplicatePolicy::kEvaluate) {
+    proposal.replicate = outcome.replicates++;
+  } else if (outcome.finished) {
+    proposal.verdict = Proposal::Verdict::kCached;
+    strategy_->Record(Observed(std::move(candidate), outcome.feasible, outcome.score));
+  } else {
+    proposal.verdict = Proposal::Verdict::kRejected;
+    proposal.reason = "is a duplicate of a trial without a result";
+    strategy_->Record({Observation::Kind::kRejected, std::move(candidate), 0, 0});
+  }
+  return proposal;
+}
+
+StatusOr<double> Proposer::CheckTrainable(const Candidate& candidate, Proposal& proposal) const {
+  const auto evaluation = search_space::Evaluate(space_, candidate, task_);
+  if (!evaluation.ok()) {
+    proposal.reason = "cannot be built: " + Message(evaluation.status());
+    return 0.0;
+  }
+  proposal.candidate = Facts(candidate, *evaluation);
+  if (!evaluation->depends_on_input) {
+    proposal.reason = "has an output that does not depend on its input";
+    return 0.0;
+  }
+  std::vector<Violation> violations = evaluation->violations;
+  CANOPY_ASSIGN_OR_RETURN(const auto more,
+                          search_space::CheckConstraints(constraints_, candidate, evaluation->costs));
+  violations.insert(violations.end(), more.begin(), more.end());
+  proposal.reason = Describe(violations);
+  double amount = 0;
+  for (const Violation& violation : violations) amount += violation.amount;
+  return amount;
 }
 
 }  // namespace canopy::controller

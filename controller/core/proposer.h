@@ -32,7 +32,7 @@ struct ObservedResult {
 struct Proposal {
   enum class Verdict { kAccepted, kRejected, kCached };
   Verdict verdict = Verdict::kAccepted;
-  model::CandidateFacts candidate;  // hashes empty where it could not be built; graph_json where accepted
+  model::CandidateFacts candidate;  // graph_json where accepted alone; hashes where it could be built
   int64_t replicate = 0;
   std::string reason;               // of a rejection
 };
@@ -75,9 +75,9 @@ class Proposer {
     double score = 0;
   };
   StatusOr<Proposal> ProposeOne();
-  StatusOr<Proposal> Judge();
+  StatusOr<Proposal> Judge();  // graph_json stays
   // Fills the facts, and the reason where it may not be trained; gives the sum of the broken amounts.
-  StatusOr<double> Lower(const search_space::Candidate& candidate, Proposal& proposal) const;
+  StatusOr<double> CheckTrainable(const search_space::Candidate& candidate, Proposal& proposal) const;
 
   const model::DuplicatePolicy duplicates_;
   const search_space::TaskShape task_;

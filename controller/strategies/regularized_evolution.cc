@@ -70,10 +70,12 @@ Status RegularizedEvolution::Restore(std::string_view state) {
         entry.is_array() && entry.size() == 3 && entry[1].is_boolean() && entry[2].is_number();
     if (!complete) return damaged("expected [candidate, feasible, score] for each member");
     auto candidate = space_.ParseCandidate(entry[0].dump());
-    if (!candidate.ok()) return WithContext(candidate.status(), "a member of the population");
+    if (!candidate.ok()) return damaged(Message(candidate.status()));
     population.push_back({*std::move(candidate), entry[1].get<bool>(), entry[2].get<double>()});
   }
-  CANOPY_ASSIGN_OR_RETURN(rng_, Rng::Restore(root["rng"].get<std::string>()));
+  const auto rng = Rng::Restore(root["rng"].get<std::string>());
+  if (!rng.ok()) return damaged(Message(rng.status()));
+  rng_ = *rng;
   initial_proposals_ = root["initial_proposals"].get<int64_t>();
   population_ = std::move(population);
   return absl::OkStatus();
