@@ -1,0 +1,83 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "controller/core/core.h"
+#include "controller/engine/event_queue.h"
+#include "controller/engine/proposer_pool.h"
+#include "controller/engine/statistics.h"
+#include "storage/trial_store.h"
+
+namespace canopy::engine {
+
+// How the process ends when memory and database can't be brought to agree: a restart rebuilds the one from
+// the other. EX_IOERR of sysexits.h.
+inline constexpr int kExitStorageFailed = 74;
+
+struct EngineOptions {
+  controller::CoreLimits limits;
+  StrategyFactory make_strategy = MakeNamedStrategy;
+  // False: no time passes for leases and campaigns; for a controller that serves one command.
+  bool ticks = true;
+  size_t max_queued_events = 65'536;
+  // A campaign's terminal state is committed. On the engine's thread; must not block.
+  std::function<void(int64_t campaign_id)> on_campaign_ended;
+  // A write or a commit failed. By default it is logged and the process ends with kExitStorageFailed; a
+  // test's function returns, and the engine answers nothing more.
+  std::function<void(const Status&)> on_storage_failure;
+};
+
+class Writer;
+
+// The controller behind its ports: one thread that owns the core and the store and commits events in groups,
+// and one that runs strategies. What it answers is durable. Thread-safe.
+class Engine {
+ public:
+  // Rebuilds the core from the store before it returns; blocks on disk. `clock` outlives the engine.
+  static StatusOr<std::unique_ptr<Engine>> Start(EngineOptions options,
+                                                 std::unique_ptr<storage::TrialStore> store, const Clock& clock);
+  // Stops.
+  ~Engine();
+
+  // Callbacks are called exactly once: on the engine's thread once the event is committed, or at once with
+  // ResourceExhausted (the queue is full) or Unavailable (stopped). They must not block.
+  using Done = std::function<void(StatusOr<ReplyBody>)>;
+  uint64_t NewToken() { return next_token_.fetch_add(1, std::memory_order_relaxed); }
+  // A worker's event, carrying `token`. An Exchange that finds no work waits for up to `wait_ms`.
+  void Submit(uint64_t token, controller::Event event, Done done, int64_t wait_ms = 0);
+  // The caller of a waiting Exchange has gone.
+  void EndPoll(uint64_t token);
+
+  // A user's event. Answers what `request.encode` made of the reply, now or when the id was used first;
+  // FailedPrecondition where the id was used for another payload.
+  using Answered = std::function<void(StatusOr<std::string>)>;
+  void SubmitForUser(UserRequest request, controller::Event event, Answered done);
+  // The answer that a request id has had, nullopt where it was never used. Blocks on the engine's thread.
+  StatusOr<std::optional<std::string>> Recall(const std::string& request_id, const std::string& digest);
+
+  // Blocks on the engine's thread. Empty once stopped.
+  Snapshot Look();
+  Statistics statistics() const;
+
+  // Answers all that waits (polls without work, the rest with Unavailable) and ends both threads. What comes
+  // later is Unavailable. Repeatable.
+  void Stop();
+
+ private:
+  Engine(EngineOptions options, std::unique_ptr<storage::TrialStore> store, const Clock& clock,
+         controller::CoreState state);
+
+  const Clock& clock_;
+  std::atomic<uint64_t> next_token_{1};
+  EventQueue queue_;
+  std::unique_ptr<Writer> writer_;
+};
+
+}  // namespace canopy::engine

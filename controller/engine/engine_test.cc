@@ -1,0 +1,344 @@
+#include "controller/engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/random.h"
+#include "controller/engine/replay.h"
+#include "storage/reader.h"
+#include "storage/sqlite_trial_store.h"
+
+namespace canopy::engine {
+namespace {
+
+using controller::Exchanged;
+using controller::OutcomeVerdict;
+using ::testing::HasSubstr;
+
+constexpr char kSpace[] = R"(canopy: 1
+name: tiny
+input: {shape: [1, 8, 8], classes: 4}
+network:
+  - conv2d: {out_channels: {int: [1, 64], name: width}, kernel: {choice: [1, 3, 5], name: kernel}}
+  - global_avg_pool
+  - linear: {features: classes}
+)";
+
+class ManualClock final : public Clock {
+ public:
+  int64_t MonotonicMs() const override { return now_ms_.load(); }
+  int64_t WallUs() const override { return 1'700'000'000'000'000 + now_ms_.load() * 1000; }
+  void Advance(int64_t ms) { now_ms_ += ms; }
+
+ private:
+  std::atomic<int64_t> now_ms_{1000};
+};
+
+// An engine over a database file, and one worker with its slots.
+class EngineTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(folder_);
+    StartEngine();
+  }
+  void TearDown() override {
+    engine_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void StartEngine(EngineOptions options = {}) {
+    engine_.reset();
+    auto store = storage::SqliteTrialStore::Open(path_);
+    ASSERT_TRUE(store.ok()) << store.status();
+    database_id_ = (*store)->database_id();
+    incarnation_ = (*store)->incarnation();
+    auto engine = Engine::Start(std::move(options), *std::move(store), clock_);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+  void Restart() {
+    StartEngine();
+    Hello();
+  }
+
+  StatusOr<ReplyBody> Call(controller::Event event, int64_t wait_ms = 0) {
+    const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
+    engine_->Submit(engine_->NewToken(), std::move(event),
+                    [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, wait_ms);
+    return reply->get_future().get();
+  }
+  StatusOr<std::string> CallForUser(const std::string& request_id, const std::string& digest, controller::Event event) {
+    const auto answer = std::make_shared<std::promise<StatusOr<std::string>>>();
+    const auto encode = [](const ReplyBody& body) {
+      const auto* launched = std::get_if<controller::Launched>(&body);
+      return launched != nullptr ? std::to_string(launched->campaign_id) : "commanded";
+    };
+    engine_->SubmitForUser({request_id, digest, encode}, std::move(event),
+                           [answer](StatusOr<std::string> text) { answer->set_value(std::move(text)); });
+    return answer->get_future().get();
+  }
+
+  static controller::LaunchCampaign Campaign(const std::string& name, int64_t trials) {
+    controller::LaunchCampaign launch;
+    launch.principal = "local:ada";
+    model::CampaignRecord& campaign = launch.campaign;
+    campaign.project = "default";
+    campaign.name = name;
+    campaign.owner = "ada";
+    campaign.labels_json = "{}";
+    campaign.overrides_json = "[]";
+    campaign.space_file_name = "tiny.yaml";
+    campaign.space_text = kSpace;
+    campaign.space_name = "tiny";
+    model::CampaignSettings& settings = campaign.settings;
+    settings.task = {"toy", "digest", {1, 8, 8}, 4, 1, 10};
+    settings.numeric_mode = "fp32";
+    settings.recipe_json = "{}";
+    settings.strategy_kind = "regularized_evolution";
+    settings.strategy_json = R"({"population":8,"sample":3})";
+    settings.epochs = 1;
+    settings.budget_trials = trials;
+    settings.seed = 7;
+    return launch;
+  }
+
+  void Hello() {
+    controller::WorkerHello hello;
+    hello.worker.id = worker_id_;
+    hello.worker.host = "h1";
+    hello.worker.labels_json = "{}";
+    hello.worker.slots = 1;
+    hello.worker.cores = 1;
+    hello.worker.numeric_modes = {"fp32"};
+    hello.worker.datasets = {{"toy", "digest", {1, 8, 8}, 4, 100}};
+    ASSERT_TRUE(Call(hello).ok());
+  }
+
+  controller::WorkerExchange Ask(const std::string& request_id) const {
+    controller::WorkerExchange exchange;
+    exchange.worker_id = worker_id_;
+    exchange.request_id = request_id;
+    exchange.wants_lease = true;
+    return exchange;
+  }
+  controller::AttemptOutcome Success(const controller::Lease& lease) const {
+    controller::AttemptOutcome outcome;
+    outcome.result_id = Rng(static_cast<uint64_t>(lease.attempt.id)).Save().substr(0, 32);
+    outcome.database_id = database_id_;
+    outcome.incarnation = incarnation_;
+    outcome.attempt_id = lease.attempt.id;
+    outcome.trial_id = lease.trial.id;
+    outcome.fence = lease.attempt.fence;
+    outcome.succeeded = true;
+    outcome.cost.busy_ms = 10;
+    const double accuracy =
+        static_cast<double>(Rng::DeriveSeed(1, lease.trial.candidate.candidate_hash) % 1000) / 1000;
+    outcome.result.metrics = {{"val_accuracy", accuracy}};
+    outcome.result.epochs = 1;
+    outcome.result.seeds_json = "{}";
+    return outcome;
+  }
+
+  // Waits until the worker's slot is given a lease.
+  controller::Lease TakeLease(const std::string& request_id) {
+    for (;;) {
+      const StatusOr<ReplyBody> reply = Call(Ask(request_id), 60'000);
+      EXPECT_TRUE(reply.ok()) << reply.status();
+      if (const auto& lease = std::get<Exchanged>(*reply).lease) return *lease;
+    }
+  }
+  // Runs leases until the campaign has ended; gives the candidates in order.
+  std::vector<std::string> RunToTheEnd(int64_t trials) {
+    std::vector<std::string> candidates;
+    for (int64_t i = 0; i < trials; ++i) {
+      const controller::Lease lease = TakeLease("r" + std::to_string(++requests_));
+      candidates.push_back(lease.trial.candidate.candidate_json);
+      Report(lease);
+    }
+    return candidates;
+  }
+  OutcomeVerdict Report(const controller::Lease& lease) {
+    controller::WorkerExchange exchange;
+    exchange.worker_id = worker_id_;
+    exchange.outcome = Success(lease);
+    const StatusOr<ReplyBody> reply = Call(exchange);
+    EXPECT_TRUE(reply.ok()) << reply.status();
+    return reply.ok() ? std::get<Exchanged>(*reply).verdict : OutcomeVerdict::kNone;
+  }
+  model::CampaignState State(int64_t id) {
+    return (*storage::Reader::Open(path_))->Campaign(std::to_string(id))->progress.state;
+  }
+
+  const std::string folder_ = ::testing::TempDir() + "engine-" + NewUuid();
+  const std::string path_ = folder_ + "/canopy.db";
+  const std::string worker_id_ = NewUuid();
+  ManualClock clock_;
+  std::string database_id_;
+  int64_t incarnation_ = 0;
+  int requests_ = 0;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, ACampaignRunsFromLaunchToItsEnd) {
+  Hello();
+  ASSERT_EQ(*CallForUser("u1", "d", Campaign("c", 12)), "1");
+  const std::vector<std::string> candidates = RunToTheEnd(12);
+  EXPECT_EQ(std::set<std::string>(candidates.begin(), candidates.end()).size(), 12u);
+  EXPECT_EQ(State(1), model::CampaignState::kCompleted);
+}
+
+TEST_F(EngineTest, RestartsInTheMiddleChangeNoProposal) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("whole", 20)).ok());
+  const std::vector<std::string> whole = RunToTheEnd(20);
+  ASSERT_TRUE(CallForUser("u2", "d", Campaign("broken", 20)).ok());
+  std::vector<std::string> broken;
+  for (int i = 0; i < 20; ++i) {
+    const std::string request = "b" + std::to_string(i);
+    controller::Lease lease = TakeLease(request);
+    if (i % 3 == 0) {
+      // Between lease and result: the same request is given the same lease again.
+      Restart();
+      controller::WorkerHello hello;
+      const int64_t attempt_id = lease.attempt.id;
+      lease = TakeLease(request);
+      EXPECT_NE(lease.attempt.id, attempt_id) << "a Hello without claims gives the lease up";
+    }
+    broken.push_back(lease.trial.candidate.candidate_json);
+    Report(lease);
+    if (i % 4 == 0) Restart();
+  }
+  EXPECT_EQ(broken, whole);
+  EXPECT_EQ(ReplayProposals(path_, 2)->proposals, ReplayProposals(path_, 1)->proposals);
+}
+
+TEST_F(EngineTest, ReplayFindsAProposalThatTheLogDoesNotExplain) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 12)).ok());
+  RunToTheEnd(12);
+  EXPECT_TRUE(ReplayProposals(path_, 1).ok());
+  const StatusOr<ReplayedProposals> other = ReplayProposals(
+      path_, 1, [](const search_space::SearchSpace& space, const model::CampaignSettings& settings) {
+        model::CampaignSettings changed = settings;
+        changed.seed += 1;
+        return MakeNamedStrategy(space, changed);
+      });
+  EXPECT_EQ(other.status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(EngineTest, ARepeatedExchangeIsGivenTheSameLease) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  const controller::Lease first = TakeLease("r1"), second = TakeLease("r1");
+  EXPECT_EQ(first.attempt.id, second.attempt.id);
+  EXPECT_EQ(first.attempt.fence, second.attempt.fence);
+}
+
+TEST_F(EngineTest, ARepeatedOutcomeCountsOnce) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  const controller::Lease lease = TakeLease("r1");
+  EXPECT_EQ(Report(lease), OutcomeVerdict::kAccepted);
+  EXPECT_EQ(Report(lease), OutcomeVerdict::kDuplicate);
+  const auto reader = *storage::Reader::Open(path_);
+  EXPECT_EQ(reader->Campaign("c")->trials_done, 1);
+}
+
+TEST_F(EngineTest, AUsersCallIsAnsweredOnceAndRepeatedFromTheDatabase) {
+  ASSERT_EQ(*CallForUser("u1", "d", Campaign("c", 5)), "1");
+  EXPECT_EQ(*CallForUser("u1", "d", Campaign("c", 5)), "1");
+  StartEngine();
+  EXPECT_EQ(*CallForUser("u1", "d", Campaign("c", 5)), "1");
+  EXPECT_EQ(**engine_->Recall("u1", "d"), "1");
+  EXPECT_FALSE(engine_->Recall("u2", "d")->has_value());
+  EXPECT_EQ(CallForUser("u1", "other", Campaign("other", 5)).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ((*storage::Reader::Open(path_))->Campaigns(0, 10)->size(), 1u);
+}
+
+TEST_F(EngineTest, ATakenNameIsRefusedAndNothingChanges) {
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  const StatusOr<std::string> second = CallForUser("u2", "d", Campaign("c", 5));
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(Message(second.status()), HasSubstr("--name"));
+  EXPECT_EQ(*CallForUser("u3", "d", Campaign("c2", 5)), "2");
+}
+
+TEST_F(EngineTest, APollWithoutWorkEndsWithoutALease) {
+  Hello();
+  const StatusOr<ReplyBody> reply = Call(Ask("r1"), 0);
+  ASSERT_TRUE(reply.ok());
+  EXPECT_FALSE(std::get<Exchanged>(*reply).lease.has_value());
+}
+
+TEST_F(EngineTest, AWaitingPollIsGivenTheWorkThatArrives) {
+  Hello();
+  const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
+  engine_->Submit(engine_->NewToken(), Ask("r1"),
+                  [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 60'000);
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  EXPECT_TRUE(std::get<Exchanged>(*reply->get_future().get()).lease.has_value());
+}
+
+TEST_F(EngineTest, StoppingAnswersWhatWaits) {
+  Hello();
+  const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
+  engine_->Submit(engine_->NewToken(), Ask("r1"),
+                  [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 60'000);
+  engine_->Stop();
+  EXPECT_EQ(reply->get_future().get().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Call(Ask("r2")).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(engine_->Look().workers.empty());
+}
+
+TEST_F(EngineTest, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
+  const auto broken = std::make_shared<std::atomic<bool>>(true);
+  EngineOptions options;
+  options.make_strategy = [broken](const search_space::SearchSpace& space, const model::CampaignSettings& settings)
+      -> StatusOr<std::unique_ptr<controller::Strategy>> {
+    if (broken->load()) return Internal("no memory");
+    return MakeNamedStrategy(space, settings);
+  };
+  StartEngine(std::move(options));
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  while (State(1) != model::CampaignState::kPaused) std::this_thread::yield();
+  *broken = false;
+  controller::CommandCampaign resume;
+  resume.campaign_id = 1;
+  resume.verb = controller::CampaignVerb::kResume;
+  ASSERT_TRUE(CallForUser("u2", "d", resume).ok());
+  EXPECT_GT(TakeLease("r1").attempt.id, 0);
+}
+
+TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  std::vector<std::thread> threads;
+  std::atomic<int> answered{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        controller::WorkerHeartbeat heartbeat;
+        heartbeat.worker_id = worker_id_;
+        if (Call(heartbeat).ok()) ++answered;
+        if (t == 0) engine_->Look();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answered, 200);
+}
+
+}  // namespace
+}  // namespace canopy::engine

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <vector>
+
+#include "base/status.h"
+#include "search_spaces/space.h"
+#include "storage/trial_store.h"
+
+namespace canopy::engine {
+
+// The typed columns of a campaign's table: one for each decision, one for each metric that the built-in
+// trainer declares.
+struct ValueColumns {
+  std::vector<storage::TrialStore::Column> decisions, metrics;
+};
+
+// InvalidArgument where the space has too many decisions for a table, or where one has a metric's name.
+StatusOr<ValueColumns> ColumnsOf(const search_space::SearchSpace& space);
+
+}  // namespace canopy::engine

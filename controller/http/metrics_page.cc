@@ -1,0 +1,98 @@
+#include "controller/http/metrics_page.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include "base/strings.h"
+#include "storage/model/states.h"
+
+namespace canopy::http {
+namespace {
+
+constexpr int64_t kPage = 500;
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+class Page {
+ public:
+  void Describe(const std::string& name, const char* type, const char* help) {
+    text_ += "# HELP " + name + " " + help + "\n# TYPE " + name + " " + type + "\n";
+  }
+  void Value(const std::string& name, const std::string& labels, double value) {
+    text_ += name + (labels.empty() ? "" : "{" + labels + "}") + " " + FormatDouble(value) + "\n";
+  }
+  void Single(const std::string& name, const char* type, const char* help, double value) {
+    Describe(name, type, help);
+    Value(name, "", value);
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void AddCommits(const engine::Statistics& statistics, Page& page) {
+  const std::string name = "canopy_commit_seconds";
+  page.Describe(name, "histogram", "Time from the start of a batch to its durable commit.");
+  int64_t below = 0;
+  for (size_t i = 0; i < statistics.commit_latency.size(); ++i) {
+    below += statistics.commit_latency[i];
+    const bool last = i == engine::Statistics::kBucketBounds.size();
+    const std::string bound = last ? "+Inf" : FormatDouble(engine::Statistics::kBucketBounds[i]);
+    page.Value(name + "_bucket", "le=\"" + bound + "\"", static_cast<double>(below));
+  }
+  page.Value(name + "_sum", "", statistics.commit_seconds);
+  page.Value(name + "_count", "", static_cast<double>(below));
+}
+
+}  // namespace
+
+StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reader) {
+  std::map<std::string, int64_t> campaigns, trials;
+  for (int64_t after_id = 0;;) {
+    CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::CampaignRow> rows, reader.Campaigns(after_id, kPage));
+    for (const storage::CampaignRow& row : rows) {
+      ++campaigns[Lower(model::ToString(row.progress.state))];
+      CANOPY_ASSIGN_OR_RETURN(const storage::CampaignCounts counts, reader.Counts(row.campaign.id));
+      for (const auto& [key, count] : counts.trials)
+        trials["purpose=\"" + Lower(model::ToString(key.first)) + "\",state=\"" +
+               Lower(model::ToString(key.second)) + "\""] += count;
+    }
+    if (static_cast<int64_t>(rows.size()) < kPage) break;
+    after_id = rows.back().campaign.id;
+  }
+  const engine::Snapshot snapshot = engine.Look();
+  const engine::Statistics statistics = engine.statistics();
+  int64_t slots = 0, running = 0;
+  for (const auto& worker : snapshot.workers) {
+    slots += worker.worker.slots;
+    running += static_cast<int64_t>(worker.attempts.size());
+  }
+
+  Page page;
+  page.Describe("canopy_campaigns", "gauge", "Campaigns by state.");
+  for (const auto& [state, count] : campaigns)
+    page.Value("canopy_campaigns", "state=\"" + state + "\"", static_cast<double>(count));
+  page.Describe("canopy_trials", "gauge", "Trials by purpose and state.");
+  for (const auto& [labels, count] : trials) page.Value("canopy_trials", labels, static_cast<double>(count));
+  page.Single("canopy_workers", "gauge", "Workers heard of lately.", static_cast<double>(snapshot.workers.size()));
+  page.Single("canopy_worker_slots", "gauge", "Their slots.", static_cast<double>(slots));
+  page.Single("canopy_running_attempts", "gauge", "Attempts under a lease.", static_cast<double>(running));
+  page.Single("canopy_queued_events", "gauge", "Events that wait for the writer.",
+              static_cast<double>(statistics.queued));
+  page.Single("canopy_events_total", "counter", "Events that the writer has handled.",
+              static_cast<double>(statistics.events));
+  AddCommits(statistics, page);
+  return page.Take();
+}
+
+}  // namespace canopy::http

@@ -1,0 +1,231 @@
+#include "controller/service/campaign_desk.h"
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "base/sha256.h"
+#include "controller/service/launch_plan.h"
+#include "controller/service/query_runner.h"
+#include "controller/service/report.h"
+#include "controller/service/status_messages.h"
+#include "rpc/convert.h"
+#include "rpc/protocol.h"
+
+namespace canopy::controller {
+namespace {
+
+constexpr int64_t kMaxPage = 1000, kDefaultPage = 100;
+constexpr int64_t kBestShown = 10, kRunningShown = 64, kFailuresShown = 3, kWorkersShown = 2'000;
+
+int64_t PageSize(int32_t limit) { return limit <= 0 ? kDefaultPage : std::min<int64_t>(limit, kMaxPage); }
+
+Status CheckRequestId(const std::string& id) {
+  constexpr size_t kLongest = 128;
+  if (!id.empty() && id.size() <= kLongest) return absl::OkStatus();
+  return InvalidArgument("request_id: expected 1 to 128 characters, the same for each repetition of the call");
+}
+
+template <typename Message>
+std::string Digest(const char* call, const Message& request) {
+  return Sha256Hex(std::string(call) + "\n" + request.SerializeAsString());
+}
+
+StatusOr<CampaignVerb> FromProto(v1::CampaignVerb verb) {
+  switch (verb) {
+    case v1::CAMPAIGN_VERB_PAUSE: return CampaignVerb::kPause;
+    case v1::CAMPAIGN_VERB_RESUME: return CampaignVerb::kResume;
+    case v1::CAMPAIGN_VERB_CANCEL: return CampaignVerb::kCancel;
+    default: return InvalidArgument("verb: expected PAUSE, RESUME or CANCEL");
+  }
+}
+
+}  // namespace
+
+CampaignDesk::CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader)
+    : options_(std::move(options)), engine_(engine), reader_(reader) {}
+
+std::vector<model::WorkerRecord> CampaignDesk::ConnectedWorkers() {
+  std::vector<model::WorkerRecord> workers;
+  for (Core::WorkerGlance& glance : engine_.Look().workers) workers.push_back(std::move(glance.worker));
+  return workers;
+}
+
+StatusOr<std::string> CampaignDesk::Submit(engine::UserRequest request, Event event) {
+  const auto answer = std::make_shared<std::promise<StatusOr<std::string>>>();
+  engine_.SubmitForUser(std::move(request), std::move(event),
+                        [answer](StatusOr<std::string> answered) { answer->set_value(std::move(answered)); });
+  return answer->get_future().get();
+}
+
+Status CampaignDesk::Hello(const v1::UserHelloRequest& request, v1::UserHelloReply& reply) {
+  CANOPY_RETURN_IF_ERROR(rpc::CheckProtocol(request.protocol(), "controller", "command line"));
+  *reply.mutable_protocol() = rpc::OurProtocol();
+  reply.set_build(rpc::BuildName());
+  reply.set_database_id(options_.database_id);
+  reply.set_database_path(options_.database_path);
+  reply.set_artifacts_path(options_.state_dir + "/artifacts");
+  reply.set_grants_leases(options_.grant_leases);
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest& request, v1::LaunchReply& reply) {
+  // On a socket that only its owner opens, the caller's word names the owner.
+  const bool named = principal.role == Principal::Role::kLocal && !request.owner().empty();
+  const std::string owner = named ? request.owner() : principal.name;
+  const std::string digest = Digest("launch", request);
+  if (!request.dry_run()) {
+    CANOPY_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
+    // A repetition gets its first answer, whatever has changed since.
+    CANOPY_ASSIGN_OR_RETURN(const std::optional<std::string> earlier, engine_.Recall(request.request_id(), digest));
+    if (earlier) return reply.ParseFromString(*earlier) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+  }
+  CANOPY_ASSIGN_OR_RETURN(LaunchPlan plan, PlanLaunch(request, principal.ToString(), owner, ConnectedWorkers()));
+  if (request.dry_run()) {
+    const StatusOr<storage::CampaignRow> taken = reader_.Campaign(plan.reply.name());
+    if (taken.ok())
+      return AlreadyExists("campaign '" + plan.reply.name() + "' exists already; choose another name with --name");
+    reply = std::move(plan.reply);
+    return absl::OkStatus();
+  }
+  const auto encode = [answer = std::move(plan.reply)](const engine::ReplyBody& body) mutable {
+    answer.set_campaign_id(std::get<Launched>(body).campaign_id);
+    return answer.SerializeAsString();
+  };
+  CANOPY_ASSIGN_OR_RETURN(const std::string answer,
+                          Submit({request.request_id(), digest, encode}, std::move(plan.event)));
+  return reply.ParseFromString(answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+}
+
+Status CampaignDesk::Command(const Principal& principal, const v1::CommandRequest& request, v1::CommandReply& reply) {
+  CANOPY_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
+  CANOPY_ASSIGN_OR_RETURN(const CampaignVerb verb, FromProto(request.verb()));
+  CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader_.Campaign(request.campaign()));
+  CommandCampaign event;
+  event.principal = principal.ToString();
+  event.campaign_id = row.campaign.id;
+  event.verb = verb;
+  const auto encode = [](const engine::ReplyBody& body) {
+    v1::CommandReply answer;
+    answer.set_state(rpc::ToProto(std::get<Commanded>(body).state));
+    return answer.SerializeAsString();
+  };
+  CANOPY_ASSIGN_OR_RETURN(const std::string answer,
+                          Submit({request.request_id(), Digest("command", request), encode}, std::move(event)));
+  return reply.ParseFromString(answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+}
+
+Status CampaignDesk::ListCampaigns(const v1::ListCampaignsRequest& request, v1::ListCampaignsReply& reply) {
+  const int64_t limit = PageSize(request.limit());
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::CampaignRow> rows,
+                          reader_.Campaigns(request.after_id(), limit, request.project()));
+  for (const storage::CampaignRow& row : rows) *reply.add_campaigns() = ToProto(row);
+  if (static_cast<int64_t>(rows.size()) == limit) reply.set_next_after_id(rows.back().campaign.id);
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::CampaignStatus& reply) {
+  CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader_.Campaign(request.campaign()));
+  const int64_t id = row.campaign.id;
+  const model::CampaignSettings& settings = row.campaign.settings;
+  CANOPY_ASSIGN_OR_RETURN(const storage::CampaignCounts counts, reader_.Counts(id));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::TrialRow> best, reader_.Best(id, kBestShown));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::TrialRow> running, reader_.Running(id, kRunningShown));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<std::string> failures, reader_.NewestFailures(id, kFailuresShown));
+  *reply.mutable_summary() = ToProto(row);
+  AddCounts(counts, reply);
+  reply.set_time_left_ms(-1);
+  const int64_t made = reply.pending() + reply.running() + reply.completed() + reply.infeasible() +
+                       reply.failed() + reply.quarantined() + reply.cancelled();
+  reply.set_trials_left(settings.budget_trials == 0 ? -1 : std::max<int64_t>(0, settings.budget_trials - made) +
+                                                               reply.pending() + reply.running());
+  reply.set_test_reads(row.progress.test_reads);
+  for (const storage::TrialRow& trial : best) *reply.add_best() = ToProto(trial);
+  for (const std::string& failure : failures) reply.add_failures(failure);
+  reply.set_campaign_text(row.campaign.campaign_text);
+  reply.set_space_text(row.campaign.space_text);
+  reply.set_files_path(CampaignFolder(options_.state_dir, row.campaign));
+  reply.set_active_ms(row.progress.active_ms);
+  reply.set_seed(std::to_string(settings.seed));
+
+  std::map<int64_t, AttemptProgress> progress;  // by attempt
+  for (const Core::CampaignGlance& glance : engine_.Look().campaigns) {
+    if (glance.campaign_id != id) continue;
+    AddGlance(glance, reply);
+    for (const AttemptProgress& attempt : glance.running) progress[attempt.attempt_id] = attempt;
+  }
+  for (const storage::TrialRow& trial : running) {
+    v1::TrialSummary& added = *reply.add_running_trials();
+    added = ToProto(trial);
+    const auto known = progress.find(trial.trial.last_attempt_id);
+    if (known == progress.end()) continue;
+    added.set_step(known->second.step);
+    added.set_total_steps(known->second.total_steps);
+  }
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::GetReport(const v1::GetCampaignRequest& request, v1::CampaignReport& reply) {
+  CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader_.Campaign(request.campaign()));
+  CANOPY_ASSIGN_OR_RETURN(reply, BuildReport(reader_, row));
+  if (!reply.complete()) return absl::OkStatus();
+  CANOPY_ASSIGN_OR_RETURN(*reply.mutable_result_path(), WriteResult(options_.state_dir, row.campaign, reply));
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::ListTrials(const v1::ListTrialsRequest& request, v1::ListTrialsReply& reply) {
+  CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader_.Campaign(request.campaign()));
+  const int64_t limit = PageSize(request.limit());
+  if (request.best_first()) {
+    CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::TrialRow> best, reader_.Best(row.campaign.id, limit));
+    for (const storage::TrialRow& trial : best) *reply.add_trials() = ToProto(trial);
+    return absl::OkStatus();
+  }
+  storage::TrialFilter filter;
+  for (const int state : request.states()) {
+    CANOPY_ASSIGN_OR_RETURN(const model::TrialState parsed, rpc::FromProto(static_cast<v1::TrialState>(state)));
+    filter.states.push_back(parsed);
+  }
+  for (const int purpose : request.purposes()) {
+    CANOPY_ASSIGN_OR_RETURN(const model::Purpose parsed, rpc::FromProto(static_cast<v1::Purpose>(purpose)));
+    filter.purposes.push_back(parsed);
+  }
+  CANOPY_ASSIGN_OR_RETURN(const storage::TrialPage page,
+                          reader_.Trials(row.campaign.id, filter, request.after_id(), limit));
+  for (const storage::TrialRow& trial : page.trials) *reply.add_trials() = ToProto(trial);
+  reply.set_next_after_id(page.next_after_id);
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::GetTrial(const v1::GetTrialRequest& request, v1::TrialDetails& reply) {
+  CANOPY_ASSIGN_OR_RETURN(const storage::TrialDetail detail, reader_.Trial(request.trial()));
+  reply = ToProto(detail);
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::ListWorkers(const v1::ListWorkersRequest&, v1::ListWorkersReply& reply) {
+  std::map<std::string, Core::WorkerGlance> connected;
+  for (Core::WorkerGlance& glance : engine_.Look().workers) connected.emplace(glance.worker.id, std::move(glance));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<model::WorkerRecord> known, reader_.Workers(kWorkersShown));
+  for (const model::WorkerRecord& worker : known) {
+    v1::WorkerStatus& status = *reply.add_workers();
+    if (const auto glance = connected.find(worker.id); glance != connected.end()) {
+      status = ToProto(glance->second);
+    } else {
+      *status.mutable_worker() = rpc::ToProto(worker);
+      status.set_first_seen_us(worker.first_seen_us);
+      status.set_last_seen_us(worker.last_seen_us);
+    }
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<v1::QueryRows>> CampaignDesk::Query(const v1::QueryRequest& request) {
+  return RunQuery(options_.program, options_.database_path, request);
+}
+
+}  // namespace canopy::controller

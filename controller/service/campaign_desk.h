@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "canopy/v1/campaign_service.pb.h"
+#include "controller/engine/engine.h"
+#include "controller/service/principal.h"
+#include "storage/reader.h"
+
+namespace canopy::controller {
+
+struct CampaignDeskOptions {
+  std::string state_dir, database_path;
+  std::string database_id;
+  std::string program;  // that runs `query-process`
+  bool grant_leases = true;
+};
+
+// What people's calls do, without the transport: each method answers one call. Thread-safe; blocks on disk
+// and on the engine.
+class CampaignDesk {
+ public:
+  // Engine and reader outlive the desk.
+  CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader);
+
+  Status Hello(const v1::UserHelloRequest& request, v1::UserHelloReply& reply);
+  Status Launch(const Principal& principal, const v1::LaunchRequest& request, v1::LaunchReply& reply);
+  Status Command(const Principal& principal, const v1::CommandRequest& request, v1::CommandReply& reply);
+  Status ListCampaigns(const v1::ListCampaignsRequest& request, v1::ListCampaignsReply& reply);
+  Status GetCampaign(const v1::GetCampaignRequest& request, v1::CampaignStatus& reply);
+  // Writes result.json where the campaign is complete and its file is missing.
+  Status GetReport(const v1::GetCampaignRequest& request, v1::CampaignReport& reply);
+  Status ListTrials(const v1::ListTrialsRequest& request, v1::ListTrialsReply& reply);
+  Status GetTrial(const v1::GetTrialRequest& request, v1::TrialDetails& reply);
+  Status ListWorkers(const v1::ListWorkersRequest& request, v1::ListWorkersReply& reply);
+  StatusOr<std::vector<v1::QueryRows>> Query(const v1::QueryRequest& request);
+
+ private:
+  std::vector<model::WorkerRecord> ConnectedWorkers();
+  StatusOr<std::string> Submit(engine::UserRequest request, Event event);
+
+  const CampaignDeskOptions options_;
+  engine::Engine& engine_;
+  storage::Reader& reader_;
+};
+
+}  // namespace canopy::controller

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace canopy::controller {
+
+struct ControllerOptions {
+  std::string state_dir;
+  // host:port that is served too, over mutual TLS; empty: the Unix socket alone.
+  std::string listen;
+  // Folder of `canopy cluster init`; needed for `listen`.
+  std::string credentials_dir;
+  // Loopback port of /healthz, /readyz and /metrics; 0: none.
+  int64_t http_port = 0;
+  // False: answers people, grants workers nothing and lets no time pass for campaigns.
+  bool grant_leases = true;
+};
+
+// Opens the database and serves until SIGTERM or SIGINT; the socket answers once all is ready. Called from
+// main while the process has one thread. Returns the exit status: 0 after a clean stop, 1 where it could not
+// start, with the reason in the log; kExitStorageFailed ends the process where the database can't be
+// written.
+int RunController(const ControllerOptions& options);
+
+// <state_dir>/run/controller.sock.
+std::string SocketPath(const std::string& state_dir);
+
+}  // namespace canopy::controller

@@ -1,0 +1,227 @@
+#include "controller/service/launch_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "base/strings.h"
+#include "config/campaign.h"
+#include "controller/core/proposer.h"
+#include "controller/engine/value_columns.h"
+#include "controller/strategies/strategies.h"
+#include "search_spaces/constraint.h"
+#include "search_spaces/evaluation.h"
+#include "search_spaces/space.h"
+
+namespace canopy::controller {
+namespace {
+
+using config::CampaignFile;
+using model::WorkerRecord;
+using search_space::Constraint;
+using search_space::Decision;
+using search_space::DecisionKind;
+using search_space::DecisionRole;
+using search_space::SearchSpace;
+
+std::string Listed(const std::set<std::string>& names) {
+  return Join(std::vector<std::string>(names.begin(), names.end()), ", ");
+}
+
+config::RecipeDecision ForRecipe(const Decision& decision) {
+  config::RecipeDecision recipe{decision.name, {}};
+  for (const search_space::Value& value : decision.choices)
+    recipe.values_json.push_back(search_space::CanonicalText(value));
+  if (decision.kind == DecisionKind::kInteger || decision.kind == DecisionKind::kFloat)
+    for (const double end : {decision.low, decision.high}) recipe.values_json.push_back(FormatDouble(end));
+  return recipe;
+}
+
+Status CheckDecisions(const CampaignFile& campaign, const SearchSpace& space) {
+  const auto recipe = nlohmann::json::parse(campaign.settings.recipe_json, nullptr, false);
+  std::vector<config::RecipeDecision> recipe_decisions;
+  for (const Decision& decision : space.decisions()) {
+    if (decision.role == DecisionRole::kRecipe) {
+      recipe_decisions.push_back(ForRecipe(decision));
+    } else if (recipe.contains(decision.name)) {
+      return InvalidArgument("space " + space.name() + ": decision " + decision.name +
+                             " shapes the network but has the name of a field of the recipe; rename it, or move it "
+                             "under recipe:");
+    }
+  }
+  CANOPY_RETURN_IF_ERROR(config::CheckRecipeDecisions(campaign, recipe_decisions));
+  return engine::ColumnsOf(space).status();
+}
+
+StatusOr<std::vector<Constraint>> ParseConstraints(const CampaignFile& campaign, const SearchSpace& space) {
+  std::vector<Constraint> constraints;
+  for (size_t i = 0; i < campaign.settings.constraints.size(); ++i) {
+    auto constraint = Constraint::Parse(campaign.settings.constraints[i], space.decisions());
+    if (!constraint.ok()) return campaign.constraint_positions[i].Error(Message(constraint.status()));
+    constraints.push_back(*std::move(constraint));
+  }
+  return constraints;
+}
+
+// `auto` is bf16 only where every connected worker trains fast in it.
+Status SettleNumericMode(std::span<const WorkerRecord> workers, model::CampaignSettings& settings,
+                         std::vector<std::string>& warnings) {
+  if (settings.numeric_mode == "auto") {
+    if (workers.empty())
+      return FailedPrecondition("trainer.numeric_mode: auto is settled by the connected workers, and there are none; "
+                                "start one, or launch with --set trainer.numeric_mode=fp32 (or bf16)");
+    const bool fast = std::all_of(workers.begin(), workers.end(), [](const WorkerRecord& worker) {
+      return worker.fast_numeric_mode == "bf16";
+    });
+    settings.numeric_mode = fast ? "bf16" : "fp32";
+    return absl::OkStatus();
+  }
+  std::set<std::string> offered;
+  for (const WorkerRecord& worker : workers) offered.insert(worker.numeric_modes.begin(), worker.numeric_modes.end());
+  if (!workers.empty() && offered.count(settings.numeric_mode) == 0)
+    warnings.push_back("no connected worker can run numeric mode " + settings.numeric_mode + " (they can: " +
+                       Listed(offered) + "); trials wait for one that can");
+  return absl::OkStatus();
+}
+
+Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& space, model::TaskSpec& task,
+                     std::vector<std::string>& warnings) {
+  std::map<std::string, int> digests;  // of this dataset: on how many workers
+  std::map<std::string, model::DatasetOnWorker> by_digest;
+  std::set<std::string> others;
+  for (const WorkerRecord& worker : workers)
+    for (const model::DatasetOnWorker& dataset : worker.datasets) {
+      others.insert(dataset.name);
+      if (dataset.name != task.dataset) continue;
+      ++digests[dataset.digest];
+      by_digest[dataset.digest] = dataset;
+    }
+  if (digests.empty() && !workers.empty()) {
+    const std::vector<std::string> names(others.begin(), others.end());
+    return FailedPrecondition("task.dataset: no connected worker has '" + task.dataset + "'" +
+                              DidYouMean(task.dataset, names) + "; they have " +
+                              (others.empty() ? "none" : Listed(others)) +
+                              ". Give a worker its folder with --data " + task.dataset + "=PATH");
+  }
+  if (!digests.empty()) {
+    const auto most = std::max_element(digests.begin(), digests.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    const model::DatasetOnWorker& dataset = by_digest[most->first];
+    if (digests.size() > 1)
+      warnings.push_back("workers have " + std::to_string(digests.size()) + " different contents under the name " +
+                         task.dataset + "; only those with digest " + most->first.substr(0, 12) + " take part");
+    if (task.validation_count >= dataset.training_examples)
+      return InvalidArgument("task.validation.count: expected fewer than the " +
+                             FormatCount(dataset.training_examples) + " training examples of " + task.dataset +
+                             ", found " + FormatCount(task.validation_count));
+    task.dataset_digest = dataset.digest;
+    task.input_shape = dataset.input_shape;
+    task.classes = dataset.classes;
+    return absl::OkStatus();
+  }
+  if (!space.default_task())
+    return FailedPrecondition("the shape of dataset " + task.dataset + " is not known: no worker is connected, and space " +
+                              space.name() + " has no input:; start a worker first");
+  task.input_shape = space.default_task()->input;
+  task.classes = space.default_task()->classes;
+  return absl::OkStatus();
+}
+
+// A campaign over unequal machines compares unequal figures.
+Status CheckMixture(std::span<const WorkerRecord> workers, bool strict, std::vector<std::string>& warnings) {
+  std::set<std::string> builds, devices;
+  for (const WorkerRecord& worker : workers) {
+    builds.insert(worker.trainer_build);
+    devices.insert(worker.device_kind + " " + worker.device_model);
+  }
+  std::vector<std::string> mixtures;
+  if (builds.size() > 1) mixtures.push_back("trainer builds (" + Listed(builds) + ")");
+  if (devices.size() > 1) mixtures.push_back("devices (" + Listed(devices) + ")");
+  if (mixtures.empty()) return absl::OkStatus();
+  const std::string text = "the connected workers mix " + Join(mixtures, " and ");
+  if (strict)
+    return FailedPrecondition(text + ", which the campaign's `strict: true` refuses; stop some, or leave strict out");
+  warnings.push_back(text + "; their figures may differ in the last digits");
+  return absl::OkStatus();
+}
+
+std::string ShapeText(const model::TaskSpec& task) {
+  std::vector<std::string> sizes;
+  for (const int64_t size : task.input_shape) sizes.push_back(std::to_string(size));
+  return Join(sizes, "x") + ", " + std::to_string(task.classes) + " classes";
+}
+
+}  // namespace
+
+StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::string& principal,
+                                const std::string& owner, const std::vector<WorkerRecord>& workers) {
+  const std::vector<std::string> overrides(request.overrides().begin(), request.overrides().end());
+  CANOPY_ASSIGN_OR_RETURN(CampaignFile file,
+                          config::ParseCampaign(request.campaign_text(), request.campaign_file(), overrides));
+  if (!request.name().empty()) file.name = request.name();
+  if (!IsResourceName(file.name))
+    return InvalidArgument("campaign name '" + file.name + "': expected lower-case letters, digits and dashes");
+  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, SearchSpace::Parse(request.space_text(), request.space_file()));
+  CANOPY_RETURN_IF_ERROR(CheckDecisions(file, space));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<Constraint> constraints, ParseConstraints(file, space));
+
+  LaunchPlan plan;
+  std::vector<std::string> warnings;
+  model::CampaignSettings& settings = file.settings;
+  CANOPY_RETURN_IF_ERROR(
+      strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed).status());
+  CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, settings.task, warnings));
+  CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, settings, warnings));
+  CANOPY_RETURN_IF_ERROR(CheckMixture(workers, settings.strict, warnings));
+  if (workers.empty()) warnings.push_back("no worker is connected; trials wait for one");
+
+  const search_space::TaskShape shape{settings.task.input_shape, settings.task.classes};
+  CANOPY_RETURN_IF_ERROR(search_space::CheckSpace(space, shape, constraints));
+  if (space.reference()) {
+    CANOPY_ASSIGN_OR_RETURN(plan.event.reference, LowerCandidate(space, *space.reference(), settings.task));
+  } else if (settings.finals_reference) {
+    return InvalidArgument(request.campaign_file() + ": finals.controls: expected a space with `reference:`, and " +
+                           request.space_file() + " has none; add one, or leave the control out");
+  } else if (settings.epochs == 0) {
+    return InvalidArgument(request.campaign_file() + ": fidelity: auto is settled by training the space's "
+                           "`reference:`, and " + request.space_file() + " has none; add one, or give {epochs: 2}");
+  }
+
+  model::CampaignRecord& campaign = plan.event.campaign;
+  campaign.project = file.project;
+  campaign.name = file.name;
+  campaign.owner = owner;
+  campaign.description = file.description;
+  campaign.labels_json = file.labels_json;
+  campaign.notes = file.notes;
+  campaign.git_commit = request.git_commit();
+  campaign.file_name = request.campaign_file();
+  campaign.campaign_text = request.campaign_text();
+  campaign.space_file_name = request.space_file();
+  campaign.space_text = request.space_text();
+  campaign.overrides_json = file.overrides_json;
+  campaign.space_name = space.name();
+  campaign.space_hash = space.content_hash();
+  campaign.settings = settings;
+  plan.event.principal = principal;
+
+  plan.reply.set_name(file.project + "/" + file.name);
+  for (const std::string& warning : warnings) plan.reply.add_warnings(warning);
+  auto& settled = *plan.reply.mutable_settled();
+  settled["numeric_mode"] = settings.numeric_mode;
+  settled["dataset"] = settings.task.dataset;
+  settled["dataset_digest"] = settings.task.dataset_digest;
+  settled["input"] = ShapeText(settings.task);
+  settled["space"] = space.name();
+  settled["space_hash"] = space.content_hash();
+  settled["space_size"] = space.Size();
+  settled["epochs"] = settings.epochs == 0 ? "auto" : std::to_string(settings.epochs);
+  settled["recipe_hash"] = settings.recipe_hash;
+  return plan;
+}
+
+}  // namespace canopy::controller

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "canopy/v1/campaign_service.pb.h"
+#include "controller/core/core.h"
+#include "storage/reader.h"
+
+namespace canopy::controller {
+
+// Rows of the database as people's messages.
+v1::CampaignSummary ToProto(const storage::CampaignRow& row);
+v1::TrialSummary ToProto(const storage::TrialRow& row);
+v1::TrialDetails ToProto(const storage::TrialDetail& detail);
+v1::WorkerStatus ToProto(const Core::WorkerGlance& glance);
+
+// Adds what counts and rows say, and, where the campaign is live, what the core does.
+void AddCounts(const storage::CampaignCounts& counts, v1::CampaignStatus& status);
+void AddGlance(const Core::CampaignGlance& glance, v1::CampaignStatus& status);
+
+}  // namespace canopy::controller

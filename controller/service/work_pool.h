@@ -1,0 +1,34 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+
+namespace canopy::controller {
+
+// Threads for people's calls, which read the database and parse files: gRPC's own must not block.
+class WorkPool {
+ public:
+  WorkPool(int threads, size_t max_waiting);
+  ~WorkPool() { Stop(); }
+
+  // False, and nothing runs, where too much waits already or the pool has stopped.
+  bool Add(std::function<void()> work) CANOPY_EXCLUDES(mutex_);
+  // Finishes what was added and ends the threads. Repeatable.
+  void Stop() CANOPY_EXCLUDES(mutex_);
+
+ private:
+  void Run() CANOPY_EXCLUDES(mutex_);
+
+  const size_t max_waiting_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<std::function<void()>> waiting_ CANOPY_GUARDED_BY(mutex_);
+  bool stopping_ CANOPY_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace canopy::controller

@@ -1,0 +1,121 @@
+#include "controller/service/worker_messages.h"
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "config/campaign.h"
+#include "rpc/convert.h"
+
+namespace canopy::controller {
+namespace {
+
+using nlohmann::json;
+
+// More than a worker may send of what people read.
+constexpr size_t kMaxMessageBytes = 16 * 1024, kMaxLogTailBytes = 64 * 1024;
+
+std::string Cut(const std::string& text, size_t bytes) {
+  return text.size() <= bytes ? text : text.substr(text.size() - bytes);
+}
+
+bool IsResultId(const std::string& id) {
+  return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+// The candidate's recipe decisions: launching made sure that none of its other decisions has the name of a
+// field of the recipe.
+StatusOr<std::string> MergedRecipe(const Lease& lease) {
+  const std::string& fixed = lease.campaign.settings.recipe_json;
+  const json recipe = json::parse(fixed, nullptr, false);
+  const json candidate = json::parse(lease.trial.candidate.candidate_json, nullptr, false);
+  if (!recipe.is_object() || !candidate.is_object())
+    return Internal("trial " + std::to_string(lease.trial.id) + ": its stored recipe or candidate is not JSON");
+  json decisions = json::object();
+  for (const auto& [name, value] : candidate.items())
+    if (recipe.contains(name)) decisions[name] = value;
+  return config::MergeRecipe(fixed, decisions.dump());
+}
+
+}  // namespace
+
+StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
+  if (!IsResultId(outcome.result_id()))
+    return InvalidArgument("outcome of attempt " + std::to_string(outcome.attempt_id()) + ": result_id '" +
+                           outcome.result_id() + "', expected 32 hexadecimal digits");
+  AttemptOutcome out;
+  out.result_id = outcome.result_id();
+  out.database_id = outcome.database_id();
+  out.incarnation = outcome.incarnation();
+  out.attempt_id = outcome.attempt_id();
+  out.trial_id = outcome.trial_id();
+  out.fence = outcome.fence();
+  out.cost = rpc::FromProto(outcome.cost());
+  out.log_tail = Cut(outcome.log_tail(), kMaxLogTailBytes);
+  switch (outcome.end_case()) {
+    case v1::Outcome::kResult:
+      out.succeeded = true;
+      out.result = rpc::FromProto(outcome.result());
+      break;
+    case v1::Outcome::kFailure: {
+      CANOPY_ASSIGN_OR_RETURN(out.failure, rpc::FromProto(outcome.failure().failure_class()));
+      out.message = Cut(outcome.failure().message(), kMaxMessageBytes);
+      break;
+    }
+    case v1::Outcome::kCancelled:
+      out.cancelled = true;
+      break;
+    case v1::Outcome::END_NOT_SET:
+      return InvalidArgument("outcome of attempt " + std::to_string(outcome.attempt_id()) +
+                             ": expected a result, a failure or a cancellation");
+  }
+  return out;
+}
+
+v1::OutcomeVerdict ToProto(OutcomeVerdict verdict) {
+  switch (verdict) {
+    case OutcomeVerdict::kNone: return v1::OUTCOME_VERDICT_UNSPECIFIED;
+    case OutcomeVerdict::kAccepted: return v1::OUTCOME_VERDICT_ACCEPTED;
+    case OutcomeVerdict::kDuplicate: return v1::OUTCOME_VERDICT_DUPLICATE;
+    case OutcomeVerdict::kArchived: return v1::OUTCOME_VERDICT_ARCHIVED;
+  }
+  return v1::OUTCOME_VERDICT_UNSPECIFIED;
+}
+
+StatusOr<v1::Lease> ToProto(const Lease& lease, const std::string& database_id, int64_t incarnation) {
+  const model::CampaignSettings& settings = lease.campaign.settings;
+  const model::TrialRecord& trial = lease.trial;
+  v1::Lease out;
+  CANOPY_ASSIGN_OR_RETURN(*out.mutable_recipe_json(), MergedRecipe(lease));
+  out.set_attempt_id(lease.attempt.id);
+  out.set_fence(lease.attempt.fence);
+  out.set_trial_id(trial.id);
+  out.set_campaign_id(lease.campaign.id);
+  out.set_trial_name(lease.campaign.project + "/" + lease.campaign.name + "/" + std::to_string(trial.number));
+  out.set_purpose(rpc::ToProto(trial.purpose));
+  out.set_replicate(trial.replicate);
+  out.set_candidate_hash(trial.candidate.candidate_hash);
+  out.set_decisions_json(trial.candidate.candidate_json);
+  out.set_graph_json(trial.candidate.graph_json);
+  out.set_epochs(lease.epochs);
+  out.set_max_steps(lease.max_steps);
+  out.set_initialization_seed(lease.initialization_seed);
+  out.set_data_order_seed(lease.data_order_seed);
+  out.set_augmentation_seed(lease.augmentation_seed);
+  out.set_numeric_mode(settings.numeric_mode);
+  out.set_dataset(settings.task.dataset);
+  out.set_dataset_digest(settings.task.dataset_digest);
+  out.set_classes(settings.task.classes);
+  out.set_validation_seed(settings.task.validation_seed);
+  out.set_validation_count(settings.task.validation_count);
+  out.set_weights_path(trial.weights_path);
+  out.set_weights_sha256(trial.weights_sha256);
+  out.set_cores(lease.attempt.cores);
+  out.set_ttl_ms(lease.ttl_ms);
+  out.set_database_id(database_id);
+  out.set_incarnation(incarnation);
+  out.set_recipe_hash(settings.recipe_hash);
+  return out;
+}
+
+}  // namespace canopy::controller
