@@ -194,6 +194,7 @@ class FakeTrainer {
   }
 
   void Misbehave(const std::string& what) {
+    if (what == "deaf") ::signal(SIGTERM, SIG_IGN);
     std::cerr << "fake trainer: " << what << std::endl;
     const rlimit no_core = {0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);
@@ -208,10 +209,7 @@ class FakeTrainer {
     if (what == "hang")
       while (!WaitForStop(-1)) {
       }
-    if (what == "deaf") {
-      ::signal(SIGTERM, SIG_IGN);
-      for (;;) ::pause();
-    }
+    while (what == "deaf") ::pause();
     if (what == "diverge") Fail(FailureClass::kDiverged, "the training loss became nan after step 1");
     if (what == "out_of_memory") Fail(FailureClass::kOutOfMemory, "can't allocate memory");
     if (what == "invalid") Fail(FailureClass::kInvalidCandidate, "the network can't be built");

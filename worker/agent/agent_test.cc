@@ -1,10 +1,12 @@
 #include "worker/agent/agent.h"
 
+#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,7 +27,7 @@ class FakeController final : public ControllerConnection {
   StatusOr<v1::WorkerHelloReply> Hello(const v1::WorkerHelloRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
     if (!refusal_.ok()) return refusal_;
-    if (away_) return Unavailable("away");
+    if (away_) return Miss();
     if (stopped_) return absl::CancelledError("stopped");
     hellos_.push_back(request);
     changed_.NotifyAll();
@@ -38,11 +40,11 @@ class FakeController final : public ControllerConnection {
 
   StatusOr<v1::ExchangeReply> Exchange(const v1::ExchangeRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
-    if (away_) return Unavailable("away");
+    if (away_) return Miss();
     if (on_exchange_) on_exchange_(request);
     const auto known = answered_.find(request.request_id());
     if (known != answered_.end()) {
-      EXPECT_EQ(known->second.first.SerializeAsString(), request.SerializeAsString())
+      EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(known->second.first, request))
           << "a request id with another payload";
       return known->second.second;
     }
@@ -51,7 +53,7 @@ class FakeController final : public ControllerConnection {
     if (request.wants_lease()) {
       while (leases_.empty() && !stopped_ && !away_ && !request.has_outcome()) changed_.Wait(mutex_);
       if (stopped_) return absl::CancelledError("stopped");
-      if (away_) return Unavailable("away");
+      if (away_) return Miss();
       if (!leases_.empty()) {
         *reply.mutable_lease() = leases_.front();
         leases_.pop_front();
@@ -67,7 +69,7 @@ class FakeController final : public ControllerConnection {
 
   StatusOr<v1::HeartbeatReply> Heartbeat(const v1::HeartbeatRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
-    if (away_) return Unavailable("away");
+    if (away_) return Miss();
     measurements_ += request.measurements_size();
     for (const auto& attempt : request.attempts()) running_.insert(attempt.attempt_id());
     changed_.NotifyAll();
@@ -124,6 +126,11 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     while (!running_.contains(attempt)) changed_.Wait(mutex_);
   }
+  // Until the agent has noticed that the controller is away.
+  void WaitUntilMissed() {
+    const MutexLock lock(mutex_);
+    while (missed_ == 0) changed_.Wait(mutex_);
+  }
   std::vector<v1::WorkerHelloRequest> WaitForHellos(size_t count) {
     const MutexLock lock(mutex_);
     while (hellos_.size() < count) changed_.Wait(mutex_);
@@ -139,6 +146,11 @@ class FakeController final : public ControllerConnection {
   }
 
  private:
+  Status Miss() CANOPY_REQUIRES(mutex_) {
+    ++missed_;
+    changed_.NotifyAll();
+    return Unavailable("away");
+  }
   v1::OutcomeVerdict Take(const v1::Outcome& outcome) CANOPY_REQUIRES(mutex_) {
     if (!results_.insert(outcome.result_id()).second) return v1::OUTCOME_VERDICT_DUPLICATE;
     if (!outcomes_.emplace(outcome.attempt_id(), outcome).second) ++twice_;
@@ -149,7 +161,7 @@ class FakeController final : public ControllerConnection {
   Mutex mutex_;
   CondVar changed_;
   bool away_ = false, stopped_ = false, forgotten_ = false;
-  int replies_to_drop_ = 0, twice_ = 0, measurements_ = 0;
+  int replies_to_drop_ = 0, twice_ = 0, missed_ = 0, measurements_ = 0;
   Status refusal_;
   std::deque<v1::Lease> leases_;
   std::map<std::string, std::pair<v1::ExchangeRequest, v1::ExchangeReply>> answered_;
@@ -290,6 +302,7 @@ TEST_F(AgentTest, TrainsOnWithoutItsControllerAndReportsLate) {
   controller_.SetAway(true);
   LetTrainersEnd();
   while (spool_.Waiting()->empty()) std::this_thread::yield();
+  controller_.WaitUntilMissed();
   EXPECT_EQ(controller_.outcomes(), 0u);
   controller_.SetAway(false);
   EXPECT_TRUE(controller_.WaitForOutcome(1).has_result());

@@ -182,7 +182,11 @@ TEST_F(AttemptTest, ATrainerThatDoesNotListenIsKilled) {
   const v1::Lease lease = TestLease(1, "deaf");
   const auto control = std::make_shared<AttemptControl>(lease);
   std::thread stopper([&control] {
-    while (control->progress().step() == 0) std::this_thread::yield();
+    const auto deaf = [this] {
+      const auto log = ReadFile(state_.AttemptLog("1"));
+      return log.ok() && !log->empty();
+    };
+    while (!deaf()) std::this_thread::yield();
     control->RequestStop(StopReason::kPreempted);
   });
   const v1::Outcome outcome = Run(lease, control);

@@ -42,6 +42,7 @@ class ZygoteTest : public testing::Test {
     CANOPY_CHECK(process.ok(), Message(process.status()));
     trainer.process = *std::move(process);
     trainer.channel.CloseTrainerEnd();
+    CANOPY_CHECK(trainer.channel.Send(trainer_protocol::Hello{}).ok());
     for (;;) {
       const auto message = trainer.channel.Receive();
       CANOPY_CHECK(message.ok(), Message(message.status()));
