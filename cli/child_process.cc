@@ -1,0 +1,88 @@
+#include "cli/child_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "base/file.h"
+#include "base/strings.h"
+#include "worker/agent/spawn.h"
+
+namespace canopy::cli {
+namespace {
+
+constexpr int64_t kStopTimeoutMs = 15'000;
+constexpr size_t kShownOutput = 2000;
+
+}  // namespace
+
+StatusOr<ChildProcess> ChildProcess::Start(const std::string& program, std::vector<std::string> arguments,
+                                           const std::string& output) {
+  CANOPY_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(output).parent_path(), 0700));
+  const std::string name = "canopy " + arguments.at(0) + " " + arguments.at(1);
+  arguments.push_back("--parent");
+  arguments.push_back(std::to_string(getpid()));
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int log = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (log < 0) return FromErrno(errno, "open " + output);
+  const auto pid = agent::Spawn({.program = program,
+                                 .arguments = arguments,
+                                 .environment = {},
+                                 .descriptors = {{null, 0}, {log, 1}, {log, 2}}});
+  close(null);
+  close(log);
+  if (!pid.ok()) return pid.status();
+  return ChildProcess(*pid, name, output);
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      name_(std::move(other.name_)),
+      output_(std::move(other.output_)),
+      wait_status_(other.wait_status_) {}
+
+ChildProcess::~ChildProcess() { Stop(kStopTimeoutMs); }
+
+bool ChildProcess::Running() {
+  if (pid_ > 0 && !wait_status_) wait_status_ = agent::WaitForExit(pid_, 0);
+  return pid_ > 0 && !wait_status_;
+}
+
+void ChildProcess::Stop(int64_t timeout_ms) {
+  if (!Running()) return;
+  kill(pid_, SIGTERM);
+  wait_status_ = agent::WaitForExit(pid_, timeout_ms);
+  if (wait_status_) return;
+  kill(-pid_, SIGKILL);
+  int status = 0;
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  wait_status_ = status;
+}
+
+Status ChildProcess::Failure() const {
+  const int status = wait_status_.value_or(0);
+  std::string text = name_ + " ended with " +
+                     (WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                          : "status " + std::to_string(WEXITSTATUS(status)));
+  const auto output = ReadFile(output_);
+  std::string tail = output.ok() ? std::string(Trim(*output)) : "";
+  if (tail.size() > kShownOutput) tail.erase(0, tail.size() - kShownOutput);
+  if (!tail.empty()) text += ":\n" + tail;
+  return FailedPrecondition(text + "\n(all of its output: " + output_ + ")");
+}
+
+Status EndWithParent(int64_t parent_pid) {
+  if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return FromErrno(errno, "prctl(PR_SET_PDEATHSIG)");
+  if (getppid() != parent_pid) return FailedPrecondition("the process that started this one has ended");
+  return {};
+}
+
+}  // namespace canopy::cli

@@ -1,0 +1,86 @@
+#include "cli/command.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "base/check.h"
+#include "base/file.h"
+
+extern char** environ;
+
+namespace canopy::cli {
+
+CLI::App* AddVerb(CLI::App& parent, Context& context, const std::string& name, const std::string& description,
+                  const std::string& example, std::function<Status()> action) {
+  CLI::App* verb = parent.add_subcommand(name, description);
+  verb->footer("Example:\n  " + example);
+  verb->callback([&context, action = std::move(action)] { context.action = action; });
+  return verb;
+}
+
+CLI::App* AddNoun(CLI::App& parent, const std::string& name, const std::string& description) {
+  CLI::App* noun = parent.add_subcommand(name, description);
+  noun->require_subcommand(1);
+  noun->footer("See `canopy " + name + " VERB --help` for each verb, with an example.");
+  return noun;
+}
+
+void AddSetting(CLI::App* verb, Context& context, const std::string& setting) {
+  const auto& specs = config::SettingSpecs();
+  const auto spec =
+      std::find_if(specs.begin(), specs.end(), [&](const auto& s) { return s.name == setting; });
+  CANOPY_CHECK(spec != specs.end(), setting);
+  std::string flag = "--" + setting;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  verb->add_option_function<std::string>(
+      flag, [&context, setting](const std::string& value) { context.flags[setting] = value; }, spec->help);
+}
+
+void AddConnectionSettings(CLI::App* verb, Context& context) {
+  for (const char* setting : {"state_dir", "controller", "credentials"}) AddSetting(verb, context, setting);
+}
+
+void AddFormat(CLI::App* verb, Format& format) {
+  verb->add_option_function<std::string>(
+          "--format", [&format](const std::string& name) { format = *ParseFormat(name); },
+          "table, json, jsonl or csv (default: table)")
+      ->check(CLI::IsMember({"table", "json", "jsonl", "csv"}));
+}
+
+StatusOr<config::Settings> LoadSettings(const Context& context) {
+  config::Settings::Sources sources;
+  sources.flags = context.flags;
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string_view text = *entry;
+    const size_t equals = text.find('=');
+    if (text.substr(0, 7) != "CANOPY_" || equals == std::string_view::npos) continue;
+    sources.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  const auto named = sources.environment.find("CANOPY_CONFIG");
+  sources.file = !context.config_file.empty()         ? context.config_file
+                 : named != sources.environment.end() ? named->second
+                                                      : config::DefaultConfigurationFile();
+  sources.file_required = sources.file != config::DefaultConfigurationFile();
+  return config::Settings::Load(sources);
+}
+
+std::string StateDirectory(const config::Settings& settings, const std::string& role) {
+  const std::string& base = settings.Get("state_dir");
+  const std::string path = base.empty() ? DefaultStateDirectory(role) : base + "/" + role;
+  return std::filesystem::absolute(path).lexically_normal();
+}
+
+int TerminalWidth(int descriptor) {
+  if (!isatty(descriptor)) return 0;
+  winsize size{};
+  if (ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
+}
+
+}  // namespace canopy::cli

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Runs the canopy program as a shell user does: help, exit codes, formats, verbs without a controller.
+
+usage: command_line_test.py PATH_OF_CANOPY
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CANOPY = os.path.abspath(sys.argv[1])
+
+VERBS = [
+    "run", "launch", "status", "watch", "best", "query", "controller start", "worker start", "worker list",
+    "campaign list", "campaign show", "campaign pause", "campaign resume", "campaign cancel", "trial list",
+    "trial show", "trial logs", "space check", "space sample", "space cost", "cluster init",
+    "cluster add-worker", "config show",
+]
+
+SPACE = """canopy: 1
+name: tiny
+input: {shape: [1, 8, 8], classes: 10}
+network:
+  - conv2d: {out_channels: {name: width, ordinal: [4, 8]}, kernel: 3}
+  - relu
+  - global_avg_pool
+  - linear: {features: classes}
+recipe:
+  learning_rate: {float: [0.01, 0.5], log: true}
+"""
+
+CAMPAIGN = """canopy: 1
+campaign: {name: tiny}
+space: tiny.yaml
+task: {kind: image_classification, dataset: fashion-mnist, validation: {seed: 1, count: 100}}
+fidelity: {epochs: 1}
+budget: {trials: 2}
+"""
+
+
+class CommandLineTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="canopy")
+        self.addCleanup(self.folder.cleanup)
+        self.environment = {"PATH": os.environ["PATH"], "HOME": self.folder.name,
+                            "CANOPY_STATE_DIR": os.path.join(self.folder.name, "state")}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+        self.write("tiny.yaml", SPACE)
+        self.write("campaign.yaml", CAMPAIGN)
+
+    def write(self, name, text):
+        with open(os.path.join(self.folder.name, name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def canopy(self, *arguments, stdin=""):
+        return subprocess.run([CANOPY, *arguments], input=stdin, capture_output=True, text=True, check=False,
+                              cwd=self.folder.name, env=self.environment, timeout=60)
+
+    def succeed(self, *arguments, stdin=""):
+        done = self.canopy(*arguments, stdin=stdin)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_every_verb_explains_itself_with_an_example(self):
+        for verb in VERBS:
+            with self.subTest(verb=verb):
+                text = self.succeed(*verb.split(), "--help")
+                self.assertIn("Example:\n", text)
+                self.assertIn("canopy " + verb, text)
+
+    def test_help_of_the_program_names_every_verb(self):
+        text = self.succeed("--help")
+        for verb in VERBS:
+            self.assertIn("\n  " + verb.split()[0], text)
+
+    def test_the_version_is_printed(self):
+        self.assertRegex(self.succeed("--version"), r"^canopy \d+\.\d+\.\d+\n$")
+
+    def test_a_wrong_command_line_is_a_usage_error(self):
+        for line in (["--nothing"], ["dance"], ["space"], ["run"], ["campaign", "list", "--format", "xml"],
+                     ["space", "sample", "tiny.yaml", "--n", "x"]):
+            with self.subTest(line=line):
+                done = self.canopy(*line)
+                self.assertEqual(done.returncode, 2)
+                self.assertEqual(done.stdout, "")
+                self.assertNotEqual(done.stderr, "")
+
+    def test_what_is_missing_is_not_found(self):
+        for line in (["run", "absent.yaml"], ["space", "check", "absent.yaml"], ["campaign", "list"],
+                     ["status"]):
+            with self.subTest(line=line):
+                done = self.canopy(*line)
+                self.assertEqual(done.returncode, 4, done.stderr)
+                self.assertEqual(done.stdout, "")
+
+    def test_a_controller_elsewhere_needs_a_certificate(self):
+        done = self.canopy("campaign", "list", "--controller", "127.0.0.1:1")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("--credentials", done.stderr)
+
+    def test_a_bad_space_is_refused_with_its_place(self):
+        self.write("bad.yaml", SPACE.replace("ordinal", "ordnal"))
+        done = self.canopy("space", "check", "bad.yaml")
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"^canopy: bad\.yaml:5:\d+: .*did you mean 'ordinal'")
+
+    def test_a_bad_campaign_is_refused_before_anything_starts(self):
+        self.write("bad.yaml", CAMPAIGN.replace("budget", "buget"))
+        for verb in ("run", "launch"):
+            done = self.canopy(verb, "bad.yaml")
+            self.assertEqual(done.returncode, 3)
+            self.assertRegex(done.stderr, r"^canopy: bad\.yaml:6:1: .*did you mean 'budget'")
+        self.assertFalse(os.path.exists(os.path.join(self.folder.name, "state")))
+
+    def test_a_missing_dataset_is_named_with_the_remedy_before_anything_starts(self):
+        done = self.canopy("run", "campaign.yaml", "--data", "fashion-mnist=/nowhere")
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("/nowhere/train-images-idx3-ubyte", done.stderr)
+        self.assertIn("dataset-fashion-mnist", done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.folder.name, "state")))
+
+    def test_space_check_counts_and_lists_decisions(self):
+        text = self.succeed("space", "check", "tiny.yaml")
+        self.assertIn("architectures 2\n", text)
+        self.assertIn("learning_rate", text)
+        rows = json.loads(self.succeed("space", "check", "tiny.yaml", "--format", "json"))
+        self.assertEqual([row["decision"] for row in rows], ["width", "learning_rate"])
+
+    def test_samples_repeat_with_their_seed_and_can_be_counted(self):
+        line = ("space", "sample", "nas_bench_201", "--n", "5", "--format", "jsonl", "--seed")
+        samples = self.succeed(*line, "7")
+        self.assertEqual(samples, self.succeed(*line, "7"))
+        self.assertNotEqual(samples, self.succeed(*line, "8"))
+        self.assertEqual(len(samples.splitlines()), 5)
+        costs = self.succeed("space", "cost", "nas_bench_201", "--format", "jsonl", stdin=samples)
+        for sample, cost in zip(samples.splitlines(), map(json.loads, costs.splitlines()), strict=True):
+            self.assertEqual(json.loads(cost["candidate"]), json.loads(sample))
+            self.assertGreater(cost["params_as_written"], 0)
+
+    def test_costs_of_a_known_cell(self):
+        cell = {f"edge_{edge}": "none" for edge in ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")}
+        cell["edge_0_3"] = "skip_connect"
+        text = self.succeed("space", "cost", "nas_bench_201", "--format", "csv", stdin=json.dumps(cell))
+        header, row = text.splitlines()
+        self.assertTrue(header.startswith("params,macs,"))
+        self.assertEqual(dict(zip(header.split(","), row.split(",")))["depends_on_input"], "yes")
+
+    def test_a_candidate_outside_the_space_is_refused_with_its_line(self):
+        candidates = '{"width":4,"learning_rate":0.1}\n{"width":5}\n'
+        done = self.canopy("space", "cost", "tiny.yaml", stdin=candidates)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("standard input:2", done.stderr)
+
+    def test_settings_show_value_and_origin(self):
+        self.write("canopy.yaml", "canopy: 1\nslots: 3\n")
+        self.environment["CANOPY_LOG_LEVEL"] = "debug"
+        rows = json.loads(self.succeed("--config", "canopy.yaml", "config", "show", "--http-port", "8080",
+                                       "--format", "json"))
+        settings = {row["setting"]: (row["value"], row["origin"]) for row in rows}
+        self.assertEqual(settings["slots"], ("3", "canopy.yaml:2"))
+        self.assertEqual(settings["log_level"], ("debug", "environment CANOPY_LOG_LEVEL"))
+        self.assertEqual(settings["http_port"], ("8080", "flag --http-port"))
+
+    def test_cluster_certificates_are_made_once(self):
+        line = ("cluster", "init", "--credentials", "c", "--host", "localhost")
+        self.succeed(*line)
+        self.assertEqual(self.canopy(*line).returncode, 1)
+        self.succeed("cluster", "add-worker", "--credentials", "c", "one")
+        key = os.path.join(self.folder.name, "c/workers/one/worker.key")
+        self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,137 @@
+#include <unistd.h>
+
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "base/strings.h"
+#include "cli/campaign_files.h"
+#include "cli/campaign_view.h"
+#include "cli/dataset_folders.h"
+#include "cli/exit_code.h"
+#include "cli/interrupt.h"
+#include "cli/local_session.h"
+#include "cli/nouns.h"
+#include "cli/watching.h"
+
+namespace canopy::cli {
+namespace {
+
+struct RunOptions {
+  LaunchOptions launch;
+  std::vector<std::string> data;
+};
+
+// The command line that goes on with this campaign.
+std::string ContinueCommand(const RunOptions& options, const Context& context) {
+  std::string command = "canopy run " + options.launch.file;
+  if (!options.launch.name.empty()) command += " --name " + options.launch.name;
+  for (const std::string& folder : options.data) command += " --data " + folder;
+  if (const auto flag = context.flags.find("state_dir"); flag != context.flags.end()) {
+    command += " --state-dir " + flag->second;
+  }
+  return command;
+}
+
+void PrintHowToStartAnother(const CampaignFiles& files) {
+  std::cerr << "\nThis campaign has ended. Start another with\n  canopy run " << files.request.campaign_file()
+            << " --name " << files.full_name.substr(files.full_name.find('/') + 1) << "-2\n";
+}
+
+// Launches the campaign, or goes on with the one of that name. `ended`: it had ended before.
+StatusOr<v1::CampaignStatus> LaunchOrContinue(CampaignClient& client, const CampaignFiles& files,
+                                              bool& ended) {
+  auto known = client.GetCampaign(files.full_name);
+  if (known.status().code() == absl::StatusCode::kNotFound) {
+    CANOPY_ASSIGN_OR_RETURN(const v1::LaunchReply reply, client.Launch(files.request));
+    for (const std::string& warning : reply.warnings())
+      std::cerr << "warning: " << Printable(warning) << '\n';
+    std::cerr << "Launched " << reply.name() << '\n';
+    return client.GetCampaign(files.full_name);
+  }
+  if (!known.ok()) return known;
+  const v1::CampaignSummary& summary = known->summary();
+  if (known->campaign_text() != files.request.campaign_text() ||
+      known->space_text() != files.request.space_text()) {
+    std::cerr << "warning: " << files.request.campaign_file() << " or its space differs from what "
+              << files.full_name
+              << " was launched with, which stays as it is; --name starts another campaign\n";
+  } else if (files.request.overrides_size() > 0) {
+    std::cerr << "warning: " << files.full_name
+              << " keeps what it was launched with; --set changes only a new one\n";
+  }
+  ended = HasEnded(summary.state());
+  if (ended) return known;
+  std::cerr << "Going on with " << files.full_name << '\n';
+  if (summary.state() != v1::CAMPAIGN_STATE_PAUSED) return known;
+  std::cerr << "It was paused: " << Printable(summary.reason()) << '\n';
+  CANOPY_RETURN_IF_ERROR(client.Command(files.full_name, v1::CAMPAIGN_VERB_RESUME).status());
+  return client.GetCampaign(files.full_name);
+}
+
+Status LaunchAndWatch(Connection& connection, const CampaignFiles& files, LocalSession* session) {
+  CampaignClient& client = connection.client();
+  bool ended = false;
+  CANOPY_ASSIGN_OR_RETURN(v1::CampaignStatus status, LaunchOrContinue(client, files, ended));
+  if (!ended) {
+    CANOPY_ASSIGN_OR_RETURN(status, WatchCampaign(client, files.full_name, [session] {
+                              return session ? session->KeepUp() : Status();
+                            }));
+  }
+  const Status outcome = PrintOutcome(client, connection.hello(), status);
+  if (ended) PrintHowToStartAnother(files);
+  return outcome;
+}
+
+Status Run(Context& context, const RunOptions& options) {
+  InterruptGuard guard;
+  if (!options.data.empty()) context.flags["data"] = Join(options.data, ",");
+  CANOPY_ASSIGN_OR_RETURN(config::Settings settings, LoadSettings(context));
+  CANOPY_ASSIGN_OR_RETURN(const CampaignFiles files, ReadCampaignFiles(options.launch));
+  CANOPY_ASSIGN_OR_RETURN(settings, OnLocalDisk(context, settings));
+  CANOPY_ASSIGN_OR_RETURN(const auto live, Connection::FindLocal(settings));
+  std::optional<LocalSession> session;
+  if (live) {
+    std::cerr << "A controller serves " << StateDirectory(settings, "controller") << " already: "
+              << "the campaign runs there.\n";
+  } else {
+    CANOPY_ASSIGN_OR_RETURN(const auto folders, ReadDatasetFolders(settings.Get("data")));
+    const auto folder = folders.find(files.campaign.settings.task.dataset);
+    CANOPY_RETURN_IF_ERROR(CheckDatasetHere(files, folder == folders.end() ? "" : folder->second));
+    session.emplace(context, settings);
+  }
+  Status status = session ? session->Start() : Status();
+  if (status.ok())
+    status = LaunchAndWatch(live ? *live : session->connection(), files, session ? &*session : nullptr);
+  if (ExitCodeOf(status) == ExitCode::kInterrupted) {
+    std::cerr << "\nStopping. "
+              << (session ? "Go on with\n  " + ContinueCommand(options, context)
+                          : "The campaign goes on; watch it with\n  canopy watch " + files.full_name)
+              << '\n';
+  }
+  return status;
+}
+
+}  // namespace
+
+void AddRun(CLI::App& app, Context& context) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* verb = AddVerb(app, context, "run", "Run a campaign on this machine, from its file to its result",
+                           "canopy run fashion-macro.yaml --set budget.duration=5m",
+                           [&context, options] { return Run(context, *options); });
+  verb->add_option("FILE", options->launch.file, "the campaign file")->required();
+  verb->add_option("--set", options->launch.overrides,
+                   "path=value: replace a value of the file; can be repeated")
+      ->allow_extra_args(false);
+  verb->add_option("--name", options->launch.name, "another name than the file's: another campaign");
+  verb->add_option("--data", options->data, "name=path: the folder of a dataset; can be repeated")
+      ->allow_extra_args(false);
+  for (const char* setting : {"state_dir", "slots", "trainer", "http_port", "log_level"}) {
+    AddSetting(verb, context, setting);
+  }
+}
+
+}  // namespace canopy::cli

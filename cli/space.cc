@@ -1,0 +1,207 @@
+#include "search_spaces/space.h"
+
+#include <fstream>
+#include <iostream>
+#include <istream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "base/strings.h"
+#include "cli/nouns.h"
+#include "cli/space_source.h"
+#include "cli/table.h"
+#include "search_spaces/evaluation.h"
+
+namespace canopy::cli {
+namespace {
+
+using search_space::Candidate;
+using search_space::Decision;
+using search_space::Evaluation;
+using search_space::SearchSpace;
+using search_space::TaskShape;
+using search_space::Value;
+
+struct SpaceOptions {
+  std::string space;
+  std::vector<int64_t> input;
+  int64_t classes = 0;
+  int64_t count = 10;
+  uint64_t seed = 0;
+  std::string from = "-";
+  Format format = Format::kTable;
+};
+
+StatusOr<SearchSpace> ReadSpace(const SpaceOptions& options) {
+  CANOPY_ASSIGN_OR_RETURN(const SpaceSource source, FindSpace(options.space));
+  return SearchSpace::Parse(source.text, source.file);
+}
+
+// What the command line says of the task, else the space's own.
+StatusOr<TaskShape> TaskOf(const SearchSpace& space, const SpaceOptions& options) {
+  TaskShape task = space.default_task().value_or(TaskShape());
+  if (!options.input.empty()) task.input = options.input;
+  if (options.classes > 0) task.classes = options.classes;
+  if (!task.input.empty() && task.classes > 0) return task;
+  return InvalidArgument("space " + space.name() +
+                         " has no `input:`: give the task with --input 1,28,28 --classes 10");
+}
+
+Cell ToCell(const Value& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  return search_space::DisplayText(value);
+}
+
+std::string ViolationsText(const Evaluation& evaluation) {
+  std::vector<std::string> texts;
+  for (const auto& violation : evaluation.violations) {
+    texts.push_back(violation.constraint + " by " + FormatDouble(violation.amount));
+  }
+  return Join(texts, "; ");
+}
+
+Status Check(const SpaceOptions& options) {
+  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
+  CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));
+  CANOPY_RETURN_IF_ERROR(search_space::CheckSpace(space, task, {}));
+  Table table({{"decision"}, {"role"}, {"kind"}, {"values"}, {"conditions"}});
+  for (const Decision& decision : space.decisions()) {
+    std::vector<std::string> conditions;
+    for (const auto& condition : decision.conditions) conditions.push_back(condition.text());
+    table.AddRow({decision.name, std::string(ToString(decision.role)), std::string(ToString(decision.kind)),
+                  decision.DescribeValues(), Join(conditions, " and ")});
+  }
+  if (options.format == Format::kTable) {
+    std::cout << "space         " << Printable(space.name()) << "\nhash          " << space.content_hash()
+              << "\ncandidates    " << space.Size() << "\narchitectures " << space.Size(true) << '\n';
+    for (const auto& constraint : space.constraints())
+      std::cout << "constraint    " << constraint.text() << '\n';
+    if (space.reference()) {
+      CANOPY_ASSIGN_OR_RETURN(const Evaluation reference, Evaluate(space, *space.reference(), task));
+      std::cout << "reference     " << FormatCount(reference.costs.params) << " parameters, "
+                << FormatCount(reference.costs.macs) << " MACs\n";
+    }
+    std::cout << '\n';
+  }
+  table.Print(std::cout, options.format, TerminalWidth(1));
+  return {};
+}
+
+Status Sample(const SpaceOptions& options) {
+  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
+  Rng rng = Rng::Derive(options.seed, "space sample");
+  std::vector<Column> columns;
+  for (const Decision& decision : space.decisions()) columns.push_back({decision.name, Display::kNumber});
+  Table table(columns);
+  const bool json = options.format == Format::kJson;
+  if (json) std::cout << "[";
+  for (int64_t i = 0; i < options.count; ++i) {
+    const Candidate candidate = space.Sample(rng);
+    // As candidates are written everywhere: a decision that is not active is not there.
+    if (json) std::cout << (i > 0 ? ",\n " : "\n ") << candidate.ToJson();
+    if (options.format == Format::kJsonl) std::cout << candidate.ToJson() << '\n';
+    if (json || options.format == Format::kJsonl) continue;
+    std::vector<Cell> row;
+    for (const Decision& decision : space.decisions()) {
+      const Value* value = candidate.Find(decision.name);
+      row.push_back(value ? ToCell(*value) : Cell());
+    }
+    table.AddRow(std::move(row));
+  }
+  if (json) std::cout << "\n]\n";
+  if (!json && options.format != Format::kJsonl) table.Print(std::cout, options.format, TerminalWidth(1));
+  return {};
+}
+
+std::vector<Cell> CostRow(const Candidate& candidate, const Evaluation& evaluation) {
+  return {evaluation.costs.params,
+          evaluation.costs.macs,
+          evaluation.costs.activation_memory,
+          evaluation.costs.depth,
+          evaluation.costs_as_written.params,
+          evaluation.costs_as_written.macs,
+          std::string(evaluation.depends_on_input ? "yes" : "no"),
+          ViolationsText(evaluation),
+          evaluation.graph_hash,
+          evaluation.candidate_hash,
+          candidate.ToJson()};
+}
+
+Status Cost(const SpaceOptions& options) {
+  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
+  CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));
+  std::ifstream file;
+  if (options.from != "-") {
+    file.open(options.from);
+    if (!file) return NotFound("--from " + options.from + ": no such file, or it can't be read");
+  }
+  std::istream& in = options.from == "-" ? std::cin : file;
+  const std::string name = options.from == "-" ? "standard input" : options.from;
+  Table table({{"params", Display::kCount},
+               {"macs", Display::kCount},
+               {"activation_memory", Display::kCount},
+               {"depth", Display::kCount},
+               {"params_as_written", Display::kCount},
+               {"macs_as_written", Display::kCount},
+               {"depends_on_input"},
+               {"violations"},
+               {"graph_hash"},
+               {"candidate_hash"},
+               {"candidate"}});
+  int64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (Trim(line).empty()) continue;
+    const std::string where = name + ":" + std::to_string(number);
+    const auto candidate = space.ParseCandidate(line);
+    if (!candidate.ok()) return WithContext(candidate.status(), where);
+    const auto evaluation = Evaluate(space, *candidate, task);
+    if (!evaluation.ok()) return WithContext(evaluation.status(), where);
+    table.AddRow(CostRow(*candidate, *evaluation));
+  }
+  table.Print(std::cout, options.format, TerminalWidth(1));
+  return {};
+}
+
+void AddTask(CLI::App* verb, SpaceOptions& options) {
+  verb->add_option("--input", options.input,
+                   "shape of one example, such as 1,28,28 (default: the space's own)")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--classes", options.classes, "number of classes (default: the space's own)")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+void AddSpace(CLI::App& app, Context& context) {
+  CLI::App* noun = AddNoun(app, "space", "Check, sample and count search spaces, without a controller");
+  auto options = std::make_shared<SpaceOptions>();
+  const auto add = [&](const std::string& name, const std::string& description, const std::string& example,
+                       Status (*action)(const SpaceOptions&)) {
+    CLI::App* verb =
+        AddVerb(*noun, context, name, description, example, [options, action] { return action(*options); });
+    verb->add_option("SPACE", options->space, "a space file, or the name of a built-in space")->required();
+    AddFormat(verb, options->format);
+    return verb;
+  };
+  CLI::App* check = add("check", "Check a space file; print its size and decisions",
+                        "canopy space check macro.yaml", Check);
+  AddTask(check, *options);
+  CLI::App* sample = add("sample", "Draw candidates at random",
+                         "canopy space sample nas_bench_201 --n 3 --seed 7 --format jsonl", Sample);
+  sample->add_option("--n", options->count, "how many (default: 10)")->check(CLI::PositiveNumber);
+  sample->add_option("--seed", options->seed, "the same seed gives the same candidates (default: 0)");
+  CLI::App* cost =
+      add("cost", "Count parameters, MACs and memory of candidates, one JSON object a line",
+          "canopy space sample nas_bench_201 --format jsonl | canopy space cost nas_bench_201 --format csv",
+          Cost);
+  cost->add_option("--from", options->from, "file with the candidates; - is standard input (default)");
+  AddTask(cost, *options);
+}
+
+}  // namespace canopy::cli

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "base/status.h"
+
+namespace canopy::cli {
+
+struct SpaceSource {
+  std::string file;  // as messages name it
+  std::string text;
+};
+
+// The space that `reference` names: a file, relative to `folder`, or else a built-in space.
+// NotFound names both readings and lists the built-in spaces.
+StatusOr<SpaceSource> FindSpace(const std::string& reference, const std::string& folder = "");
+
+}  // namespace canopy::cli
