@@ -10,7 +10,6 @@
 
 #include "CLI/CLI.hpp"
 #include "base/check.h"
-#include "base/file.h"
 
 extern char** environ;
 
@@ -71,9 +70,7 @@ StatusOr<config::Settings> LoadSettings(const Context& context) {
 }
 
 std::string StateDirectory(const config::Settings& settings, const std::string& role) {
-  const std::string& base = settings.Get("state_dir");
-  const std::string path = base.empty() ? DefaultStateDirectory(role) : base + "/" + role;
-  return std::filesystem::absolute(path).lexically_normal();
+  return std::filesystem::absolute(settings.Get("state_dir") + "/" + role).lexically_normal();
 }
 
 int TerminalWidth(int descriptor) {

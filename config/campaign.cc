@@ -43,20 +43,24 @@ class CampaignReader {
       settings_.constraints.push_back(message_.constraints(i));
       out_.constraint_positions.push_back(document_.Locate("constraints[" + std::to_string(i) + "]"));
     }
-    settings_.duplicates = message_.duplicates() == v1::DUPLICATES_EVALUATE ? model::DuplicatePolicy::kEvaluate
-                                                                            : model::DuplicatePolicy::kCached;
+    settings_.duplicates = message_.duplicates() == v1::DUPLICATES_EVALUATE
+                               ? model::DuplicatePolicy::kEvaluate
+                               : model::DuplicatePolicy::kCached;
     settings_.strict = message_.strict();
     settings_.seed = message_.seed();
     return {};
   }
 
  private:
-  Status Wrong(std::string_view path, std::string_view what) const { return document_.Locate(path).Error(what); }
+  Status Wrong(std::string_view path, std::string_view what) const {
+    return document_.Locate(path).Error(what);
+  }
 
   Status CheckResourceName(std::string_view path, const std::string& name) const {
     if (IsResourceName(name)) return {};
-    return Wrong(path, "expected a name of at most 63 of a-z, 0-9 and -, beginning with a letter or digit, found '" +
-                           name + "'");
+    return Wrong(
+        path, "expected a name of at most 63 of a-z, 0-9 and -, beginning with a letter or digit, found '" +
+                  name + "'");
   }
 
   Status ReadHeading() {
@@ -71,18 +75,20 @@ class CampaignReader {
     for (const auto& [key, value] : heading.labels()) labels[key] = value;
     out_.labels_json = Dump(labels);
     out_.space = message_.space();
-    if (out_.space.empty()) return Wrong("space", "expected a space file or a built-in space's name, found ''");
+    if (out_.space.empty())
+      return Wrong("space", "expected a space file or a built-in space's name, found ''");
     return {};
   }
 
   Status ReadTask() {
     const v1::TaskSection& task = message_.task();
     if (!IsResourceName(task.dataset())) {
-      return Wrong("task.dataset", "expected a dataset's name, such as fashion-mnist, found '" + task.dataset() + "'");
+      return Wrong("task.dataset",
+                   "expected a dataset's name, such as fashion-mnist, found '" + task.dataset() + "'");
     }
     if (task.validation().count() < 1) {
-      return Wrong("task.validation.count", "expected 1 example or more, found " +
-                                                std::to_string(task.validation().count()));
+      return Wrong("task.validation.count",
+                   "expected 1 example or more, found " + std::to_string(task.validation().count()));
     }
     settings_.task.dataset = task.dataset();
     settings_.task.validation_seed = task.validation().seed();
@@ -93,9 +99,14 @@ class CampaignReader {
   Status ReadTrainer() {
     const v1::TrainerSection& trainer = message_.trainer();
     switch (trainer.numeric_mode()) {
-      case v1::NUMERIC_MODE_FP32: settings_.numeric_mode = "fp32"; break;
-      case v1::NUMERIC_MODE_BF16: settings_.numeric_mode = "bf16"; break;
-      default: settings_.numeric_mode = "auto";
+      case v1::NUMERIC_MODE_FP32:
+        settings_.numeric_mode = "fp32";
+        break;
+      case v1::NUMERIC_MODE_BF16:
+        settings_.numeric_mode = "bf16";
+        break;
+      default:
+        settings_.numeric_mode = "auto";
     }
     json recipe = DefaultRecipe(trainer.optimizer());
     for (auto& [key, value] : recipe.items()) {
@@ -113,13 +124,21 @@ class CampaignReader {
     const google::protobuf::Reflection& reflection = *trainer.GetReflection();
     if (!reflection.HasField(trainer, &field)) return {};
     switch (field.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_BOOL: value = reflection.GetBool(trainer, &field); break;
-      case FieldDescriptor::CPPTYPE_INT64: value = reflection.GetInt64(trainer, &field); break;
-      case FieldDescriptor::CPPTYPE_DOUBLE: value = reflection.GetDouble(trainer, &field); break;
-      default: value = reflection.GetString(trainer, &field);
+      case FieldDescriptor::CPPTYPE_BOOL:
+        value = reflection.GetBool(trainer, &field);
+        break;
+      case FieldDescriptor::CPPTYPE_INT64:
+        value = reflection.GetInt64(trainer, &field);
+        break;
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        value = reflection.GetDouble(trainer, &field);
+        break;
+      default:
+        value = reflection.GetString(trainer, &field);
     }
     const Location location = document_.Locate("trainer." + key);
-    if (const Status status = CheckRecipeValue(key, value); !status.ok()) return location.Error(Message(status));
+    if (const Status status = CheckRecipeValue(key, value); !status.ok())
+      return location.Error(Message(status));
     out_.fixed_recipe.emplace(key, location);
     return {};
   }
@@ -128,7 +147,8 @@ class CampaignReader {
     const v1::StrategySection& strategy = message_.strategy();
     if (strategy.kind() != v1::STRATEGY_KIND_REGULARIZED_EVOLUTION) {
       for (const char* key : {"population", "sample"}) {
-        const bool given = std::string_view(key) == "sample" ? strategy.has_sample() : strategy.has_population();
+        const bool given =
+            std::string_view(key) == "sample" ? strategy.has_sample() : strategy.has_population();
         if (given) {
           return Wrong("strategy." + std::string(key),
                        "expected no such field: only regularized_evolution has a " + std::string(key));
@@ -141,11 +161,12 @@ class CampaignReader {
     const int64_t population = strategy.has_population() ? strategy.population() : 50;
     const int64_t sample = strategy.has_sample() ? strategy.sample() : std::min<int64_t>(10, population);
     if (population < 2 || population > 100000) {
-      return Wrong("strategy.population", "expected an integer from 2 to 100000, found " + std::to_string(population));
+      return Wrong("strategy.population",
+                   "expected an integer from 2 to 100000, found " + std::to_string(population));
     }
     if (sample < 1 || sample > population) {
-      return Wrong("strategy.sample", "expected an integer from 1 to the population, " + std::to_string(population) +
-                                          ", found " + std::to_string(sample));
+      return Wrong("strategy.sample", "expected an integer from 1 to the population, " +
+                                          std::to_string(population) + ", found " + std::to_string(sample));
     }
     settings_.strategy_kind = "regularized_evolution";
     settings_.strategy_json = json{{"population", population}, {"sample", sample}}.dump();
@@ -155,13 +176,14 @@ class CampaignReader {
   Status ReadFidelity() {
     if (!message_.has_fidelity() || message_.fidelity().epochs() == "auto") {
       if (const v1::BudgetSection& budget = message_.budget(); budget.has_duration()) return {};
-      return Wrong(message_.has_fidelity() ? "fidelity.epochs" : "fidelity",
-                   "expected `epochs`, a number of them: `auto` needs budget.duration, by which a probe settles it");
+      return Wrong(
+          message_.has_fidelity() ? "fidelity.epochs" : "fidelity",
+          "expected `epochs`, a number of them: `auto` needs budget.duration, by which a probe settles it");
     }
     const auto epochs = ParseInt(message_.fidelity().epochs());
     if (!epochs || *epochs < 1 || *epochs > 100000) {
-      return Wrong("fidelity.epochs",
-                   "expected an integer from 1 to 100000 or `auto`, found '" + message_.fidelity().epochs() + "'");
+      return Wrong("fidelity.epochs", "expected an integer from 1 to 100000 or `auto`, found '" +
+                                          message_.fidelity().epochs() + "'");
     }
     settings_.epochs = *epochs;
     return {};
@@ -170,7 +192,8 @@ class CampaignReader {
   Status ReadObjectives() {
     if (message_.objectives_size() == 0) return {};
     if (message_.objectives_size() > 1) {
-      return Wrong("objectives", "expected one objective, found " + std::to_string(message_.objectives_size()) +
+      return Wrong("objectives", "expected one objective, found " +
+                                     std::to_string(message_.objectives_size()) +
                                      ": write the others as constraints");
     }
     const v1::Objective& objective = message_.objectives(0);
@@ -179,8 +202,8 @@ class CampaignReader {
     settings_.objective_metric = accuracy ? "val_accuracy" : "val_loss";
     settings_.objective_goal = maximize ? model::Goal::kMaximize : model::Goal::kMinimize;
     if (accuracy != maximize) {
-      return Wrong("objectives[0].goal", std::string("expected ") + (accuracy ? "maximize" : "minimize") + " for " +
-                                             settings_.objective_metric);
+      return Wrong("objectives[0].goal", std::string("expected ") + (accuracy ? "maximize" : "minimize") +
+                                             " for " + settings_.objective_metric);
     }
     return {};
   }
@@ -199,8 +222,8 @@ class CampaignReader {
     if (budget.has_duration()) {
       const auto duration = ParseDurationMs(budget.duration());
       if (!duration || *duration < 1000) {
-        return Wrong("budget.duration",
-                     "expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found '" + budget.duration() + "'");
+        return Wrong("budget.duration", "expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found '" +
+                                            budget.duration() + "'");
       }
       settings_.budget_duration_ms = *duration;
     }
@@ -214,7 +237,8 @@ class CampaignReader {
       return Wrong("finals.top", "expected an integer from 1 to 100, found " + std::to_string(finals.top()));
     }
     if (finals.seeds() < 1 || finals.seeds() > 100) {
-      return Wrong("finals.seeds", "expected an integer from 1 to 100, found " + std::to_string(finals.seeds()));
+      return Wrong("finals.seeds",
+                   "expected an integer from 1 to 100, found " + std::to_string(finals.seeds()));
     }
     if (finals.controls_size() > 1) return Wrong("finals.controls[1]", "expected each control once");
     settings_.finals_top = finals.top();
@@ -247,8 +271,8 @@ StatusOr<CampaignFile> ParseCampaign(std::string_view text, const std::string& f
 Status CheckRecipeDecisions(const CampaignFile& campaign, std::span<const RecipeDecision> decisions) {
   for (const RecipeDecision& decision : decisions) {
     if (const Status status = CheckRecipeKey(decision.name); !status.ok()) {
-      return InvalidArgument("recipe decision '" + decision.name + "': the built-in trainer does not consume it: " +
-                             Message(status));
+      return InvalidArgument("recipe decision '" + decision.name +
+                             "': the built-in trainer does not consume it: " + Message(status));
     }
     if (const auto fixed = campaign.fixed_recipe.find(decision.name); fixed != campaign.fixed_recipe.end()) {
       return fixed->second.Error("expected no value here: the space searches '" + decision.name +

@@ -26,8 +26,8 @@ struct CampaignFile {
   model::CampaignSettings settings;
 
   // Where things stand, for what is found wrong later.
-  std::vector<Location> constraint_positions;       // one for each of settings.constraints
-  std::map<std::string, Location> fixed_recipe;     // the recipe keys that `trainer:` names
+  std::vector<Location> constraint_positions;    // one for each of settings.constraints
+  std::map<std::string, Location> fixed_recipe;  // the recipe keys that `trainer:` names
 };
 
 // Parses `text`; `file` is the name that messages show. Overrides ("budget.duration=5m",

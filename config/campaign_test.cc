@@ -72,7 +72,8 @@ space: s.yaml
 task: {kind: image_classification, dataset: d, validation: {seed: 0, count: 10}}
 budget: {trials: 5}
 fidelity: {epochs: 1}
-)", "c.yaml");
+)",
+                                      "c.yaml");
   ASSERT_TRUE(campaign.ok()) << Message(campaign.status());
   EXPECT_EQ(campaign->project, "default");
   EXPECT_EQ(campaign->settings.strategy_kind, "random");
@@ -107,7 +108,8 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
        "c.yaml:6:1: expected one of canopy, campaign, space, task, trainer, strategy, fidelity, objectives, "
        "constraints, budget, finals, seed, duplicates, strict, found 'stratgy' (did you mean 'strategy'?)"},
       {"regularized_evolution", "regularised_evolution",
-       "c.yaml:6:18: strategy.kind: expected one of random, regularized_evolution, found 'regularised_evolution' "
+       "c.yaml:6:18: strategy.kind: expected one of random, regularized_evolution, found "
+       "'regularised_evolution' "
        "(did you mean 'regularized_evolution'?)"},
       {"kind: regularized_evolution, population: 40, sample: 8", "kind: random, sample: 8",
        "c.yaml:6:34: strategy.sample: expected no such field: only regularized_evolution has a sample"},
@@ -122,18 +124,22 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
       {"metric: val_accuracy", "metric: val_acuracy",
        "c.yaml:8:23: objectives[0].metric: expected one of val_accuracy, val_loss, found 'val_acuracy' "
        "(did you mean 'val_accuracy'?)"},
-      {"goal: maximize", "goal: minimize", "c.yaml:8:43: objectives[0].goal: expected maximize for val_accuracy"},
+      {"goal: maximize", "goal: minimize",
+       "c.yaml:8:43: objectives[0].goal: expected maximize for val_accuracy"},
       {"{duration: 10m}", "{}", "c.yaml:10:9: budget: expected `trials`, `duration` or both, found neither"},
       {"duration: 10m", "duration: soon",
-       "c.yaml:10:20: budget.duration: expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found 'soon'"},
+       "c.yaml:10:20: budget.duration: expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found "
+       "'soon'"},
       {"budget: {duration: 10m}\n", "", "c.yaml:1:1: expected 'budget', found none"},
       {"epochs: 2", "epochs: two",
        "c.yaml:7:20: fidelity.epochs: expected an integer from 1 to 100000 or `auto`, found 'two'"},
       {"name: fashion-macro", "name: Fashion Macro",
-       "c.yaml:2:18: campaign.name: expected a name of at most 63 of a-z, 0-9 and -, beginning with a letter or "
+       "c.yaml:2:18: campaign.name: expected a name of at most 63 of a-z, 0-9 and -, beginning with a letter "
+       "or "
        "digit, found 'Fashion Macro'"},
       {"controls: [reference]", "controls: [refrence]",
-       "c.yaml:11:39: finals.controls[0]: expected one of reference, found 'refrence' (did you mean 'reference'?)"},
+       "c.yaml:11:39: finals.controls[0]: expected one of reference, found 'refrence' (did you mean "
+       "'reference'?)"},
       {"top: 3", "top: 0", "c.yaml:11:15: finals.top: expected an integer from 1 to 100, found 0"},
       {"seed: 7", "seed: 7\nseed: 8", "c.yaml:13:1: expected each key once, found 'seed' again: remove one"},
   };
@@ -147,8 +153,8 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
 }
 
 TEST(CampaignTest, OverridesReplaceAddAndAreKept) {
-  const CampaignFile campaign =
-      Parse({"budget={trials: 30}", "trainer.learning_rate=0.2", "constraints[1]=macs < 1000000", "strict=true"});
+  const CampaignFile campaign = Parse(
+      {"budget={trials: 30}", "trainer.learning_rate=0.2", "constraints[1]=macs < 1000000", "strict=true"});
   EXPECT_EQ(campaign.settings.budget_trials, 30);
   EXPECT_EQ(campaign.settings.budget_duration_ms, 0);
   EXPECT_THAT(campaign.settings.constraints, ElementsAre("params < 200000", "macs < 1000000"));
@@ -171,7 +177,8 @@ TEST(CampaignTest, WrongOverridesAreNamed) {
 }
 
 TEST(CampaignTest, AutomaticEpochsNeedADuration) {
-  EXPECT_THAT(ErrorOf(kCampaign, {"fidelity.epochs=auto", "budget={trials: 3}"}), HasSubstr("needs budget.duration"));
+  EXPECT_THAT(ErrorOf(kCampaign, {"fidelity.epochs=auto", "budget={trials: 3}"}),
+              HasSubstr("needs budget.duration"));
 }
 
 TEST(RecipeDecisionsTest, OnlyWhatTheTrainerConsumesMayBeSearched) {
@@ -185,8 +192,9 @@ TEST(RecipeDecisionsTest, OnlyWhatTheTrainerConsumesMayBeSearched) {
   EXPECT_THAT(check({"learning_rat", {"0.1"}}),
               HasSubstr("recipe decision 'learning_rat': the built-in trainer does not consume it"));
   EXPECT_THAT(check({"learning_rat", {"0.1"}}), HasSubstr("(did you mean 'learning_rate'?)"));
-  EXPECT_THAT(check({"optimizer", {"\"adamw\""}}),
-              HasSubstr("c.yaml:5:57: trainer.optimizer: expected no value here: the space searches 'optimizer'"));
+  EXPECT_THAT(
+      check({"optimizer", {"\"adamw\""}}),
+      HasSubstr("c.yaml:5:57: trainer.optimizer: expected no value here: the space searches 'optimizer'"));
   EXPECT_EQ(check({"batch_size", {"64", "0"}}),
             "recipe decision 'batch_size': expected an integer from 1 to 65536, found 0");
 }

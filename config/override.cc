@@ -30,14 +30,15 @@ class YamlEditor {
 
  private:
   struct Step {
-    std::string key;    // of a map
+    std::string key;     // of a map
     int64_t index = -1;  // in a list, where it is not negative
   };
 
   static YamlNode* Mutable(const YamlNode* node) { return const_cast<YamlNode*>(node); }
 
   Status Malformed(std::string_view path) const {
-    return InvalidArgument(*file_ + ": expected a path such as strategy.population or constraints[0], found '" +
+    return InvalidArgument(*file_ +
+                           ": expected a path such as strategy.population or constraints[0], found '" +
                            std::string(path) + "'");
   }
 
@@ -74,16 +75,16 @@ class YamlEditor {
       if (parent.kind_ == YamlNode::Kind::kNull) parent.kind_ = YamlNode::Kind::kSequence;
       const auto size = static_cast<int64_t>(parent.items_.size());
       if (!parent.is_sequence() || step.index > size) {
-        return InvalidArgument(*file_ + ": expected a list with an item " + std::to_string(step.index) + " at " +
-                               parent.location().path + ", found " + parent.Describe());
+        return InvalidArgument(*file_ + ": expected a list with an item " + std::to_string(step.index) +
+                               " at " + parent.location().path + ", found " + parent.Describe());
       }
       if (step.index == size) parent.items_.push_back(NewChild(parent, parent.items_.size()));
       return Mutable(parent.items_[step.index]);
     }
     if (parent.kind_ == YamlNode::Kind::kNull) parent.kind_ = YamlNode::Kind::kMap;
     if (!parent.is_map()) {
-      return InvalidArgument(*file_ + ": expected a map with '" + step.key + "' at " + parent.location().path +
-                             ", found " + parent.Describe());
+      return InvalidArgument(*file_ + ": expected a map with '" + step.key + "' at " +
+                             parent.location().path + ", found " + parent.Describe());
     }
     if (const YamlNode* child = parent.Find(step.key)) return Mutable(child);
     parent.entries_.push_back({step.key, NewChild(parent, parent.entries_.size()), 1, 1});
@@ -118,7 +119,8 @@ class YamlEditor {
 Status ApplyOverrides(YamlDocument& document, std::span<const std::string> overrides) {
   for (const std::string& text : overrides) {
     const size_t equals = text.find('=');
-    const std::string_view value = equals == std::string::npos ? "" : Trim(std::string_view(text).substr(equals + 1));
+    const std::string_view value =
+        equals == std::string::npos ? "" : Trim(std::string_view(text).substr(equals + 1));
     if (value.empty()) {
       return InvalidArgument("--set " + text + ": expected path=value, such as budget.duration=5m");
     }

@@ -65,7 +65,8 @@ std::string Describe(const Domain& domain) {
 
 bool Holds(const Domain& domain, const nlohmann::json& value) {
   if (const auto* integer = std::get_if<Integer>(&domain)) {
-    return value.is_number_integer() && value.get<int64_t>() >= integer->low && value.get<int64_t>() <= integer->high;
+    return value.is_number_integer() && value.get<int64_t>() >= integer->low &&
+           value.get<int64_t>() <= integer->high;
   }
   if (const auto* words = std::get_if<Words>(&domain)) {
     return value.is_string() && std::find(words->words.begin(), words->words.end(),

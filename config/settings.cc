@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "base/check.h"
@@ -48,7 +49,8 @@ StatusOr<std::map<std::string, Setting>> ReadConfiguration(const std::string& pa
 
 const std::vector<SettingSpec>& SettingSpecs() {
   static const auto* const specs = new std::vector<SettingSpec>{
-      {"state_dir", "", "folder that holds what the controller and the agent keep (controller/, agent/)"},
+      {"state_dir", std::filesystem::path(DefaultStateDirectory("controller")).parent_path(),
+       "folder that holds what the controller and the agent keep (controller/, agent/)"},
       {"controller", "", "host:port of a controller on another machine; empty: the one in state_dir"},
       {"credentials", "", "folder with the certificate and key that `canopy cluster` made"},
       {"listen", "", "host:port at which the controller also serves over TCP; empty: its Unix socket only"},
@@ -83,7 +85,8 @@ StatusOr<Settings> Settings::Load(const Sources& sources) {
 }
 
 const Setting& Settings::Find(std::string_view name) const {
-  const auto it = std::find_if(settings_.begin(), settings_.end(), [&](const Setting& s) { return s.name == name; });
+  const auto it =
+      std::find_if(settings_.begin(), settings_.end(), [&](const Setting& s) { return s.name == name; });
   CANOPY_CHECK(it != settings_.end(), name);
   return *it;
 }
@@ -92,8 +95,8 @@ StatusOr<int64_t> Settings::GetInt(std::string_view name, int64_t low) const {
   const Setting& setting = Find(name);
   const auto value = ParseInt(setting.value);
   if (value && *value >= low) return *value;
-  return InvalidArgument(setting.origin + ": " + setting.name + ": expected an integer of " + std::to_string(low) +
-                         " or more, found '" + setting.value + "'");
+  return InvalidArgument(setting.origin + ": " + setting.name + ": expected an integer of " +
+                         std::to_string(low) + " or more, found '" + setting.value + "'");
 }
 
 std::string DefaultConfigurationFile() {

@@ -35,8 +35,8 @@ class Settings {
   struct Sources {
     std::map<std::string, std::string> flags;        // by setting name: those given
     std::map<std::string, std::string> environment;  // the variables that begin with CANOPY_
-    std::string file;            // of the configuration; empty or absent: none
-    bool file_required = false;  // it was named, so it must be there
+    std::string file;                                // of the configuration; empty or absent: none
+    bool file_required = false;                      // it was named, so it must be there
   };
   // InvalidArgument for a file with an unknown setting (with the nearest name) or a wrong type, NotFound
   // where a required file is missing. Blocks on disk.

@@ -13,9 +13,8 @@ namespace {
 using ::testing::HasSubstr;
 
 std::string WriteConfiguration(const std::string& text) {
-  const std::string path =
-      testing::TempDir() + "/settings_test_" +
-      testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml";
+  const std::string path = testing::TempDir() + "/settings_test_" +
+                           testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml";
   EXPECT_TRUE(WriteFileDurably(path, text).ok());
   return path;
 }
