@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/strings.h"
 #include "storage/database.h"
@@ -12,18 +13,12 @@
 namespace canopy::storage {
 namespace {
 
-int Authorize(void*, int action, const char* first, const char* second, const char*, const char*) {
-  switch (action) {
-    case SQLITE_SELECT:
-    case SQLITE_READ:
-    case SQLITE_RECURSIVE:
-      return SQLITE_OK;
-    case SQLITE_FUNCTION:
-      return second != nullptr && std::string_view(second) == "load_extension" ? SQLITE_DENY : SQLITE_OK;
-    default:
-      (void)first;
-      return SQLITE_DENY;
-  }
+int Authorize(void* denied, int action, const char*, const char* name, const char*, const char*) {
+  const bool reads = action == SQLITE_SELECT || action == SQLITE_READ || action == SQLITE_RECURSIVE ||
+                     (action == SQLITE_FUNCTION && std::string_view(name) != "load_extension");
+  if (reads) return SQLITE_OK;
+  *static_cast<bool*>(denied) = true;
+  return SQLITE_DENY;
 }
 
 nlohmann::json ColumnJson(sqlite3_stmt* statement, int column) {
@@ -46,8 +41,6 @@ nlohmann::json ColumnJson(sqlite3_stmt* statement, int column) {
 Status QueryError(sqlite3* connection, int code) {
   const std::string message = sqlite3_errmsg(connection);
   switch (code & 0xff) {
-    case SQLITE_AUTH:
-      return PermissionDenied("the query may only read tables and views (" + message + ")");
     case SQLITE_INTERRUPT:
       return DeadlineExceeded("the query ran out of time; narrow it, or ask a snapshot of the database");
     case SQLITE_NOMEM:
@@ -78,12 +71,14 @@ StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string&
   sqlite3_limit(connection, SQLITE_LIMIT_SQL_LENGTH, 100'000);
   sqlite3_limit(connection, SQLITE_LIMIT_ATTACHED, 0);
   database->SetDeadline(limits.timeout_ms);
-  sqlite3_set_authorizer(connection, Authorize, nullptr);
+  bool denied = false;
+  sqlite3_set_authorizer(connection, Authorize, &denied);
 
   sqlite3_stmt* raw = nullptr;
   const char* tail = nullptr;
   const int prepared = sqlite3_prepare_v2(connection, sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, &tail);
   const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement(raw, sqlite3_finalize);
+  if (denied) return PermissionDenied("the query may only read tables and views");
   if (prepared != SQLITE_OK) return QueryError(connection, prepared);
   if (raw == nullptr) return InvalidArgument("expected a SELECT, found nothing");
   if (!OnlySpace(tail)) return InvalidArgument("expected one statement, found more after its ';'");
