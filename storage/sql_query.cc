@@ -38,7 +38,8 @@ nlohmann::json ColumnJson(sqlite3_stmt* statement, int column) {
 }
 
 // The caller's fault is InvalidArgument; what SQLite met on the way keeps its code.
-Status QueryError(sqlite3* connection, int code) {
+Status QueryError(sqlite3* connection, int code, bool denied) {
+  if (denied) return PermissionDenied("the query may only read tables and views");
   const std::string message = sqlite3_errmsg(connection);
   switch (code & 0xff) {
     case SQLITE_INTERRUPT:
@@ -78,8 +79,7 @@ StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string&
   const char* tail = nullptr;
   const int prepared = sqlite3_prepare_v2(connection, sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, &tail);
   const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement(raw, sqlite3_finalize);
-  if (denied) return PermissionDenied("the query may only read tables and views");
-  if (prepared != SQLITE_OK) return QueryError(connection, prepared);
+  if (prepared != SQLITE_OK) return QueryError(connection, prepared, denied);
   if (raw == nullptr) return InvalidArgument("expected a SELECT, found nothing");
   if (!OnlySpace(tail)) return InvalidArgument("expected one statement, found more after its ';'");
   if (sqlite3_bind_parameter_count(raw) > 0) return InvalidArgument("expected no ? or :name in the query");
@@ -99,7 +99,7 @@ StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string&
     result.rows_json.push_back(row.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     bytes += static_cast<int64_t>(result.rows_json.back().size());
   }
-  if (code != SQLITE_DONE) return QueryError(connection, code);
+  if (code != SQLITE_DONE) return QueryError(connection, code, denied);
   return result;
 }
 
