@@ -33,8 +33,8 @@ int Bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
 }  // namespace
 
 Status SqliteStatus(sqlite3* connection, int code, std::string_view what) {
-  const std::string message = std::string(what) + ": " +
-                              (connection ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
+  const std::string message =
+      std::string(what) + ": " + (connection ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
   switch (code & 0xff) {
     case SQLITE_FULL:
       return ResourceExhausted(message + "; free space on the database's disk and start again");
@@ -55,7 +55,8 @@ Status SqliteStatus(sqlite3* connection, int code, std::string_view what) {
     case SQLITE_INTERRUPT:
       return DeadlineExceeded(message);
     case SQLITE_CONSTRAINT:
-      if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY) return AlreadyExists(message);
+      if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
+        return AlreadyExists(message);
       return Internal(message);
     default:
       return Internal(message);
@@ -94,9 +95,15 @@ std::string Rows::Text(int column) const {
 StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   switch (mode) {
-    case Mode::kReadOnly: flags |= SQLITE_OPEN_READONLY; break;
-    case Mode::kReadWrite: flags |= SQLITE_OPEN_READWRITE; break;
-    case Mode::kCreate: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE; break;
+    case Mode::kReadOnly:
+      flags |= SQLITE_OPEN_READONLY;
+      break;
+    case Mode::kReadWrite:
+      flags |= SQLITE_OPEN_READWRITE;
+      break;
+    case Mode::kCreate:
+      flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+      break;
   }
   sqlite3* connection = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);

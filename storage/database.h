@@ -32,7 +32,8 @@ class Rows {
  public:
   Rows(sqlite3_stmt* statement, bool* in_use) : statement_(statement), in_use_(in_use) {}
   Rows(Rows&& other) noexcept
-      : statement_(std::exchange(other.statement_, nullptr)), in_use_(std::exchange(other.in_use_, nullptr)) {}
+      : statement_(std::exchange(other.statement_, nullptr)),
+        in_use_(std::exchange(other.in_use_, nullptr)) {}
   Rows& operator=(Rows&&) = delete;
   ~Rows();
 

@@ -28,10 +28,11 @@ Status ReadTrials(Database& database, Live& live) {
 }
 
 Status ReadAttempts(Database& database, Live& live) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + AttemptColumns() +
-                                                        " FROM attempt WHERE campaign_id = ? AND state = 'RUNNING' "
-                                                        "ORDER BY id",
-                                                    {live.campaign.id}));
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database.Query("SELECT " + AttemptColumns() +
+                                             " FROM attempt WHERE campaign_id = ? AND state = 'RUNNING' "
+                                             "ORDER BY id",
+                                         {live.campaign.id}));
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
     if (!more) return {};
@@ -43,13 +44,13 @@ Status ReadAttempts(Database& database, Live& live) {
 
 StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std::string& rest,
                                                    const std::vector<SqlValue>& values) {
-  CANOPY_ASSIGN_OR_RETURN(
-      Rows rows, database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") + ", a.worker_id" +
-                                    " FROM result r JOIN trial t ON t.id = r.trial_id "
-                                    "JOIN candidate c ON c.id = t.candidate_id "
-                                    "JOIN attempt a ON a.id = r.attempt_id " +
-                                    rest,
-                                values));
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + TrialColumns(true) + ", " +
+                                                        ResultColumns("r.") + ", a.worker_id" +
+                                                        " FROM result r JOIN trial t ON t.id = r.trial_id "
+                                                        "JOIN candidate c ON c.id = t.candidate_id "
+                                                        "JOIN attempt a ON a.id = r.attempt_id " +
+                                                        rest,
+                                                    values));
   std::vector<Live::Finished> list;
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
@@ -78,21 +79,24 @@ StatusOr<std::vector<std::string>> ReadTexts(Database& database, std::string_vie
 Status ReadSignatures(Database& database, Live& live) {
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t resumed_after,
-      database.QueryInt("SELECT COALESCE(resumed_signature_seq, -1) FROM campaign WHERE id = ?", {live.campaign.id}));
+      database.QueryInt("SELECT COALESCE(resumed_signature_seq, -1) FROM campaign WHERE id = ?",
+                        {live.campaign.id}));
   if (resumed_after >= 0) {
     live.first_signatures.assign(kFirstSignatures, "");
   } else {
-    CANOPY_ASSIGN_OR_RETURN(live.first_signatures,
-                            ReadTexts(database,
-                                      "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT "
-                                      "NULL ORDER BY signature_seq LIMIT ?",
-                                      {live.campaign.id, kFirstSignatures}));
+    CANOPY_ASSIGN_OR_RETURN(
+        live.first_signatures,
+        ReadTexts(database,
+                  "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT "
+                  "NULL ORDER BY signature_seq LIMIT ?",
+                  {live.campaign.id, kFirstSignatures}));
   }
-  CANOPY_ASSIGN_OR_RETURN(live.last_signatures,
-                          ReadTexts(database,
-                                    "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL "
-                                    "AND signature_seq > ? ORDER BY signature_seq DESC LIMIT ?",
-                                    {live.campaign.id, resumed_after, kLastSignatures}));
+  CANOPY_ASSIGN_OR_RETURN(
+      live.last_signatures,
+      ReadTexts(database,
+                "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL "
+                "AND signature_seq > ? ORDER BY signature_seq DESC LIMIT ?",
+                {live.campaign.id, resumed_after, kLastSignatures}));
   std::reverse(live.last_signatures.begin(), live.last_signatures.end());
   return {};
 }
@@ -103,12 +107,15 @@ Status ReadCounts(Database& database, Live& live) {
                           count("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE campaign_id = ?"));
   CANOPY_ASSIGN_OR_RETURN(live.search_trials, count("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE "
                                                     "campaign_id = ? AND purpose = 'SEARCH'"));
-  CANOPY_ASSIGN_OR_RETURN(live.attempts_ended, count("SELECT COALESCE(SUM(attempts), 0) FROM attempt_count WHERE "
-                                                     "campaign_id = ? AND state <> 'RUNNING'"));
-  CANOPY_ASSIGN_OR_RETURN(live.search_completed, count("SELECT results FROM result_count WHERE campaign_id = ? AND "
-                                                       "purpose = 'SEARCH' AND feasible = 1"));
-  CANOPY_ASSIGN_OR_RETURN(live.search_busy_ms, count("SELECT busy_ms FROM result_count WHERE campaign_id = ? AND "
-                                                     "purpose = 'SEARCH' AND feasible = 1"));
+  CANOPY_ASSIGN_OR_RETURN(live.attempts_ended,
+                          count("SELECT COALESCE(SUM(attempts), 0) FROM attempt_count WHERE "
+                                "campaign_id = ? AND state <> 'RUNNING'"));
+  CANOPY_ASSIGN_OR_RETURN(live.search_completed,
+                          count("SELECT results FROM result_count WHERE campaign_id = ? AND "
+                                "purpose = 'SEARCH' AND feasible = 1"));
+  CANOPY_ASSIGN_OR_RETURN(live.search_busy_ms,
+                          count("SELECT busy_ms FROM result_count WHERE campaign_id = ? AND "
+                                "purpose = 'SEARCH' AND feasible = 1"));
   return {};
 }
 
@@ -122,11 +129,11 @@ Status ReadRest(Database& database, Live& live) {
                    "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL ORDER BY " +
                        BestFirst(live.campaign.settings.objective_goal) + " LIMIT ?",
                    {live.campaign.id, live.campaign.settings.finals_top + 1}));
-  CANOPY_ASSIGN_OR_RETURN(live.finals,
-                          ReadFinished(database,
-                                       "WHERE r.campaign_id = ? AND r.purpose = 'FINAL' AND t.state = 'COMPLETED' "
-                                       "ORDER BY t.id",
-                                       {live.campaign.id}));
+  CANOPY_ASSIGN_OR_RETURN(
+      live.finals, ReadFinished(database,
+                                "WHERE r.campaign_id = ? AND r.purpose = 'FINAL' AND t.state = 'COMPLETED' "
+                                "ORDER BY t.id",
+                                {live.campaign.id}));
   CANOPY_RETURN_IF_ERROR(ReadSignatures(database, live));
   return ReadCounts(database, live);
 }
@@ -143,8 +150,8 @@ StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database,
   VisitCandidate(shared, none);
   VisitWriting(writing, none, "reference_");
   CANOPY_ASSIGN_OR_RETURN(
-      Rows rows, database.Query("SELECT COALESCE(p.reference_graph_json, c.graph_json), " + shared.Names("c.") + ", " +
-                                    writing.Names("p.") +
+      Rows rows, database.Query("SELECT COALESCE(p.reference_graph_json, c.graph_json), " +
+                                    shared.Names("c.") + ", " + writing.Names("p.") +
                                     " FROM campaign p JOIN candidate c ON c.id = p.reference_candidate_id "
                                     "WHERE p.id = ?",
                                 {campaign_id}));
@@ -161,9 +168,10 @@ StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database,
 
 StatusOr<std::vector<Live>> ReadLiveCampaigns(Database& database) {
   std::vector<Live> list;
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + CampaignColumns(true) + ", " + ProgressColumns() +
-                                                    " FROM campaign WHERE state IN ('RUNNING', 'PAUSED', "
-                                                    "'FINALIZING') ORDER BY id"));
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database.Query("SELECT " + CampaignColumns(true) + ", " + ProgressColumns() +
+                                         " FROM campaign WHERE state IN ('RUNNING', 'PAUSED', "
+                                         "'FINALIZING') ORDER BY id"));
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
     if (!more) break;
@@ -199,8 +207,8 @@ StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t camp
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
     if (!more) return proposer;
     const bool has_result = !rows.IsNull(3);
-    proposer.searches.push_back(
-        {rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3), !has_result || rows.Int(4) != 0, rows.Real(5)});
+    proposer.searches.push_back({rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3),
+                                 !has_result || rows.Int(4) != 0, rows.Real(5)});
   }
 }
 

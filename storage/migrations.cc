@@ -49,7 +49,8 @@ Status Migrate(Database& database, const std::string& path, const std::string& b
                std::span<const Migration> migrations) {
   const auto application_id = database.QueryInt("PRAGMA application_id");
   if (absl::IsDataLoss(application_id.status()))
-    return FailedPrecondition("'" + path + "' is not an SQLite database; name another path for the controller's");
+    return FailedPrecondition("'" + path +
+                              "' is not an SQLite database; name another path for the controller's");
   CANOPY_RETURN_IF_ERROR(application_id.status());
   CANOPY_ASSIGN_OR_RETURN(const int64_t version, database.QueryInt("PRAGMA user_version"));
   CANOPY_ASSIGN_OR_RETURN(const int64_t tables, database.QueryInt("SELECT COUNT(*) FROM sqlite_schema"));
@@ -62,8 +63,8 @@ Status Migrate(Database& database, const std::string& path, const std::string& b
   if (version > newest) {
     return FailedPrecondition("'" + path + "' has schema version " + std::to_string(version) +
                               ", and this canopy knows versions up to " + std::to_string(newest) +
-                              "; start the newer canopy that wrote it, or restore a copy from '" + backup_directory +
-                              "'");
+                              "; start the newer canopy that wrote it, or restore a copy from '" +
+                              backup_directory + "'");
   }
   if (!fresh && version < newest) CANOPY_RETURN_IF_ERROR(Backup(database, backup_directory, version));
   for (const Migration& migration : migrations)

@@ -15,7 +15,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr Migration kFirst{1, "001_first", "CREATE TABLE note (text TEXT) STRICT; INSERT INTO note VALUES ('kept')"};
+constexpr Migration kFirst{1, "001_first",
+                           "CREATE TABLE note (text TEXT) STRICT; INSERT INTO note VALUES ('kept')"};
 constexpr Migration kSecond{2, "002_second", "ALTER TABLE note ADD COLUMN stars INTEGER"};
 
 class MigrationsTest : public ::testing::Test {
@@ -59,7 +60,8 @@ TEST_F(MigrationsTest, NewerSchemaIsRefusedNamingVersionsAndRemedy) {
   ASSERT_TRUE(Migrated({kFirst, kSecond}).ok());
   const Status status = Migrated({kFirst});
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(Message(status), AllOf(HasSubstr("schema version 2"), HasSubstr("up to 1"), HasSubstr("newer canopy")));
+  EXPECT_THAT(Message(status),
+              AllOf(HasSubstr("schema version 2"), HasSubstr("up to 1"), HasSubstr("newer canopy")));
 }
 
 TEST_F(MigrationsTest, FilesOfOthersAreRefused) {
@@ -68,8 +70,9 @@ TEST_F(MigrationsTest, FilesOfOthersAreRefused) {
     ASSERT_TRUE((*other)->RunScript("CREATE TABLE theirs (x)").ok());
   }
   EXPECT_THAT(Message(Migrated({kFirst})), HasSubstr("another program's"));
-  std::ofstream(directory_.File("text.db")) << "this is no database, whatever its name says, and is long enough "
-                                               "to be taken for one if nobody looks at its first bytes at all.";
+  std::ofstream(directory_.File("text.db"))
+      << "this is no database, whatever its name says, and is long enough "
+         "to be taken for one if nobody looks at its first bytes at all.";
   const auto store = SqliteTrialStore::Open(directory_.File("text.db"));
   EXPECT_EQ(store.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(store.status()), HasSubstr("is not an SQLite database"));
@@ -77,7 +80,8 @@ TEST_F(MigrationsTest, FilesOfOthersAreRefused) {
 
 TEST_F(MigrationsTest, EmbeddedMigrationsAreNumberedFromOne) {
   ASSERT_FALSE(Migrations().empty());
-  for (size_t i = 0; i < Migrations().size(); ++i) EXPECT_EQ(Migrations()[i].version, static_cast<int64_t>(i) + 1);
+  for (size_t i = 0; i < Migrations().size(); ++i)
+    EXPECT_EQ(Migrations()[i].version, static_cast<int64_t>(i) + 1);
 }
 
 }  // namespace

@@ -7,13 +7,15 @@
 namespace canopy::storage {
 
 StatusOr<ProposalLog> ReadProposalLog(const std::string& path, int64_t campaign_id) {
-  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database, Database::Open(path, Database::Mode::kReadOnly));
+  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
+                          Database::Open(path, Database::Mode::kReadOnly));
   ProposalLog log;
   {
     CANOPY_ASSIGN_OR_RETURN(
-        Rows rows, database->Query("SELECT seq, kind, payload_json FROM event WHERE campaign_id = ? AND kind IN "
-                                   "('proposal_accepted', 'proposal_rejected', 'proposal_cached') ORDER BY seq",
-                                   {campaign_id}));
+        Rows rows,
+        database->Query("SELECT seq, kind, payload_json FROM event WHERE campaign_id = ? AND kind IN "
+                        "('proposal_accepted', 'proposal_rejected', 'proposal_cached') ORDER BY seq",
+                        {campaign_id}));
     for (;;) {
       CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
       if (!more) break;

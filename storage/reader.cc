@@ -19,7 +19,8 @@ constexpr int64_t kMaxRowsOfTrial = 10'000;
 int64_t PageSize(int64_t limit) { return std::clamp<int64_t>(limit, 1, kMaxPage); }
 
 template <typename Record>
-StatusOr<std::vector<Record>> ReadAll(Database& database, const std::string& sql, const std::vector<SqlValue>& values,
+StatusOr<std::vector<Record>> ReadAll(Database& database, const std::string& sql,
+                                      const std::vector<SqlValue>& values,
                                       const std::function<void(RowReader&, Record&)>& read) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query(sql, values));
   std::vector<Record> records;
@@ -38,7 +39,8 @@ StatusOr<std::vector<TrialRow>> ReadTrialRows(Database& database, bool graph, co
   const std::string sql =
       "SELECT " + TrialColumns(graph) +
       ", p.project, p.name"
-      ", COALESCE((SELECT a.worker_id FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id)), '')"
+      ", COALESCE((SELECT a.worker_id FROM attempt a WHERE a.id = COALESCE(r.attempt_id, "
+      "t.last_attempt_id)), '')"
       ", (SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id), " +
       ResultColumns("r.") +
       " FROM trial t JOIN candidate c ON c.id = t.candidate_id JOIN campaign p ON p.id = t.campaign_id "
@@ -58,24 +60,26 @@ StatusOr<std::vector<TrialRow>> ReadBest(Database& database, int64_t campaign_id
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t minimize,
       database.QueryInt("SELECT objective_goal = 'minimize' FROM campaign WHERE id = ?", {campaign_id}));
-  return ReadTrialRows(database, false,
-                       "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL ORDER BY " +
-                           BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) + " LIMIT ?",
-                       {campaign_id, limit});
+  return ReadTrialRows(
+      database, false,
+      "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL ORDER BY " +
+          BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) + " LIMIT ?",
+      {campaign_id, limit});
 }
 
 StatusOr<std::vector<CampaignRow>> ReadCampaigns(Database& database, bool texts, const std::string& rest,
                                                  const std::vector<SqlValue>& values) {
-  const std::string sql = "SELECT " + CampaignColumns(texts) + ", " + ProgressColumns() +
-                          ", (SELECT COALESCE(SUM(results), 0) FROM result_count WHERE campaign_id = campaign.id "
-                          "AND purpose = 'SEARCH') FROM campaign " +
-                          rest;
-  CANOPY_ASSIGN_OR_RETURN(auto rows, ReadAll<CampaignRow>(database, sql, values,
-                                                          [texts](RowReader& reader, CampaignRow& row) {
-                                                            ReadCampaign(reader, row.campaign, texts);
-                                                            VisitProgress(reader, row.progress);
-                                                            reader("results", row.trials_done);
-                                                          }));
+  const std::string sql =
+      "SELECT " + CampaignColumns(texts) + ", " + ProgressColumns() +
+      ", (SELECT COALESCE(SUM(results), 0) FROM result_count WHERE campaign_id = campaign.id "
+      "AND purpose = 'SEARCH') FROM campaign " +
+      rest;
+  CANOPY_ASSIGN_OR_RETURN(
+      auto rows, ReadAll<CampaignRow>(database, sql, values, [texts](RowReader& reader, CampaignRow& row) {
+        ReadCampaign(reader, row.campaign, texts);
+        VisitProgress(reader, row.progress);
+        reader("results", row.trials_done);
+      }));
   for (CampaignRow& row : rows) {
     CANOPY_ASSIGN_OR_RETURN(auto best, ReadBest(database, row.campaign.id, 1));
     if (!best.empty()) row.best = std::move(best.front());
@@ -87,7 +91,8 @@ StatusOr<std::vector<CampaignRow>> ReadCampaigns(Database& database, bool texts,
 StatusOr<int64_t> ResolveCampaign(Database& database, std::string_view reference) {
   const std::vector<std::string> parts = Split(reference, '/');
   if (parts.size() > 2) {
-    return InvalidArgument("'" + std::string(reference) + "' names no campaign: expected \"name\", \"project/name\" or an id");
+    return InvalidArgument("'" + std::string(reference) +
+                           "' names no campaign: expected \"name\", \"project/name\" or an id");
   }
   struct Found {
     int64_t id = 0;
@@ -99,27 +104,32 @@ StatusOr<int64_t> ResolveCampaign(Database& database, std::string_view reference
     reader("name", found.name);
   };
   const std::string condition = parts.size() == 2 ? "WHERE project = ? AND name = ?" : "WHERE name = ?";
-  CANOPY_ASSIGN_OR_RETURN(const auto found,
-                          ReadAll<Found>(database, "SELECT id, project, name FROM campaign " + condition + " LIMIT 10",
-                                         std::vector<SqlValue>(parts.begin(), parts.end()), read));
+  CANOPY_ASSIGN_OR_RETURN(
+      const auto found,
+      ReadAll<Found>(database, "SELECT id, project, name FROM campaign " + condition + " LIMIT 10",
+                     std::vector<SqlValue>(parts.begin(), parts.end()), read));
   if (found.size() == 1) return found[0].id;
   if (found.size() > 1) {
     std::vector<std::string> names;
     for (const Found& one : found) names.push_back(one.project + "/" + one.name);
-    return InvalidArgument("'" + std::string(reference) + "' is the name of several campaigns: say which of " +
-                           Join(names, ", "));
+    return InvalidArgument("'" + std::string(reference) +
+                           "' is the name of several campaigns: say which of " + Join(names, ", "));
   }
   if (const auto id = ParseInt(reference)) {
-    CANOPY_ASSIGN_OR_RETURN(const int64_t known, database.QueryInt("SELECT id FROM campaign WHERE id = ?", {*id}));
+    CANOPY_ASSIGN_OR_RETURN(const int64_t known,
+                            database.QueryInt("SELECT id FROM campaign WHERE id = ?", {*id}));
     if (known != 0) return known;
   }
   CANOPY_ASSIGN_OR_RETURN(
       const auto newest,
-      ReadAll<Found>(database, "SELECT id, project, name FROM campaign ORDER BY id DESC LIMIT 100", {}, read));
+      ReadAll<Found>(database, "SELECT id, project, name FROM campaign ORDER BY id DESC LIMIT 100", {},
+                     read));
   if (newest.empty())
-    return NotFound("no campaign '" + std::string(reference) + "': none was launched yet (canopy launch FILE)");
+    return NotFound("no campaign '" + std::string(reference) +
+                    "': none was launched yet (canopy launch FILE)");
   std::vector<std::string> names;
-  for (const Found& one : newest) names.push_back(parts.size() == 2 ? one.project + "/" + one.name : one.name);
+  for (const Found& one : newest)
+    names.push_back(parts.size() == 2 ? one.project + "/" + one.name : one.name);
   const std::string hint = DidYouMean(reference, names);
   if (!hint.empty()) return NotFound("no campaign '" + std::string(reference) + "'" + hint);
   names.resize(std::min<size_t>(names.size(), 5));
@@ -131,19 +141,22 @@ StatusOr<int64_t> ResolveTrial(Database& database, std::string_view reference) {
   const auto number = ParseInt(slash == std::string_view::npos ? reference : reference.substr(slash + 1));
   const std::string name(reference);
   if (!number)
-    return InvalidArgument("'" + name + "' names no trial: expected \"campaign/17\", \"project/campaign/17\" or an id");
+    return InvalidArgument("'" + name +
+                           "' names no trial: expected \"campaign/17\", \"project/campaign/17\" or an id");
   if (slash == std::string_view::npos) {
-    CANOPY_ASSIGN_OR_RETURN(const int64_t id, database.QueryInt("SELECT id FROM trial WHERE id = ?", {*number}));
+    CANOPY_ASSIGN_OR_RETURN(const int64_t id,
+                            database.QueryInt("SELECT id FROM trial WHERE id = ?", {*number}));
     if (id != 0) return id;
     return NotFound("no trial with the id " + name + "; a campaign's trials are named \"campaign/17\"");
   }
   CANOPY_ASSIGN_OR_RETURN(const int64_t campaign_id, ResolveCampaign(database, reference.substr(0, slash)));
-  CANOPY_ASSIGN_OR_RETURN(const int64_t id,
-                          database.QueryInt("SELECT id FROM trial WHERE campaign_id = ? AND number = ?",
-                                            {campaign_id, *number}));
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t id,
+      database.QueryInt("SELECT id FROM trial WHERE campaign_id = ? AND number = ?", {campaign_id, *number}));
   if (id != 0) return id;
-  CANOPY_ASSIGN_OR_RETURN(const int64_t last,
-                          database.QueryInt("SELECT MAX(number) FROM trial WHERE campaign_id = ?", {campaign_id}));
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t last,
+      database.QueryInt("SELECT MAX(number) FROM trial WHERE campaign_id = ?", {campaign_id}));
   return NotFound("no trial '" + name + "'; the campaign has trials 1 to " + std::to_string(last));
 }
 
@@ -157,18 +170,21 @@ StatusOr<TrialDetail> ReadTrialDetail(Database& database, int64_t id) {
                                                                     {detail.row.trial.parent_trial_id}));
     detail.parent = detail.row.campaign + "/" + std::to_string(number);
   }
-  CANOPY_ASSIGN_OR_RETURN(detail.attempts,
-                          ReadAll<model::AttemptRecord>(
-                              database, "SELECT " + AttemptColumns() + " FROM attempt WHERE trial_id = ? ORDER BY id",
-                              {id}, [](RowReader& reader, model::AttemptRecord& attempt) { ReadAttempt(reader, attempt); }));
+  CANOPY_ASSIGN_OR_RETURN(
+      detail.attempts,
+      ReadAll<model::AttemptRecord>(
+          database, "SELECT " + AttemptColumns() + " FROM attempt WHERE trial_id = ? ORDER BY id", {id},
+          [](RowReader& reader, model::AttemptRecord& attempt) { ReadAttempt(reader, attempt); }));
   CANOPY_ASSIGN_OR_RETURN(
       detail.measurements,
-      ReadAll<model::MeasurementRecord>(
-          database,
-          "SELECT m.attempt_id, m.step, m.epoch, m.metrics_json FROM attempt a JOIN measurement m ON m.attempt_id = a.id "
-          "WHERE a.trial_id = ? ORDER BY m.attempt_id, m.step LIMIT ?",
-          {id, kMaxRowsOfTrial},
-          [](RowReader& reader, model::MeasurementRecord& measurement) { VisitMeasurement(reader, measurement); }));
+      ReadAll<model::MeasurementRecord>(database,
+                                        "SELECT m.attempt_id, m.step, m.epoch, m.metrics_json FROM attempt a "
+                                        "JOIN measurement m ON m.attempt_id = a.id "
+                                        "WHERE a.trial_id = ? ORDER BY m.attempt_id, m.step LIMIT ?",
+                                        {id, kMaxRowsOfTrial},
+                                        [](RowReader& reader, model::MeasurementRecord& measurement) {
+                                          VisitMeasurement(reader, measurement);
+                                        }));
   ColumnWriter event_columns;
   const model::EventRecord no_event;
   VisitEvent(event_columns, no_event);
@@ -176,7 +192,8 @@ StatusOr<TrialDetail> ReadTrialDetail(Database& database, int64_t id) {
       detail.events,
       ReadAll<model::EventRecord>(
           database, "SELECT " + event_columns.Names() + " FROM event WHERE trial_id = ? ORDER BY seq LIMIT ?",
-          {id, kMaxRowsOfTrial}, [](RowReader& reader, model::EventRecord& event) { VisitEvent(reader, event); }));
+          {id, kMaxRowsOfTrial},
+          [](RowReader& reader, model::EventRecord& event) { VisitEvent(reader, event); }));
   return detail;
 }
 
@@ -189,7 +206,8 @@ StatusOr<CampaignCounts> ReadCounts(Database& database, int64_t campaign_id) {
   };
   CANOPY_ASSIGN_OR_RETURN(
       const auto trials,
-      ReadAll<Count>(database, "SELECT purpose, state, trials FROM trial_count WHERE campaign_id = ? AND trials > 0",
+      ReadAll<Count>(database,
+                     "SELECT purpose, state, trials FROM trial_count WHERE campaign_id = ? AND trials > 0",
                      {campaign_id}, [](RowReader& reader, Count& count) {
                        reader("purpose", count.purpose);
                        reader("state", count.state);
@@ -203,19 +221,22 @@ StatusOr<CampaignCounts> ReadCounts(Database& database, int64_t campaign_id) {
       finished += count.trials;
   }
   const auto events = [&](const std::string& kind) {
-    return database.QueryInt("SELECT events FROM event_count WHERE campaign_id = ? AND kind = ?", {campaign_id, kind});
+    return database.QueryInt("SELECT events FROM event_count WHERE campaign_id = ? AND kind = ?",
+                             {campaign_id, kind});
   };
   CANOPY_ASSIGN_OR_RETURN(counts.rejected, events("proposal_rejected"));
   CANOPY_ASSIGN_OR_RETURN(counts.cached, events("proposal_cached"));
   CANOPY_ASSIGN_OR_RETURN(const int64_t active_ms,
                           database.QueryInt("SELECT active_ms FROM campaign WHERE id = ?", {campaign_id}));
-  if (active_ms > 0) counts.candidates_an_hour = static_cast<double>(finished) * 3.6e6 / static_cast<double>(active_ms);
+  if (active_ms > 0)
+    counts.candidates_an_hour = static_cast<double>(finished) * 3.6e6 / static_cast<double>(active_ms);
   return counts;
 }
 
 // "AND t.state IN (?, ?)" with its values; nothing for no values.
 template <typename Enum>
-std::string InList(const std::string& column, const std::vector<Enum>& wanted, std::vector<SqlValue>& values) {
+std::string InList(const std::string& column, const std::vector<Enum>& wanted,
+                   std::vector<SqlValue>& values) {
   if (wanted.empty()) return "";
   std::string text = " AND " + column + " IN (";
   for (size_t i = 0; i < wanted.size(); ++i) {
@@ -257,19 +278,22 @@ Reader::Reader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Reader::~Reader() = default;
 
 StatusOr<std::unique_ptr<Reader>> Reader::Open(const std::string& path) {
-  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, Database::Mode::kReadOnly));
+  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
+                          Database::Open(path, Database::Mode::kReadOnly));
   CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF"));
   return std::unique_ptr<Reader>(new Reader(std::make_unique<Impl>(std::move(database))));
 }
 
-StatusOr<std::vector<CampaignRow>> Reader::Campaigns(int64_t after_id, int64_t limit, const std::string& project) {
+StatusOr<std::vector<CampaignRow>> Reader::Campaigns(int64_t after_id, int64_t limit,
+                                                     const std::string& project) {
   return impl_->Read<std::vector<CampaignRow>>([&](Database& database) {
     std::vector<SqlValue> values = {after_id};
     if (!project.empty()) values.emplace_back(project);
     values.emplace_back(PageSize(limit));
-    return ReadCampaigns(database, false,
-                         std::string("WHERE id > ?") + (project.empty() ? "" : " AND project = ?") + " ORDER BY id LIMIT ?",
-                         values);
+    return ReadCampaigns(
+        database, false,
+        std::string("WHERE id > ?") + (project.empty() ? "" : " AND project = ?") + " ORDER BY id LIMIT ?",
+        values);
   });
 }
 
@@ -295,7 +319,8 @@ StatusOr<std::vector<TrialRow>> Reader::Best(int64_t campaign_id, int64_t limit)
       [&](Database& database) { return ReadBest(database, campaign_id, PageSize(limit)); });
 }
 
-StatusOr<TrialPage> Reader::Trials(int64_t campaign_id, const TrialFilter& filter, int64_t after_id, int64_t limit) {
+StatusOr<TrialPage> Reader::Trials(int64_t campaign_id, const TrialFilter& filter, int64_t after_id,
+                                   int64_t limit) {
   return impl_->Read<TrialPage>([&](Database& database) -> StatusOr<TrialPage> {
     std::vector<SqlValue> values = {campaign_id, after_id};
     std::string condition = "WHERE t.campaign_id = ? AND t.id > ?";
@@ -303,7 +328,8 @@ StatusOr<TrialPage> Reader::Trials(int64_t campaign_id, const TrialFilter& filte
     condition += InList("t.purpose", filter.purposes, values);
     values.emplace_back(PageSize(limit) + 1);
     TrialPage page;
-    CANOPY_ASSIGN_OR_RETURN(page.trials, ReadTrialRows(database, false, condition + " ORDER BY t.id LIMIT ?", values));
+    CANOPY_ASSIGN_OR_RETURN(page.trials,
+                            ReadTrialRows(database, false, condition + " ORDER BY t.id LIMIT ?", values));
     if (static_cast<int64_t>(page.trials.size()) > PageSize(limit)) {
       page.trials.pop_back();
       page.next_after_id = page.trials.back().trial.id;
@@ -314,29 +340,32 @@ StatusOr<TrialPage> Reader::Trials(int64_t campaign_id, const TrialFilter& filte
 
 StatusOr<std::vector<TrialRow>> Reader::Running(int64_t campaign_id, int64_t limit) {
   return impl_->Read<std::vector<TrialRow>>([&](Database& database) {
-    return ReadTrialRows(database, false,
-                         "WHERE t.campaign_id = ? AND t.state IN ('PENDING', 'LEASED', 'PAUSED') AND t.state = "
-                         "'LEASED' ORDER BY t.id LIMIT ?",
-                         {campaign_id, PageSize(limit)});
+    return ReadTrialRows(
+        database, false,
+        "WHERE t.campaign_id = ? AND t.state IN ('PENDING', 'LEASED', 'PAUSED') AND t.state = "
+        "'LEASED' ORDER BY t.id LIMIT ?",
+        {campaign_id, PageSize(limit)});
   });
 }
 
 StatusOr<std::vector<TrialRow>> Reader::Finals(int64_t campaign_id) {
   return impl_->Read<std::vector<TrialRow>>([&](Database& database) {
-    return ReadTrialRows(database, true,
-                         "WHERE t.campaign_id = ? AND t.purpose IN ('FINAL', 'TEST', 'MEASURE') ORDER BY t.id LIMIT ?",
-                         {campaign_id, kMaxPage});
+    return ReadTrialRows(
+        database, true,
+        "WHERE t.campaign_id = ? AND t.purpose IN ('FINAL', 'TEST', 'MEASURE') ORDER BY t.id LIMIT ?",
+        {campaign_id, kMaxPage});
   });
 }
 
 StatusOr<std::vector<std::string>> Reader::NewestFailures(int64_t campaign_id, int64_t limit) {
   return impl_->Read<std::vector<std::string>>([&](Database& database) {
-    return ReadAll<std::string>(database,
-                                "SELECT p.name || '/' || t.number || ': ' || t.failure || ': ' || t.reason FROM trial t "
-                                "JOIN campaign p ON p.id = t.campaign_id WHERE t.campaign_id = ? AND t.failure IS NOT "
-                                "NULL ORDER BY t.finished_us DESC, t.id DESC LIMIT ?",
-                                {campaign_id, PageSize(limit)},
-                                [](RowReader& reader, std::string& text) { reader("failure", text); });
+    return ReadAll<std::string>(
+        database,
+        "SELECT p.name || '/' || t.number || ': ' || t.failure || ': ' || t.reason FROM trial t "
+        "JOIN campaign p ON p.id = t.campaign_id WHERE t.campaign_id = ? AND t.failure IS NOT "
+        "NULL ORDER BY t.finished_us DESC, t.id DESC LIMIT ?",
+        {campaign_id, PageSize(limit)},
+        [](RowReader& reader, std::string& text) { reader("failure", text); });
   });
 }
 
@@ -353,7 +382,8 @@ StatusOr<std::vector<model::WorkerRecord>> Reader::Workers(int64_t limit) {
     const model::WorkerRecord none;
     VisitWorker(columns, none);
     return ReadAll<model::WorkerRecord>(
-        database, "SELECT " + columns.Names() + " FROM worker ORDER BY last_seen_us DESC, id LIMIT ?", {PageSize(limit)},
+        database, "SELECT " + columns.Names() + " FROM worker ORDER BY last_seen_us DESC, id LIMIT ?",
+        {PageSize(limit)},
         [](RowReader& reader, model::WorkerRecord& worker) { VisitWorker(reader, worker); });
   });
 }

@@ -18,8 +18,8 @@ struct TrialRow {
   model::TrialRecord trial;  // in listings without graph_json
   std::string project, campaign;
   std::optional<model::ResultRecord> result;
-  std::string worker_id;     // of the result's attempt, else of the newest one
-  int64_t busy_ms = 0;       // of all attempts
+  std::string worker_id;  // of the result's attempt, else of the newest one
+  int64_t busy_ms = 0;    // of all attempts
 
   // "fashion-macro/17".
   std::string name() const { return campaign + "/" + std::to_string(trial.number); }
@@ -28,8 +28,8 @@ struct TrialRow {
 struct CampaignRow {
   model::CampaignRecord campaign;  // in listings without the files' texts
   model::CampaignProgress progress;
-  int64_t trials_done = 0;         // SEARCH trials with a result
-  std::optional<TrialRow> best;    // SEARCH
+  int64_t trials_done = 0;       // SEARCH trials with a result
+  std::optional<TrialRow> best;  // SEARCH
 };
 
 struct CampaignCounts {
@@ -42,8 +42,8 @@ struct CampaignCounts {
 };
 
 struct TrialFilter {
-  std::vector<model::TrialState> states;    // empty: all
-  std::vector<model::Purpose> purposes;     // empty: all
+  std::vector<model::TrialState> states;  // empty: all
+  std::vector<model::Purpose> purposes;   // empty: all
 };
 
 struct TrialPage {
@@ -68,7 +68,8 @@ class Reader {
   ~Reader();
 
   // Campaigns with an id above `after_id`, ascending, at most `limit`; of one project unless it is empty.
-  StatusOr<std::vector<CampaignRow>> Campaigns(int64_t after_id, int64_t limit, const std::string& project = "");
+  StatusOr<std::vector<CampaignRow>> Campaigns(int64_t after_id, int64_t limit,
+                                               const std::string& project = "");
   // By "name", "project/name" or id, with the files' texts. NotFound gives the nearest names,
   // InvalidArgument the projects that share an ambiguous name.
   StatusOr<CampaignRow> Campaign(std::string_view reference);

@@ -22,8 +22,9 @@ class ReaderTest : public ::testing::Test {
   Status AddCampaign(int64_t id, const std::string& project, const std::string& name) {
     model::CampaignRecord campaign = SampleCampaign(id, name);
     campaign.project = project;
-    return store_->Transaction(
-        [&] { return store_->InsertCampaign(campaign, SampleProgress(), std::nullopt, {}, SampleMetrics()); });
+    return store_->Transaction([&] {
+      return store_->InsertCampaign(campaign, SampleProgress(), std::nullopt, {}, SampleMetrics());
+    });
   }
   static std::vector<int64_t> Numbers(const std::vector<TrialRow>& rows) {
     std::vector<int64_t> numbers;
@@ -49,7 +50,8 @@ TEST_F(ReaderTest, CampaignIsFoundByNameProjectAndId) {
 }
 
 TEST_F(ReaderTest, UnknownAndAmbiguousCampaignsAreExplained) {
-  EXPECT_THAT(Message(reader_->Campaign("fashion-marco").status()), HasSubstr("did you mean 'fashion-macro'?"));
+  EXPECT_THAT(Message(reader_->Campaign("fashion-marco").status()),
+              HasSubstr("did you mean 'fashion-macro'?"));
   EXPECT_THAT(Message(reader_->Campaign("something").status()), HasSubstr("the newest are fashion-macro"));
   ASSERT_TRUE(AddCampaign(2, "other", "fashion-macro").ok());
   const auto ambiguous = reader_->Campaign("fashion-macro");
@@ -74,14 +76,16 @@ TEST_F(ReaderTest, CountsFollowEveryWrite) {
   event.campaign_id = 1;
   event.kind = "proposal_rejected";
   event.payload_json = "{}";
-  ASSERT_TRUE(store_->Transaction([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(4)));
-    event.seq = 1;
-    CANOPY_RETURN_IF_ERROR(store_->AppendEvent(event));
-    event.seq = 2;
-    event.kind = "proposal_cached";
-    return store_->AppendEvent(event);
-  }).ok());
+  ASSERT_TRUE(store_
+                  ->Transaction([&]() -> Status {
+                    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(4)));
+                    event.seq = 1;
+                    CANOPY_RETURN_IF_ERROR(store_->AppendEvent(event));
+                    event.seq = 2;
+                    event.kind = "proposal_cached";
+                    return store_->AppendEvent(event);
+                  })
+                  .ok());
   const auto counts = reader_->Counts(1);
   ASSERT_TRUE(counts.ok()) << counts.status();
   EXPECT_EQ(counts->Trials(model::Purpose::kSearch, model::TrialState::kCompleted), 3);
@@ -92,9 +96,7 @@ TEST_F(ReaderTest, CountsFollowEveryWrite) {
   EXPECT_DOUBLE_EQ(counts->candidates_an_hour, 3.0);
 }
 
-TEST_F(ReaderTest, BestFirstFollowsTheGoal) {
-  EXPECT_THAT(Numbers(*reader_->Best(1, 2)), ElementsAre(2, 1));
-}
+TEST_F(ReaderTest, BestFirstFollowsTheGoal) { EXPECT_THAT(Numbers(*reader_->Best(1, 2)), ElementsAre(2, 1)); }
 
 TEST_F(ReaderTest, TrialsComeInPagesAndByFilter) {
   auto page = reader_->Trials(1, {}, 0, 2);
@@ -104,7 +106,8 @@ TEST_F(ReaderTest, TrialsComeInPagesAndByFilter) {
   EXPECT_THAT(Numbers(page->trials), ElementsAre(3));
   EXPECT_EQ(page->next_after_id, 0);
   ASSERT_TRUE(store_->Transaction([&] { return store_->InsertTrial(SampleTrial(4)); }).ok());
-  EXPECT_THAT(Numbers(reader_->Trials(1, {.states = {model::TrialState::kPending}}, 0, 9)->trials), ElementsAre(4));
+  EXPECT_THAT(Numbers(reader_->Trials(1, {.states = {model::TrialState::kPending}}, 0, 9)->trials),
+              ElementsAre(4));
   EXPECT_TRUE(reader_->Trials(1, {.purposes = {model::Purpose::kTest}}, 0, 9)->trials.empty());
 }
 
@@ -115,10 +118,12 @@ TEST_F(ReaderTest, TrialShowsAttemptsMeasurementsAndEvents) {
   event.trial_id = 2;
   event.kind = "attempt_started";
   event.payload_json = "{}";
-  ASSERT_TRUE(store_->Transaction([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->AppendEvent(event));
-    return store_->InsertMeasurements({{2, 10, 1, {{"loss", 0.5}}}});
-  }).ok());
+  ASSERT_TRUE(store_
+                  ->Transaction([&]() -> Status {
+                    CANOPY_RETURN_IF_ERROR(store_->AppendEvent(event));
+                    return store_->InsertMeasurements({{2, 10, 1, {{"loss", 0.5}}}});
+                  })
+                  .ok());
   for (const char* reference : {"fashion-macro/2", "default/fashion-macro/2", "2"}) {
     const auto detail = reader_->Trial(reference);
     ASSERT_TRUE(detail.ok()) << detail.status();
@@ -136,16 +141,18 @@ TEST_F(ReaderTest, TrialShowsAttemptsMeasurementsAndEvents) {
 
 TEST_F(ReaderTest, FailuresAndRunningTrialsAreListed) {
   model::TrialRecord failed = SampleTrial(4), leased = SampleTrial(5);
-  ASSERT_TRUE(store_->Transaction([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(failed));
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(leased));
-    leased.state = model::TrialState::kLeased;
-    CANOPY_RETURN_IF_ERROR(store_->UpdateTrial(leased));
-    failed.state = model::TrialState::kFailed;
-    failed.failure = model::FailureClass::kTrainerCrash;
-    failed.reason = "signal 11";
-    return store_->UpdateTrial(failed);
-  }).ok());
+  ASSERT_TRUE(store_
+                  ->Transaction([&]() -> Status {
+                    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(failed));
+                    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(leased));
+                    leased.state = model::TrialState::kLeased;
+                    CANOPY_RETURN_IF_ERROR(store_->UpdateTrial(leased));
+                    failed.state = model::TrialState::kFailed;
+                    failed.failure = model::FailureClass::kTrainerCrash;
+                    failed.reason = "signal 11";
+                    return store_->UpdateTrial(failed);
+                  })
+                  .ok());
   EXPECT_THAT(*reader_->NewestFailures(1, 3), ElementsAre("fashion-macro/4: TRAINER_CRASH: signal 11"));
   EXPECT_THAT(Numbers(*reader_->Running(1, 9)), ElementsAre(5));
 }

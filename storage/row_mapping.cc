@@ -125,15 +125,18 @@ bool FromSql(const Rows& rows, int column, model::DuplicatePolicy& value) {
 bool FromSql(const Rows& rows, int column, std::vector<std::string>& value) {
   return ReadJson(rows, column, value);
 }
-bool FromSql(const Rows& rows, int column, std::vector<int64_t>& value) { return ReadJson(rows, column, value); }
+bool FromSql(const Rows& rows, int column, std::vector<int64_t>& value) {
+  return ReadJson(rows, column, value);
+}
 bool FromSql(const Rows& rows, int column, std::vector<model::DatasetOnWorker>& value) {
   Json list;
   if (!ReadJson(rows, column, list) || !list.is_array()) return false;
   value.clear();
   try {
     for (const Json& entry : list)
-      value.push_back({entry.at("name"), entry.at("digest"), entry.at("input_shape").get<std::vector<int64_t>>(),
-                       entry.at("classes"), entry.at("training_examples")});
+      value.push_back({entry.at("name"), entry.at("digest"),
+                       entry.at("input_shape").get<std::vector<int64_t>>(), entry.at("classes"),
+                       entry.at("training_examples")});
   } catch (const Json::exception&) {
     return false;
   }
@@ -201,8 +204,8 @@ std::string TrialColumns(bool graph) {
   VisitWriting(trial, record.candidate);
   VisitTrial(trial, record);
   VisitTrialState(trial, record);
-  return std::string(graph ? "COALESCE(t.graph_json, c.graph_json)" : "''") + ", " + candidate.Names("c.") + ", " +
-         trial.Names("t.");
+  return std::string(graph ? "COALESCE(t.graph_json, c.graph_json)" : "''") + ", " + candidate.Names("c.") +
+         ", " + trial.Names("t.");
 }
 
 std::string AttemptColumns(std::string_view prefix) {

@@ -60,9 +60,7 @@ class ColumnWriter {
     Add(name, ToSql(value));
   }
   // A number of another row; 0 becomes NULL.
-  void Reference(std::string_view name, int64_t id) {
-    Add(name, id == 0 ? SqlValue(nullptr) : SqlValue(id));
-  }
+  void Reference(std::string_view name, int64_t id) { Add(name, id == 0 ? SqlValue(nullptr) : SqlValue(id)); }
   void Add(std::string_view name, SqlValue value);
 
   const std::vector<SqlValue>& values() const { return values_; }

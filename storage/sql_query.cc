@@ -23,17 +23,22 @@ int Authorize(void* denied, int action, const char*, const char* name, const cha
 
 nlohmann::json ColumnJson(sqlite3_stmt* statement, int column) {
   const auto bytes = [&](const void* data) {
-    return std::string(static_cast<const char*>(data), static_cast<size_t>(sqlite3_column_bytes(statement, column)));
+    return std::string(static_cast<const char*>(data),
+                       static_cast<size_t>(sqlite3_column_bytes(statement, column)));
   };
   switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER: return static_cast<int64_t>(sqlite3_column_int64(statement, column));
+    case SQLITE_INTEGER:
+      return static_cast<int64_t>(sqlite3_column_int64(statement, column));
     case SQLITE_FLOAT: {
       const double value = sqlite3_column_double(statement, column);
       return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(FormatDouble(value));
     }
-    case SQLITE_TEXT: return bytes(sqlite3_column_text(statement, column));
-    case SQLITE_BLOB: return HexEncode(bytes(sqlite3_column_blob(statement, column)));
-    default: return nullptr;
+    case SQLITE_TEXT:
+      return bytes(sqlite3_column_text(statement, column));
+    case SQLITE_BLOB:
+      return HexEncode(bytes(sqlite3_column_blob(statement, column)));
+    default:
+      return nullptr;
   }
 }
 
@@ -61,7 +66,8 @@ bool OnlySpace(const char* text) { return Trim(text).empty() || Trim(text) == ";
 
 }  // namespace
 
-StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string& sql, const SqlQueryLimits& limits) {
+StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string& sql,
+                                     const SqlQueryLimits& limits) {
   sqlite3_hard_heap_limit64(limits.max_memory_bytes);
   CANOPY_ASSIGN_OR_RETURN(const auto database, Database::Open(path, Database::Mode::kReadOnly));
   // Sorting must not fill the disk instead of the memory.
@@ -77,7 +83,8 @@ StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string&
 
   sqlite3_stmt* raw = nullptr;
   const char* tail = nullptr;
-  const int prepared = sqlite3_prepare_v2(connection, sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, &tail);
+  const int prepared =
+      sqlite3_prepare_v2(connection, sql.c_str(), static_cast<int>(sql.size()) + 1, &raw, &tail);
   const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> statement(raw, sqlite3_finalize);
   if (prepared != SQLITE_OK) return QueryError(connection, prepared, denied);
   if (raw == nullptr) return InvalidArgument("expected a SELECT, found nothing");
@@ -90,7 +97,8 @@ StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string&
   int64_t bytes = 0;
   int code;
   while ((code = sqlite3_step(raw)) == SQLITE_ROW) {
-    if (static_cast<int64_t>(result.rows_json.size()) >= limits.max_rows || bytes >= limits.max_result_bytes) {
+    if (static_cast<int64_t>(result.rows_json.size()) >= limits.max_rows ||
+        bytes >= limits.max_result_bytes) {
       result.truncated = true;
       return result;
     }

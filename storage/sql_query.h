@@ -26,6 +26,7 @@ struct SqlQueryResult {
 // and views and nothing else. PermissionDenied for what else it does, InvalidArgument for bad SQL,
 // DeadlineExceeded and ResourceExhausted beyond the limits. For a process of its own, whose SQLite memory it
 // bounds: never the controller's.
-StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string& sql, const SqlQueryLimits& limits);
+StatusOr<SqlQueryResult> RunSqlQuery(const std::string& path, const std::string& sql,
+                                     const SqlQueryLimits& limits);
 
 }  // namespace canopy::storage

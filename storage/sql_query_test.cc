@@ -30,7 +30,8 @@ class SqlQueryTest : public ::testing::Test {
 
 TEST_F(SqlQueryTest, ReadsTheCampaignsView) {
   const auto result = Query(
-      "SELECT trial, val_accuracy, stem_kernel, inactive FROM default__fashion_macro ORDER BY val_accuracy DESC;");
+      "SELECT trial, val_accuracy, stem_kernel, inactive FROM default__fashion_macro ORDER BY val_accuracy "
+      "DESC;");
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->columns, ElementsAre("trial", "val_accuracy", "stem_kernel", "inactive"));
   EXPECT_THAT(result->rows_json, ElementsAre(R"([2,0.9,"conv2",null])", R"([1,0.5,"conv1",null])"));
@@ -38,13 +39,15 @@ TEST_F(SqlQueryTest, ReadsTheCampaignsView) {
 }
 
 TEST_F(SqlQueryTest, AnythingButReadingIsRefused) {
-  for (const char* sql : {"DELETE FROM trial", "INSERT INTO counter VALUES ('x', 1)", "UPDATE trial SET state = 'x'",
-                          "DROP TABLE trial", "CREATE TEMP TABLE t (x)", "ATTACH '/tmp/x.db' AS x",
-                          "PRAGMA journal_mode = DELETE", "BEGIN", "VACUUM INTO '/tmp/x.db'",
-                          "SELECT load_extension('x')", "SELECT * FROM pragma_table_info('trial')"}) {
+  for (const char* sql :
+       {"DELETE FROM trial", "INSERT INTO counter VALUES ('x', 1)", "UPDATE trial SET state = 'x'",
+        "DROP TABLE trial", "CREATE TEMP TABLE t (x)", "ATTACH '/tmp/x.db' AS x",
+        "PRAGMA journal_mode = DELETE", "BEGIN", "VACUUM INTO '/tmp/x.db'", "SELECT load_extension('x')",
+        "SELECT * FROM pragma_table_info('trial')"}) {
     const auto result = Query(sql);
     EXPECT_FALSE(result.ok()) << sql;
-    EXPECT_THAT(Message(result.status()), ::testing::AnyOf(HasSubstr("may only read"), HasSubstr("in the SQL")))
+    EXPECT_THAT(Message(result.status()),
+                ::testing::AnyOf(HasSubstr("may only read"), HasSubstr("in the SQL")))
         << sql;
   }
   EXPECT_EQ(store_->LoadLiveCampaigns()->at(0).trials_total, 2);
@@ -78,8 +81,9 @@ TEST_F(SqlQueryTest, TimeIsBounded) {
 TEST_F(SqlQueryTest, MemoryIsBounded) {
   limits_.max_memory_bytes = 32 << 20;
   limits_.timeout_ms = 60'000;
-  EXPECT_EQ(Query(std::string(kEndless) + "SELECT x, hex(randomblob(1000)) FROM n ORDER BY 2").status().code(),
-            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(
+      Query(std::string(kEndless) + "SELECT x, hex(randomblob(1000)) FROM n ORDER BY 2").status().code(),
+      absl::StatusCode::kResourceExhausted);
 }
 
 }  // namespace

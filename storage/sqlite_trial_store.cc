@@ -30,8 +30,8 @@ class Store final : public TrialStore {
   Status Transaction(const std::function<Status()>& body) override;
   Status Savepoint(const std::function<Status()>& body) override;
   Status InsertCampaign(const model::CampaignRecord& campaign, const model::CampaignProgress& progress,
-                        const std::optional<model::CandidateFacts>& reference, const std::vector<Column>& decisions,
-                        const std::vector<Column>& metrics) override;
+                        const std::optional<model::CandidateFacts>& reference,
+                        const std::vector<Column>& decisions, const std::vector<Column>& metrics) override;
   Status UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) override;
   Status InsertTrial(const model::TrialRecord& trial) override;
   Status UpdateTrial(const model::TrialRecord& trial) override;
@@ -39,8 +39,8 @@ class Store final : public TrialStore {
   Status UpdateAttempt(const model::AttemptRecord& attempt) override;
   Status InsertResult(const model::ResultRecord& result) override;
   Status ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
-                        int64_t attempt_id, int64_t fence, const std::string& why, const std::string& payload_json,
-                        int64_t wall_us) override;
+                        int64_t attempt_id, int64_t fence, const std::string& why,
+                        const std::string& payload_json, int64_t wall_us) override;
   Status InsertMeasurements(const std::vector<model::MeasurementRecord>& measurements) override;
   Status AppendEvent(const model::EventRecord& event) override;
   Status SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
@@ -48,7 +48,8 @@ class Store final : public TrialStore {
   Status UpsertWorker(const model::WorkerRecord& worker) override;
   Status SetCounter(const std::string& name, int64_t value) override;
   Status CheckNewCampaign(const std::string& project, const std::string& name) override;
-  StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id, const std::string& digest) override;
+  StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
+                                                   const std::string& digest) override;
   Status SaveRequest(const std::string& request_id, const std::string& digest, const std::string& answer,
                      int64_t wall_us) override;
   StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() override { return ReadLiveCampaigns(*database_); }
@@ -57,7 +58,9 @@ class Store final : public TrialStore {
   }
   std::string database_id() const override { return database_id_; }
   int64_t incarnation() const override { return incarnation_; }
-  StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) override { return ReadProposer(*database_, campaign_id); }
+  StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) override {
+    return ReadProposer(*database_, campaign_id);
+  }
   Status Checkpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(TRUNCATE)"); }
 
  private:
@@ -101,14 +104,16 @@ Status Store::Savepoint(const std::function<Status()>& body) {
   const Status status = body();
   if (!status.ok()) {
     values_.Forget();
-    if (database_->in_transaction()) CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK TO event; RELEASE event"));
+    if (database_->in_transaction())
+      CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK TO event; RELEASE event"));
     return status;
   }
   return Write("RELEASE event", {}).status();
 }
 
 StatusOr<int64_t> Store::Write(std::string_view sql, const std::vector<SqlValue>& values) {
-  if (!database_->in_transaction()) return Aborted("no transaction is open: SQLite rolled it back after an error");
+  if (!database_->in_transaction())
+    return Aborted("no transaction is open: SQLite rolled it back after an error");
   return database_->Run(sql, values);
 }
 
@@ -124,17 +129,18 @@ StatusOr<Store::StoredCandidate> Store::StoreCandidate(const model::CandidateFac
   row("graph_json", candidate.graph_json);
   CANOPY_RETURN_IF_ERROR(
       Write(row.InsertInto("candidate") + " ON CONFLICT (candidate_hash) DO NOTHING", row.values()).status());
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_->Query("SELECT id, graph_json = ? FROM candidate WHERE candidate_hash = ?",
-                                                      {candidate.graph_json, candidate.candidate_hash}));
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows, database_->Query("SELECT id, graph_json = ? FROM candidate WHERE candidate_hash = ?",
+                                  {candidate.graph_json, candidate.candidate_hash}));
   CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
   CANOPY_CHECK(found, "the candidate was inserted above");
   return StoredCandidate{rows.Int(0), rows.Int(1) != 0 ? SqlValue(nullptr) : SqlValue(candidate.graph_json)};
 }
 
 Status Store::CheckNewCampaign(const std::string& project, const std::string& name) {
-  CANOPY_ASSIGN_OR_RETURN(const int64_t taken,
-                          database_->QueryInt("SELECT COUNT(*) FROM campaign WHERE project = ? AND name = ?",
-                                              {project, name}));
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t taken,
+      database_->QueryInt("SELECT COUNT(*) FROM campaign WHERE project = ? AND name = ?", {project, name}));
   if (taken > 0) {
     return AlreadyExists("campaign '" + project + "/" + name +
                          "' exists already; give the new one another name (campaign.name, or launch --name)");
@@ -197,18 +203,21 @@ Status Store::UpdateAttempt(const model::AttemptRecord& attempt) {
   CANOPY_RETURN_IF_ERROR(Update(row, "attempt", attempt.id));
   const std::optional<std::string> signature = model::FailureSignature(attempt);
   if (!signature) return {};
-  return Write("UPDATE attempt SET signature = ?, signature_seq = COALESCE(signature_seq, (SELECT "
-               "COALESCE(MAX(signature_seq), 0) + 1 FROM attempt WHERE campaign_id = ?)) WHERE id = ?",
-               {*signature, attempt.campaign_id, attempt.id})
+  return Write(
+             "UPDATE attempt SET signature = ?, signature_seq = COALESCE(signature_seq, (SELECT "
+             "COALESCE(MAX(signature_seq), 0) + 1 FROM attempt WHERE campaign_id = ?)) WHERE id = ?",
+             {*signature, attempt.campaign_id, attempt.id})
       .status();
 }
 
 Status Store::InsertResult(const model::ResultRecord& result) {
   ColumnWriter row;
   VisitResult(row, result);
-  CANOPY_ASSIGN_OR_RETURN(Rows trial, database_->Query("SELECT purpose FROM trial WHERE id = ?", {result.trial_id}));
+  CANOPY_ASSIGN_OR_RETURN(Rows trial,
+                          database_->Query("SELECT purpose FROM trial WHERE id = ?", {result.trial_id}));
   CANOPY_ASSIGN_OR_RETURN(const bool found, trial.Next());
-  if (!found) return Internal("a result for trial " + std::to_string(result.trial_id) + ", which does not exist");
+  if (!found)
+    return Internal("a result for trial " + std::to_string(result.trial_id) + ", which does not exist");
   row("purpose", trial.Text(0));
   CANOPY_RETURN_IF_ERROR(Insert(row, "result"));
   return values_.SetMetrics(result.campaign_id, result.trial_id, result.metrics);
@@ -217,9 +226,11 @@ Status Store::InsertResult(const model::ResultRecord& result) {
 Status Store::ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
                              int64_t attempt_id, int64_t fence, const std::string& why,
                              const std::string& payload_json, int64_t wall_us) {
-  return Write("INSERT INTO archived_outcome (worker_id, result_id, trial_id, attempt_id, fence, why, payload_json, "
-               "wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-               {worker_id, result_id, trial_id, attempt_id, fence, why, payload_json, wall_us})
+  return Write(
+             "INSERT INTO archived_outcome (worker_id, result_id, trial_id, attempt_id, fence, why, "
+             "payload_json, "
+             "wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             {worker_id, result_id, trial_id, attempt_id, fence, why, payload_json, wall_us})
       .status();
 }
 
@@ -239,11 +250,13 @@ Status Store::AppendEvent(const model::EventRecord& event) {
   return Insert(row, "event");
 }
 
-Status Store::SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq, const std::string& state) {
-  return Write("INSERT INTO proposer_state (campaign_id, event_seq, seen_seq, state) VALUES (?, ?, ?, ?) "
-               "ON CONFLICT DO UPDATE SET event_seq = excluded.event_seq, seen_seq = excluded.seen_seq, "
-               "state = excluded.state",
-               {campaign_id, event_seq, seen_seq, state})
+Status Store::SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
+                                const std::string& state) {
+  return Write(
+             "INSERT INTO proposer_state (campaign_id, event_seq, seen_seq, state) VALUES (?, ?, ?, ?) "
+             "ON CONFLICT DO UPDATE SET event_seq = excluded.event_seq, seen_seq = excluded.seen_seq, "
+             "state = excluded.state",
+             {campaign_id, event_seq, seen_seq, state})
       .status();
 }
 
@@ -258,18 +271,23 @@ Status Store::UpsertWorker(const model::WorkerRecord& worker) {
 }
 
 Status Store::SetCounter(const std::string& name, int64_t value) {
-  return Write("INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-               {name, value})
+  return Write(
+             "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = "
+             "excluded.value",
+             {name, value})
       .status();
 }
 
-StatusOr<std::optional<std::string>> Store::FindRequest(const std::string& request_id, const std::string& digest) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_->Query("SELECT digest, answer FROM request WHERE id = ?", {request_id}));
+StatusOr<std::optional<std::string>> Store::FindRequest(const std::string& request_id,
+                                                        const std::string& digest) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database_->Query("SELECT digest, answer FROM request WHERE id = ?", {request_id}));
   CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
   if (!found) return std::nullopt;
   if (rows.Text(0) != digest) {
-    return FailedPrecondition("request id '" + request_id +
-                              "' was used for another request; repeat a request unchanged or give it a new id");
+    return FailedPrecondition(
+        "request id '" + request_id +
+        "' was used for another request; repeat a request unchanged or give it a new id");
   }
   return rows.Text(1);
 }
@@ -284,7 +302,8 @@ Status Store::SaveRequest(const std::string& request_id, const std::string& dige
 // WAL keeps readers and the writer apart; FULL makes a commit durable. The bound on the WAL is for a
 // controller that does not come round to Checkpoint.
 constexpr char kPragmas[] =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; "
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = "
+    "OFF; "
     "PRAGMA wal_autocheckpoint = 16384";
 
 StatusOr<std::string> MetaText(Database& database, const std::string& name) {
@@ -295,7 +314,8 @@ StatusOr<std::string> MetaText(Database& database, const std::string& name) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& path, const SqliteOptions& options) {
+StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& path,
+                                                             const SqliteOptions& options) {
   std::string directory = std::filesystem::path(path).parent_path().string();
   if (directory.empty()) directory = ".";
   CANOPY_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
@@ -306,14 +326,17 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   auto lock = FileLock::Acquire(path + ".lock");
   if (!lock.ok()) return WithContext(lock.status(), "another controller serves '" + path + "'");
   CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, Database::Mode::kCreate));
-  const std::string backups = options.backup_directory.empty() ? directory + "/backups" : options.backup_directory;
+  const std::string backups =
+      options.backup_directory.empty() ? directory + "/backups" : options.backup_directory;
   CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations()));
   CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
   if (options.max_pages > 0)
-    CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA max_page_count = " + std::to_string(options.max_pages)));
+    CANOPY_RETURN_IF_ERROR(
+        database->RunScript("PRAGMA max_page_count = " + std::to_string(options.max_pages)));
   CANOPY_RETURN_IF_ERROR(
       database
-          ->Run("INSERT OR IGNORE INTO meta (name, value) VALUES ('database_id', ?), ('incarnation', '1')", {NewUuid()})
+          ->Run("INSERT OR IGNORE INTO meta (name, value) VALUES ('database_id', ?), ('incarnation', '1')",
+                {NewUuid()})
           .status());
   CANOPY_RETURN_IF_ERROR(SyncDirectory(directory));
   CANOPY_ASSIGN_OR_RETURN(const std::string database_id, MetaText(*database, "database_id"));

@@ -22,7 +22,8 @@ class SqliteTrialStore {
   // Creates or opens the database, migrates it, and holds `path`.lock for the store's life. Aborted where
   // another controller holds it (the message names its pid); FailedPrecondition where the file is not
   // ours, its schema is newer, or it lies on a network file system.
-  static StatusOr<std::unique_ptr<TrialStore>> Open(const std::string& path, const SqliteOptions& options = {});
+  static StatusOr<std::unique_ptr<TrialStore>> Open(const std::string& path,
+                                                    const SqliteOptions& options = {});
 };
 
 }  // namespace canopy::storage

@@ -42,7 +42,8 @@ std::string Text(const model::CampaignRecord& record) {
 }
 std::string Text(const model::CampaignProgress& record) {
   return Text<model::CampaignProgress>(
-      record, [](ColumnWriter& row, const model::CampaignProgress& progress) { VisitProgress(row, progress); });
+      record,
+      [](ColumnWriter& row, const model::CampaignProgress& progress) { VisitProgress(row, progress); });
 }
 std::string Text(const model::CandidateFacts& record) {
   return Text<model::CandidateFacts>(record, [](ColumnWriter& row, const model::CandidateFacts& candidate) {
@@ -111,21 +112,21 @@ TEST_F(SqliteTrialStoreTest, RestartFindsLiveTrialsAndRunningAttempts) {
   other.weights_sha256 = "5ha";
   const model::AttemptRecord attempt = SampleAttempt(1, 1);
   ASSERT_TRUE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(other));
-    CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
-    trial.state = model::TrialState::kLeased;
-    trial.failure = model::FailureClass::kTimeout;
-    trial.reason = "one timeout so far";
-    trial.crashes = 1;
-    trial.timeouts = 2;
-    trial.out_of_memory = 3;
-    trial.interruptions = 4;
-    trial.crash_hosts = {"node1", "node'2"};
-    trial.last_attempt_id = 1;
-    trial.last_fence = attempt.fence;
-    return store_->UpdateTrial(trial);
-  }).ok());
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(other));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
+                trial.state = model::TrialState::kLeased;
+                trial.failure = model::FailureClass::kTimeout;
+                trial.reason = "one timeout so far";
+                trial.crashes = 1;
+                trial.timeouts = 2;
+                trial.out_of_memory = 3;
+                trial.interruptions = 4;
+                trial.crash_hosts = {"node1", "node'2"};
+                trial.last_attempt_id = 1;
+                trial.last_fence = attempt.fence;
+                return store_->UpdateTrial(trial);
+              }).ok());
   Reopen();
   const TrialStore::LiveRows live = Live();
   ASSERT_EQ(live.trials.size(), 2u);
@@ -145,12 +146,12 @@ TEST_F(SqliteTrialStoreTest, RestartFindsTheBestTrialsAndFinals) {
   model::AttemptRecord attempt = SampleAttempt(6, 6);
   const model::ResultRecord result = SampleResult(attempt, 6, 0.95);
   ASSERT_TRUE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(final));
-    CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
-    CANOPY_RETURN_IF_ERROR(store_->InsertResult(result));
-    final.state = model::TrialState::kCompleted;
-    return store_->UpdateTrial(final);
-  }).ok());
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(final));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
+                CANOPY_RETURN_IF_ERROR(store_->InsertResult(result));
+                final.state = model::TrialState::kCompleted;
+                return store_->UpdateTrial(final);
+              }).ok());
   Reopen();
   const TrialStore::LiveRows live = Live();
   std::vector<int64_t> best;
@@ -205,9 +206,9 @@ TEST_F(SqliteTrialStoreTest, IsomorphicCandidateKeepsItsOwnWriting) {
   twin.candidate.macs = trial.candidate.macs;
   twin.candidate.depth = trial.candidate.depth;
   ASSERT_TRUE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
-    return store_->InsertTrial(twin);
-  }).ok());
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
+                return store_->InsertTrial(twin);
+              }).ok());
   Reopen();
   EXPECT_EQ(Text(Live().trials[1]), Text(twin));
 }
@@ -227,25 +228,26 @@ TEST_F(SqliteTrialStoreTest, DuplicatesAreRefused) {
 TEST_F(SqliteTrialStoreTest, NumbersThatAreNotFiniteStayOut) {
   model::TrialRecord trial = SampleTrial(1);
   model::ResultRecord result = SampleResult(SampleAttempt(1, 1), 1, 0.5);
-  result.metrics = {{"val_accuracy", 0.5}, {"val_loss", std::numeric_limits<double>::quiet_NaN()}, {"grad", INFINITY}};
+  result.metrics = {
+      {"val_accuracy", 0.5}, {"val_loss", std::numeric_limits<double>::quiet_NaN()}, {"grad", INFINITY}};
   ASSERT_TRUE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
-    CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(SampleAttempt(1, 1)));
-    return store_->InsertResult(result);
-  }).ok());
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(SampleAttempt(1, 1)));
+                return store_->InsertResult(result);
+              }).ok());
   EXPECT_EQ(Live().best.at(0).result.metrics, (model::Metrics{{"val_accuracy", 0.5}}));
 }
 
 TEST_F(SqliteTrialStoreTest, SavepointUndoesItsOwnWritesAlone) {
   ASSERT_TRUE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->SetCounter("kept", 1));
-    const Status inner = store_->Savepoint([&]() -> Status {
-      CANOPY_RETURN_IF_ERROR(store_->SetCounter("undone", 2));
-      return Internal("on purpose");
-    });
-    EXPECT_EQ(Message(inner), "on purpose");
-    return store_->Savepoint([&] { return store_->SetCounter("also_kept", 3); });
-  }).ok());
+                CANOPY_RETURN_IF_ERROR(store_->SetCounter("kept", 1));
+                const Status inner = store_->Savepoint([&]() -> Status {
+                  CANOPY_RETURN_IF_ERROR(store_->SetCounter("undone", 2));
+                  return Internal("on purpose");
+                });
+                EXPECT_EQ(Message(inner), "on purpose");
+                return store_->Savepoint([&] { return store_->SetCounter("also_kept", 3); });
+              }).ok());
   EXPECT_EQ(*store_->Counter("kept"), 1);
   EXPECT_EQ(*store_->Counter("undone"), 0);
   EXPECT_EQ(*store_->Counter("also_kept"), 3);
@@ -253,9 +255,9 @@ TEST_F(SqliteTrialStoreTest, SavepointUndoesItsOwnWritesAlone) {
 
 TEST_F(SqliteTrialStoreTest, FailedBodyRollsTheTransactionBack) {
   EXPECT_FALSE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->SetCounter("undone", 2));
-    return Internal("on purpose");
-  }).ok());
+                 CANOPY_RETURN_IF_ERROR(store_->SetCounter("undone", 2));
+                 return Internal("on purpose");
+               }).ok());
   EXPECT_EQ(*store_->Counter("undone"), 0);
 }
 
@@ -271,10 +273,10 @@ TEST_F(SqliteTrialStoreTest, RequestsAnswerRepeatsAndRefuseOtherPayloads) {
 TEST_F(SqliteTrialStoreTest, ProposerRowsHoldStateAndOutcomes) {
   ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
   ASSERT_TRUE(Write([&]() -> Status {
-    CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(2)));
-    CANOPY_RETURN_IF_ERROR(store_->SaveProposerState(1, 7, 0, "first"));
-    return store_->SaveProposerState(1, 8, 1, "second");
-  }).ok());
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(2)));
+                CANOPY_RETURN_IF_ERROR(store_->SaveProposerState(1, 7, 0, "first"));
+                return store_->SaveProposerState(1, 8, 1, "second");
+              }).ok());
   Reopen();
   const auto proposer = store_->LoadProposer(1);
   ASSERT_TRUE(proposer.ok()) << proposer.status();
@@ -290,10 +292,13 @@ TEST_F(SqliteTrialStoreTest, ProposerRowsHoldStateAndOutcomes) {
 TEST_F(SqliteTrialStoreTest, MeasurementsThatAreThereStay) {
   ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
   ASSERT_TRUE(Write([&] { return store_->InsertMeasurements({{1, 10, 1, {{"loss", 0.5}}}}); }).ok());
-  ASSERT_TRUE(Write([&] { return store_->InsertMeasurements({{1, 10, 1, {{"loss", 9}}}, {1, 20, 2, {}}}); }).ok());
+  ASSERT_TRUE(Write([&] {
+                return store_->InsertMeasurements({{1, 10, 1, {{"loss", 9}}}, {1, 20, 2, {}}});
+              }).ok());
   auto database = Database::Open(path_, Database::Mode::kReadOnly);
   EXPECT_EQ(*(*database)->QueryInt("SELECT COUNT(*) FROM measurement"), 2);
-  EXPECT_EQ(*(*database)->QueryInt("SELECT metrics_json = '{\"loss\":0.5}' FROM measurement WHERE step = 10"), 1);
+  EXPECT_EQ(*(*database)->QueryInt("SELECT metrics_json = '{\"loss\":0.5}' FROM measurement WHERE step = 10"),
+            1);
 }
 
 TEST_F(SqliteTrialStoreTest, IdentityOutlivesARestart) {
@@ -321,7 +326,8 @@ TEST_F(SqliteTrialStoreTest, FullDiskRefusesWorkAndDamagesNothing) {
   int64_t written = 0;
   while (status.ok() && written < 10'000) {
     status = Write([&]() -> Status {
-      return store_->Savepoint([&] { return store_->SetCounter(std::string(1'000, 'x') + std::to_string(written), 1); });
+      return store_->Savepoint(
+          [&] { return store_->SetCounter(std::string(1'000, 'x') + std::to_string(written), 1); });
     });
     written += status.ok();
   }
@@ -332,7 +338,8 @@ TEST_F(SqliteTrialStoreTest, FullDiskRefusesWorkAndDamagesNothing) {
   EXPECT_EQ(Live().best.at(0).result.objective, 0.5);
   EXPECT_TRUE(AddCompletedTrial(*store_, 2, 0.6).ok());
   auto database = Database::Open(path_, Database::Mode::kReadOnly);
-  EXPECT_EQ(*(*database)->QueryInt("SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+  EXPECT_EQ(
+      *(*database)->QueryInt("SELECT COUNT(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
 }
 
 TEST_F(SqliteTrialStoreTest, CheckpointEmptiesTheWriteAheadLog) {

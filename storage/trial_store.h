@@ -57,6 +57,10 @@ class TrialStore {
   virtual Status UpsertWorker(const model::WorkerRecord& worker) = 0;
   virtual Status SetCounter(const std::string& name, int64_t value) = 0;
 
+  // AlreadyExists where the project has a campaign of that name, or where the view that would be named after
+  // it exists; the open transaction included.
+  virtual Status CheckNewCampaign(const std::string& project, const std::string& name) = 0;
+
   // Every mutating call of a user carries a request id. Find gives what an earlier call with that id was
   // answered; FailedPrecondition where its payload (`digest`) differed.
   virtual StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
@@ -76,8 +80,8 @@ class TrialStore {
       model::ResultRecord result;
       std::string worker_id;
     };
-    std::vector<Finished> best;                  // the finals_top best SEARCH trials, best first
-    std::vector<Finished> finals;                // completed FINAL trials, ascending id
+    std::vector<Finished> best;    // the finals_top + 1 best SEARCH trials, best first
+    std::vector<Finished> finals;  // completed FINAL trials, ascending id
     std::vector<std::string> first_signatures, last_signatures;  // attempts.signature, oldest first
     int64_t trials_total = 0, attempts_ended = 0;
     int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0;

@@ -16,9 +16,12 @@ using Column = TrialStore::Column;
 
 std::string_view TypeName(Column::Type type) {
   switch (type) {
-    case Column::Type::kInteger: return "INTEGER";
-    case Column::Type::kReal: return "REAL";
-    case Column::Type::kText: return "TEXT";
+    case Column::Type::kInteger:
+      return "INTEGER";
+    case Column::Type::kReal:
+      return "REAL";
+    case Column::Type::kText:
+      return "TEXT";
   }
   return "TEXT";
 }
@@ -28,12 +31,9 @@ struct ViewColumn {
   std::string_view name, expression;
 };
 constexpr ViewColumn kFirstColumns[] = {
-    {"trial", "t.number"},
-    {"name", "p.name || '/' || t.number"},
-    {"purpose", "t.purpose"},
-    {"replicate", "t.replicate"},
-    {"state", "t.state"},
-    {"reference", "t.reference"},
+    {"trial", "t.number"},        {"name", "p.name || '/' || t.number"},
+    {"purpose", "t.purpose"},     {"replicate", "t.replicate"},
+    {"state", "t.state"},         {"reference", "t.reference"},
     {"objective", "r.objective"},
 };
 constexpr ViewColumn kLastColumns[] = {
@@ -58,7 +58,8 @@ constexpr ViewColumn kLastColumns[] = {
     {"useful_busy_ms", "(SELECT a.busy_ms FROM attempt a WHERE a.id = r.attempt_id)"},
     {"useful_allocated_ms", "(SELECT a.allocated_ms FROM attempt a WHERE a.id = r.attempt_id)"},
     {"wasted_busy_ms",
-     "(SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT r.attempt_id)"},
+     "(SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
+     "r.attempt_id)"},
     {"wasted_allocated_ms",
      "(SELECT COALESCE(SUM(a.allocated_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
      "r.attempt_id)"},
@@ -79,19 +80,22 @@ Status CheckColumns(const std::vector<Column>& decisions, const std::vector<Colu
   if (decisions.size() + metrics.size() > kMaxValueColumns) {
     return InvalidArgument("the campaign has " + std::to_string(decisions.size()) + " decisions and " +
                            std::to_string(metrics.size()) + " metrics, and its table holds at most " +
-                           std::to_string(kMaxValueColumns) + " columns; share decisions among repeated blocks");
+                           std::to_string(kMaxValueColumns) +
+                           " columns; share decisions among repeated blocks");
   }
   std::set<std::string_view> own, taken;
   for (const ViewColumn& column : kFirstColumns) own.insert(column.name);
   for (const ViewColumn& column : kLastColumns) own.insert(column.name);
   const auto check = [&](const Column& column, const std::string& kind) -> Status {
     if (!IsLowerSnake(column.name))
-      return InvalidArgument(kind + " '" + column.name + "' becomes a column: expected a name like stage2_width");
+      return InvalidArgument(kind + " '" + column.name +
+                             "' becomes a column: expected a name like stage2_width");
     if (own.contains(column.name))
       return InvalidArgument(kind + " '" + column.name +
                              "' has the name of a column that every campaign's view has; rename it");
     if (!taken.insert(column.name).second)
-      return InvalidArgument(kind + " '" + column.name + "' has the name of another decision or metric; rename it");
+      return InvalidArgument(kind + " '" + column.name +
+                             "' has the name of another decision or metric; rename it");
     return {};
   };
   for (const Column& column : decisions) CANOPY_RETURN_IF_ERROR(check(column, "decision"));
@@ -99,9 +103,10 @@ Status CheckColumns(const std::vector<Column>& decisions, const std::vector<Colu
   return {};
 }
 
-std::string TableSql(int64_t campaign_id, const std::vector<Column>& decisions, const std::vector<Column>& metrics) {
-  std::string sql = "CREATE TABLE " + ValuesTableName(campaign_id) +
-                    " (trial_id INTEGER PRIMARY KEY REFERENCES trial (id)";
+std::string TableSql(int64_t campaign_id, const std::vector<Column>& decisions,
+                     const std::vector<Column>& metrics) {
+  std::string sql =
+      "CREATE TABLE " + ValuesTableName(campaign_id) + " (trial_id INTEGER PRIMARY KEY REFERENCES trial (id)";
   for (const std::vector<Column>* columns : {&decisions, &metrics})
     for (const Column& column : *columns)
       sql += ", " + QuoteIdentifier(column.name) + " " + std::string(TypeName(column.type));
@@ -119,8 +124,10 @@ std::string ViewSql(const model::CampaignRecord& campaign, const std::vector<Col
   for (const Column& column : decisions) add("v." + QuoteIdentifier(column.name), column.name);
   for (const Column& column : metrics) add("v." + QuoteIdentifier(column.name), column.name);
   for (const ViewColumn& column : kLastColumns) add(column.expression, column.name);
-  return "CREATE VIEW " + QuoteIdentifier(CampaignViewName(campaign.project, campaign.name)) + " AS SELECT\n  " +
-         columns + "\nFROM trial t JOIN campaign p ON p.id = t.campaign_id JOIN candidate c ON c.id = t.candidate_id\n" +
+  return "CREATE VIEW " + QuoteIdentifier(CampaignViewName(campaign.project, campaign.name)) +
+         " AS SELECT\n  " + columns +
+         "\nFROM trial t JOIN campaign p ON p.id = t.campaign_id JOIN candidate c ON c.id = "
+         "t.candidate_id\n" +
          "LEFT JOIN result r ON r.trial_id = t.id LEFT JOIN " + ValuesTableName(campaign.id) +
          " v ON v.trial_id = t.id\nWHERE t.campaign_id = " + std::to_string(campaign.id);
 }
@@ -148,7 +155,8 @@ std::string CampaignViewName(const std::string& project, const std::string& name
 Status CheckViewName(Database& database, const std::string& project, const std::string& campaign) {
   for (const std::string& name : {project, campaign}) {
     if (!IsResourceName(name) || name.starts_with("sqlite"))
-      return InvalidArgument("'" + name + "' names a project or campaign: expected lower-case letters, digits and "
+      return InvalidArgument("'" + name +
+                             "' names a project or campaign: expected lower-case letters, digits and "
                              "'-', beginning with a letter or digit and not with 'sqlite'");
   }
   const std::string view = CampaignViewName(project, campaign);
@@ -156,8 +164,9 @@ Status CheckViewName(Database& database, const std::string& project, const std::
       const int64_t taken,
       database.QueryInt("SELECT COUNT(*) FROM sqlite_schema WHERE name = ? COLLATE NOCASE", {view}));
   if (taken > 0) {
-    return AlreadyExists("campaign '" + project + "/" + campaign + "' needs the view '" + view +
-                         "', which another campaign has; give it another name (campaign.name, or launch --name)");
+    return AlreadyExists(
+        "campaign '" + project + "/" + campaign + "' needs the view '" + view +
+        "', which another campaign has; give it another name (campaign.name, or launch --name)");
   }
   return {};
 }
@@ -185,26 +194,31 @@ Status CreateValuesTable(Database& database, const model::CampaignRecord& campai
 StatusOr<const ValuesTables::Columns*> ValuesTables::ColumnsOf(int64_t campaign_id) {
   if (const auto known = columns_.find(campaign_id); known != columns_.end()) return &known->second;
   Columns columns;
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_.Query("SELECT name, kind FROM campaign_column WHERE campaign_id = ? "
-                                                     "ORDER BY position",
-                                                     {campaign_id}));
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database_.Query("SELECT name, kind FROM campaign_column WHERE campaign_id = ? "
+                                          "ORDER BY position",
+                                          {campaign_id}));
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
     if (!more) break;
     (rows.Text(1) == "decision" ? columns.decisions : columns.metrics).push_back(rows.Text(0));
   }
-  if (columns.decisions.empty() && columns.metrics.empty()) return Internal("campaign " + std::to_string(campaign_id) + " has no value table");
+  if (columns.decisions.empty() && columns.metrics.empty())
+    return Internal("campaign " + std::to_string(campaign_id) + " has no value table");
   return &(columns_[campaign_id] = std::move(columns));
 }
 
-Status ValuesTables::InsertDecisions(int64_t campaign_id, int64_t trial_id, const std::string& decisions_json) {
+Status ValuesTables::InsertDecisions(int64_t campaign_id, int64_t trial_id,
+                                     const std::string& decisions_json) {
   CANOPY_ASSIGN_OR_RETURN(const Columns* const columns, ColumnsOf(campaign_id));
   const auto decisions = nlohmann::json::parse(decisions_json, nullptr, false);
-  if (!decisions.is_object()) return Internal("trial " + std::to_string(trial_id) + ": decisions are no JSON object");
+  if (!decisions.is_object())
+    return Internal("trial " + std::to_string(trial_id) + ": decisions are no JSON object");
   ColumnWriter writer;
   writer.Add("trial_id", trial_id);
   for (const std::string& name : columns->decisions)
-    writer.Add(QuoteIdentifier(name), decisions.contains(name) ? ToSqlValue(decisions.at(name)) : SqlValue(nullptr));
+    writer.Add(QuoteIdentifier(name),
+               decisions.contains(name) ? ToSqlValue(decisions.at(name)) : SqlValue(nullptr));
   return database_.Run(writer.InsertInto(ValuesTableName(campaign_id)), writer.values()).status();
 }
 
@@ -213,10 +227,12 @@ Status ValuesTables::SetMetrics(int64_t campaign_id, int64_t trial_id, const mod
   ColumnWriter writer;
   for (const std::string& name : columns->metrics) {
     const auto metric = metrics.find(name);
-    if (metric != metrics.end() && std::isfinite(metric->second)) writer.Add(QuoteIdentifier(name), metric->second);
+    if (metric != metrics.end() && std::isfinite(metric->second))
+      writer.Add(QuoteIdentifier(name), metric->second);
   }
   if (writer.values().empty()) return {};
-  return database_.Run(writer.Update(ValuesTableName(campaign_id), "trial_id"), writer.ValuesAnd(trial_id)).status();
+  return database_.Run(writer.Update(ValuesTableName(campaign_id), "trial_id"), writer.ValuesAnd(trial_id))
+      .status();
 }
 
 }  // namespace canopy::storage

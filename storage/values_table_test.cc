@@ -13,7 +13,8 @@ using namespace canopy::storage::testing;  // NOLINT: the sample records
 
 class ValuesTableTest : public ::testing::Test {
  protected:
-  Status Launch(const std::string& project, const std::string& name, std::vector<TrialStore::Column> decisions = {},
+  Status Launch(const std::string& project, const std::string& name,
+                std::vector<TrialStore::Column> decisions = {},
                 std::vector<TrialStore::Column> metrics = SampleMetrics()) {
     model::CampaignRecord campaign = SampleCampaign(next_id_++, name);
     campaign.project = project;
@@ -63,9 +64,10 @@ TEST_F(ValuesTableTest, ViewAnswersInOneLine) {
 
 TEST_F(ValuesTableTest, ColumnsHaveTheTypesOfTheirDecisions) {
   auto database = Database::Open(path_, Database::Mode::kReadOnly);
-  EXPECT_EQ(*(*database)->QueryInt("SELECT COUNT(*) FROM pragma_table_info('campaign_1_values') WHERE (name, type) IN "
-                                   "(VALUES ('stem_kernel', 'TEXT'), ('width', 'INTEGER'), ('learning_rate', 'REAL'), "
-                                   "('val_accuracy', 'REAL'))"),
+  EXPECT_EQ(*(*database)->QueryInt(
+                "SELECT COUNT(*) FROM pragma_table_info('campaign_1_values') WHERE (name, type) IN "
+                "(VALUES ('stem_kernel', 'TEXT'), ('width', 'INTEGER'), ('learning_rate', 'REAL'), "
+                "('val_accuracy', 'REAL'))"),
             4);
 }
 

@@ -53,8 +53,8 @@ std::string Cause(const Proposal& proposal) {
 
 }  // namespace
 
-StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& space, const Candidate& candidate,
-                                               const model::TaskSpec& task) {
+StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& space,
+                                               const Candidate& candidate, const model::TaskSpec& task) {
   CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation,
                           search_space::Evaluate(space, candidate, {task.input_shape, task.classes}));
   return Facts(candidate, evaluation);
@@ -107,8 +107,8 @@ StatusOr<ProposalBatch> Proposer::Propose(std::span<const ObservedResult> result
       if (++fruitless == kMaxFruitless) {
         const auto most = std::max_element(causes.begin(), causes.end(),
                                            [](const auto& a, const auto& b) { return a.second < b.second; });
-        batch.ended = FormatCount(kMaxFruitless) + " proposals in a row gave nothing new, most often because " +
-                      most->first;
+        batch.ended = FormatCount(kMaxFruitless) +
+                      " proposals in a row gave nothing new, most often because " + most->first;
       }
     }
     batch.proposals.push_back(*std::move(proposal));

@@ -34,7 +34,7 @@ struct Proposal {
   Verdict verdict = Verdict::kAccepted;
   model::CandidateFacts candidate;  // graph_json where accepted alone; hashes where it could be built
   int64_t replicate = 0;
-  std::string reason;               // of a rejection
+  std::string reason;  // of a rejection
 };
 
 struct ProposalBatch {

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "controller/strategies/strategies.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -22,7 +21,10 @@ canopy: 1
 name: tiny
 input: {shape: [1, 8, 8], classes: 10}
 network:
-  - conv2d: {out_channels: {name: width, ordinal: [4, 8, 16]}, kernel: {name: kernel, choice: [1, 3]}, bias: false}
+  - conv2d:
+      out_channels: {name: width, ordinal: [4, 8, 16]}
+      kernel: {name: kernel, choice: [1, 3]}
+      bias: false
   - relu
   - global_avg_pool
   - linear: {features: classes}
@@ -79,7 +81,8 @@ class ProposerTest : public testing::Test {
   Proposer Scripted(std::vector<std::string> script, const std::string& constraint = "params < 100000") {
     auto parsed = search_space::Constraint::Parse(constraint, Space().decisions());
     EXPECT_TRUE(parsed.ok()) << parsed.status();
-    return Proposer(campaign_, Space(), {*parsed}, std::make_unique<ScriptedStrategy>(std::move(script), log_));
+    return Proposer(campaign_, Space(), {*parsed},
+                    std::make_unique<ScriptedStrategy>(std::move(script), log_));
   }
 
   static ObservedResult Result(int64_t seq, const Proposal& proposal, double score) {

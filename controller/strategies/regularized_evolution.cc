@@ -51,7 +51,8 @@ std::string RegularizedEvolution::Save() const {
   ordered_json members = ordered_json::array();
   for (const Member& member : population_)
     members.push_back({ordered_json::parse(member.candidate.ToJson()), member.feasible, member.score});
-  return ordered_json{{"rng", rng_.Save()}, {"initial_proposals", initial_proposals_}, {"population", members}}
+  return ordered_json{
+      {"rng", rng_.Save()}, {"initial_proposals", initial_proposals_}, {"population", members}}
       .dump();
 }
 

@@ -19,7 +19,8 @@ using nlohmann::json;
 class Parameters {
  public:
   Parameters(std::string_view kind, std::string_view text) : kind_(kind), object_(Parse(text)) {
-    if (!object_.is_object()) status_ = InvalidArgument("strategy " + kind_ + ": expected a map of parameters");
+    if (!object_.is_object())
+      status_ = InvalidArgument("strategy " + kind_ + ": expected a map of parameters");
   }
 
   int64_t Integer(const std::string& name, int64_t fallback, int64_t low) {
@@ -61,15 +62,16 @@ StatusOr<std::unique_ptr<Strategy>> MakeRandom(Parameters parameters, const sear
   return std::unique_ptr<Strategy>(std::make_unique<RandomSearch>(space, rng));
 }
 
-StatusOr<std::unique_ptr<Strategy>> MakeEvolution(Parameters parameters, const search_space::SearchSpace& space,
-                                                  Rng rng) {
+StatusOr<std::unique_ptr<Strategy>> MakeEvolution(Parameters parameters,
+                                                  const search_space::SearchSpace& space, Rng rng) {
   RegularizedEvolution::Parameters evolution;
   evolution.population = parameters.Integer("population", evolution.population, 1);
   evolution.sample = parameters.Integer("sample", evolution.sample, 1);
   CANOPY_RETURN_IF_ERROR(parameters.Finish());
   if (evolution.sample > evolution.population)
     return InvalidArgument("strategy regularized_evolution: sample: expected at most the population, " +
-                           std::to_string(evolution.population) + ", found " + std::to_string(evolution.sample));
+                           std::to_string(evolution.population) + ", found " +
+                           std::to_string(evolution.sample));
   return std::unique_ptr<Strategy>(std::make_unique<RegularizedEvolution>(evolution, space, rng));
 }
 

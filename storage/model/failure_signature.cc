@@ -4,8 +4,8 @@ namespace canopy::model {
 
 std::optional<std::string> FailureSignature(const AttemptRecord& attempt) {
   if (attempt.state == AttemptState::kSucceeded) return "";
-  if (attempt.state != AttemptState::kFailed || !attempt.failure || *attempt.failure == FailureClass::kPreempted ||
-      *attempt.failure == FailureClass::kWorkerLost) {
+  if (attempt.state != AttemptState::kFailed || !attempt.failure ||
+      *attempt.failure == FailureClass::kPreempted || *attempt.failure == FailureClass::kWorkerLost) {
     return std::nullopt;
   }
   std::string signature(ToString(*attempt.failure));

@@ -73,7 +73,9 @@ std::optional<AttemptState> ParseAttemptState(std::string_view name) { return Va
 std::optional<CampaignState> ParseCampaignState(std::string_view name) {
   return ValueOf(kCampaignStates, name);
 }
-std::optional<FailureClass> ParseFailureClass(std::string_view name) { return ValueOf(kFailureClasses, name); }
+std::optional<FailureClass> ParseFailureClass(std::string_view name) {
+  return ValueOf(kFailureClasses, name);
+}
 
 bool IsTerminal(TrialState state) {
   return state != TrialState::kPending && state != TrialState::kLeased && state != TrialState::kPaused;

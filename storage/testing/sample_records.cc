@@ -81,7 +81,8 @@ model::CampaignProgress SampleProgress() {
 model::CandidateFacts SampleCandidate(int variant) {
   const std::string n = std::to_string(variant);
   model::CandidateFacts candidate;
-  candidate.candidate_json = R"({"stem_kernel":"conv)" + n + R"(","width":)" + n + R"(,"learning_rate":0.25})";
+  candidate.candidate_json =
+      R"({"stem_kernel":"conv)" + n + R"(","width":)" + n + R"(,"learning_rate":0.25})";
   candidate.candidate_hash = "candidate" + n;
   candidate.graph_hash = "graph" + n;
   candidate.graph_json = R"({"nodes":[)" + n + "]}";
@@ -173,10 +174,15 @@ model::WorkerRecord SampleWorker() {
 
 std::vector<TrialStore::Column> SampleDecisions() {
   using Type = TrialStore::Column::Type;
-  return {{"stem_kernel", Type::kText}, {"width", Type::kInteger}, {"learning_rate", Type::kReal}, {"inactive", Type::kText}};
+  return {{"stem_kernel", Type::kText},
+          {"width", Type::kInteger},
+          {"learning_rate", Type::kReal},
+          {"inactive", Type::kText}};
 }
 
-std::vector<TrialStore::Column> SampleMetrics() { return {{"val_accuracy"}, {"val_loss"}, {"test_accuracy"}}; }
+std::vector<TrialStore::Column> SampleMetrics() {
+  return {{"val_accuracy"}, {"val_loss"}, {"test_accuracy"}};
+}
 
 std::unique_ptr<TrialStore> StoreWithCampaign(const std::string& path) {
   auto store = SqliteTrialStore::Open(path);

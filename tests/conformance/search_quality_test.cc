@@ -30,7 +30,8 @@ class SearchQualityTest : public testing::Test {
   void SetUp() override {
     const char* folder = std::getenv("CANOPY_TABULAR_DATA");
     if (folder == nullptr) GTEST_SKIP() << "CANOPY_TABULAR_DATA names no folder with nas_bench_201.csv";
-    auto space = search_space::SearchSpace::Parse(*search_space::CatalogSpace("nas_bench_201"), "nas_bench_201.yaml");
+    auto space =
+        search_space::SearchSpace::Parse(*search_space::CatalogSpace("nas_bench_201"), "nas_bench_201.yaml");
     ASSERT_TRUE(space.ok()) << space.status();
     space_ = std::make_unique<search_space::SearchSpace>(*space);
     std::ifstream file(std::string(folder) + "/nas_bench_201.csv");
@@ -45,7 +46,8 @@ class SearchQualityTest : public testing::Test {
 
   // Six digits for the edges 0-1, 0-2, 1-2, 0-3, 1-3, 2-3, as the table writes cells.
   std::string CellJson(const std::string& digits) const {
-    static const char* const kOperators[] = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"};
+    static const char* const kOperators[] = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
+                                             "avg_pool_3x3"};
     std::vector<search_space::Candidate::Assignment> assignments;
     for (size_t i = 0; i < digits.size(); ++i)
       assignments.push_back({space_->decisions()[i].name, std::string(kOperators[digits[i] - '0'])});
@@ -67,8 +69,8 @@ class SearchQualityTest : public testing::Test {
       EXPECT_TRUE(batch.ok() && batch->ended.empty()) << batch.status();
       const model::CandidateFacts& candidate = batch->proposals.back().candidate;
       scores.push_back(table_.at(candidate.candidate_json));
-      results = {{static_cast<int64_t>(scores.size()), candidate.candidate_json, candidate.candidate_hash, true,
-                  scores.back()}};
+      results = {{static_cast<int64_t>(scores.size()), candidate.candidate_json, candidate.candidate_hash,
+                  true, scores.back()}};
     }
     return scores;
   }

@@ -147,7 +147,8 @@ TEST_P(StrategyConformanceTest, ExhaustedSpaceEndsWithEveryCandidateEvaluatedOnc
     for (const controller::Proposal& proposal : batch->proposals) {
       if (proposal.verdict != controller::Proposal::Verdict::kAccepted) continue;
       EXPECT_TRUE(evaluated.insert(proposal.candidate.candidate_hash).second);
-      results.push_back({seq, proposal.candidate.candidate_json, proposal.candidate.candidate_hash, true, 0.5});
+      results.push_back(
+          {seq, proposal.candidate.candidate_json, proposal.candidate.candidate_hash, true, 0.5});
     }
   }
   EXPECT_FALSE(ended.empty());
@@ -163,8 +164,10 @@ TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
     return Message(strategies::MakeStrategy(kind, parameters, space, 1).status());
   };
   EXPECT_THAT(message("regularised_evolution", "{}"),
-              testing::AllOf(testing::HasSubstr("did you mean 'regularized_evolution'?"), testing::HasSubstr("random")));
-  EXPECT_THAT(message("regularized_evolution", "{\"populaton\":5}"), testing::HasSubstr("did you mean 'population'?"));
+              testing::AllOf(testing::HasSubstr("did you mean 'regularized_evolution'?"),
+                             testing::HasSubstr("random")));
+  EXPECT_THAT(message("regularized_evolution", "{\"populaton\":5}"),
+              testing::HasSubstr("did you mean 'population'?"));
   EXPECT_THAT(message("regularized_evolution", "{\"population\":0}"), testing::HasSubstr("population"));
   EXPECT_THAT(message("random", "{\"sample\":1}"), testing::HasSubstr("unknown parameter 'sample'"));
 }
