@@ -1,0 +1,184 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+
+#include "base/random.h"
+#include "controller/service/service_fixture.h"
+
+namespace canopy::controller {
+namespace {
+
+using ::testing::HasSubstr;
+using WorkerStub = v1::WorkerService::Stub;
+using CampaignStub = v1::CampaignService::Stub;
+
+class WorkerServiceTest : public ServiceTest {
+ protected:
+  void Launch() {
+    v1::LaunchReply reply;
+    const grpc::Status status = Call(*Campaigns(local()), &CampaignStub::Launch, LaunchRequest("launch"), &reply);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  void Greet(WorkerStub& workers, const std::string& worker_id) {
+    v1::WorkerHelloReply reply;
+    const grpc::Status status = Call(workers, &WorkerStub::Hello, HelloRequest(worker_id), &reply);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_FALSE(reply.database_id().empty());
+    EXPECT_GT(reply.lease_ttl_ms(), 0);
+  }
+
+  const std::string worker_id_ = NewUuid();
+};
+
+TEST_F(WorkerServiceTest, AnAgentOfAnotherProtocolIsToldWhichSideToUpgrade) {
+  v1::WorkerHelloRequest request = HelloRequest(worker_id_);
+  request.mutable_protocol()->set_min(7);
+  request.mutable_protocol()->set_max(8);
+  v1::WorkerHelloReply reply;
+  const grpc::Status status = Call(*Workers(local()), &WorkerStub::Hello, request, &reply);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("upgrade the controller"));
+}
+
+TEST_F(WorkerServiceTest, ALeaseCarriesAllThatATrainerNeeds) {
+  const auto workers = Workers(local());
+  Greet(*workers, worker_id_);
+  Launch();
+  const v1::Lease lease = TakeLease(*workers, worker_id_, "r1");
+  EXPECT_EQ(lease.trial_name(), "default/toy/1");
+  EXPECT_EQ(lease.purpose(), v1::PURPOSE_SEARCH);
+  EXPECT_EQ(lease.epochs(), 2);
+  EXPECT_EQ(lease.numeric_mode(), "fp32");
+  EXPECT_EQ(lease.dataset_digest(), "d1");
+  EXPECT_THAT(lease.graph_json(), HasSubstr("conv2d"));
+  EXPECT_THAT(lease.recipe_json(), HasSubstr("learning_rate"));
+  EXPECT_THAT(lease.recipe_json(), Not(HasSubstr("width")));
+}
+
+TEST_F(WorkerServiceTest, ARepeatedExchangeGivesTheSameLeaseAndCountsItsOutcomeOnce) {
+  const auto workers = Workers(local());
+  Greet(*workers, worker_id_);
+  Launch();
+  const v1::Lease lease = TakeLease(*workers, worker_id_, "r1");
+  EXPECT_EQ(TakeLease(*workers, worker_id_, "r1").fence(), lease.fence());
+  const v1::ExchangeRequest success = SuccessOf(worker_id_, lease);
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, success, &reply).ok());
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, success, &reply).ok());
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_DUPLICATE);
+}
+
+TEST_F(WorkerServiceTest, AWorkerThatNeverSaidHelloIsAskedTo) {
+  v1::HeartbeatRequest heartbeat;
+  heartbeat.set_worker_id(worker_id_);
+  v1::HeartbeatReply reply;
+  ASSERT_TRUE(Call(*Workers(local()), &WorkerStub::Heartbeat, heartbeat, &reply).ok());
+  EXPECT_TRUE(reply.hello_needed());
+}
+
+TEST_F(WorkerServiceTest, AnOutcomeWithoutAnEndIsRefused) {
+  const auto workers = Workers(local());
+  Greet(*workers, worker_id_);
+  v1::ExchangeRequest request;
+  request.set_worker_id(worker_id_);
+  request.mutable_outcome()->set_result_id(std::string(32, 'a'));
+  v1::ExchangeReply reply;
+  EXPECT_EQ(Call(*workers, &WorkerStub::Exchange, request, &reply).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(WorkerServiceTest, StoppingEndsWaitingPolls) {
+  const auto workers = Workers(local());
+  Greet(*workers, worker_id_);
+  grpc::Status status;
+  std::thread poll([&] {
+    v1::ExchangeRequest ask;
+    ask.set_worker_id(worker_id_);
+    ask.set_request_id("r1");
+    ask.set_wants_lease(true);
+    ask.set_wait_ms(60'000);
+    v1::ExchangeReply reply;
+    status = Call(*workers, &WorkerStub::Exchange, ask, &reply);
+  });
+  // The poll waits once the writer has seen two events of this worker.
+  while (engine_->statistics().events < 3) std::this_thread::yield();
+  StopServer();
+  poll.join();
+  EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE) << status.error_message();
+}
+
+class TlsTest : public WorkerServiceTest {
+ protected:
+  void SetUp() override {
+    WorkerServiceTest::SetUp();
+    StartWithTls();
+    const auto bundle = config::AddWorker(cluster_folder_, "node-1");
+    ASSERT_TRUE(bundle.ok()) << bundle.status();
+    bundle_ = *bundle;
+    worker_ = *config::LoadCredential(bundle_.folder, "worker");
+    user_ = *config::LoadCredential(cluster_folder_, "user");
+  }
+
+  config::WorkerBundle bundle_;
+  config::Credential worker_, user_;
+};
+
+TEST_F(TlsTest, APeerOfAnotherAuthorityIsRefused) {
+  const std::string other = folder_ + "/other";
+  ASSERT_TRUE(config::InitCluster(other, {"localhost"}, "eve").ok());
+  config::Credential eve = *config::LoadCredential(other, "user");
+  eve.ca_certificate = user_.ca_certificate;  // she trusts the server; it need not trust her
+  v1::UserHelloReply reply;
+  v1::UserHelloRequest request;
+  const grpc::Status status = Call(*Campaigns(tcp(), &eve), &CampaignStub::Hello, request, &reply);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(TlsTest, EachRoleHasItsOwnCalls) {
+  v1::ListWorkersReply list;
+  EXPECT_TRUE(Call(*Campaigns(tcp(), &user_), &CampaignStub::ListWorkers, v1::ListWorkersRequest(), &list).ok());
+  EXPECT_EQ(Call(*Campaigns(tcp(), &worker_), &CampaignStub::ListWorkers, v1::ListWorkersRequest(), &list).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  v1::WorkerHelloReply hello;
+  EXPECT_EQ(Call(*Workers(tcp(), &user_), &WorkerStub::Hello, HelloRequest(bundle_.worker_id), &hello).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  Greet(*Workers(tcp(), &worker_), bundle_.worker_id);
+}
+
+TEST_F(TlsTest, AWorkerTouchesNoOtherWorkersAttempt) {
+  const auto local_workers = Workers(local());
+  Greet(*local_workers, worker_id_);
+  Launch();
+  const v1::Lease lease = TakeLease(*local_workers, worker_id_, "r1");
+  const auto workers = Workers(tcp(), &worker_);
+  v1::ExchangeReply reply;
+  EXPECT_EQ(Call(*workers, &WorkerStub::Exchange, SuccessOf(worker_id_, lease), &reply).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  // Under its own name it changes nothing either.
+  Greet(*workers, bundle_.worker_id);
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, SuccessOf(bundle_.worker_id, lease), &reply).ok());
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ARCHIVED);
+}
+
+TEST(ServerTest, TcpWithoutACredentialIsRefused) {
+  grpc::Service none;
+  const auto server = Server::Start({"/tmp/unused.sock", "127.0.0.1:0", std::nullopt}, none, none);
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(server.status()), HasSubstr("canopy cluster init"));
+}
+
+TEST_F(WorkerServiceTest, ASecondServerOnTheSocketIsRefused) {
+  grpc::Service none;
+  const auto server = Server::Start({socket_path_, "", std::nullopt}, none, none);
+  EXPECT_EQ(server.status().code(), absl::StatusCode::kAlreadyExists);
+  v1::UserHelloReply reply;
+  v1::UserHelloRequest request;
+  EXPECT_EQ(Call(*Campaigns(local()), &CampaignStub::Hello, request, &reply).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION)
+      << "the first still answers";
+}
+
+}  // namespace
+}  // namespace canopy::controller
