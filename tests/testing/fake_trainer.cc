@@ -1,15 +1,17 @@
 // fake_trainer: speaks the trainer protocol and trains nothing. What it answers depends on the job alone, so
 // that tests of agent and controller are quick and repeatable. Its environment says how it behaves:
 //
-//   CANOPY_FAKE_TRAINER_TABLE    nas_bench_201.csv: val_accuracy is c10_val12 of the job's edge_0_1 ... edge_2_3;
-//                                without it, a number made of the decisions
+//   CANOPY_FAKE_TRAINER_TABLE    nas_bench_201.csv: val_accuracy is the cell's c10_val12, test_accuracy its
+//                                c10_test200; without it, a number made of the decisions
 //   CANOPY_FAKE_TRAINER_STEPS    steps, each with a measurement (1)
 //   CANOPY_FAKE_TRAINER_STEP_MS  milliseconds a step (2)
 //   CANOPY_FAKE_TRAINER_HOLD     a file: the last message waits until it exists
-//   CANOPY_FAKE_TRAINER_RECORD   a file that gets a line per attempt before its last message
-//   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}: the first whose
-//                                decisions and purpose, where given, are the job's, ends the job otherwise:
-//                                abort, segv, kill, exit, hang, deaf, garbage, diverge, out_of_memory, invalid, data
+//   CANOPY_FAKE_TRAINER_RECORD   a file that gets a JSON line per attempt before its last message
+//   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The
+//   first
+//                                whose decisions and purpose, where given, are the job's ends it otherwise:
+//                                abort, segv, kill, exit, hang, deaf, garbage, diverge, out_of_memory,
+//                                invalid, data
 
 #include <fcntl.h>
 #include <poll.h>
@@ -99,12 +101,15 @@ class Connection {
 };
 
 // The row of the table for a cell, by column.
-StatusOr<std::vector<std::pair<std::string, std::string>>> TableRow(const std::string& path, const json& decisions) {
+StatusOr<std::vector<std::pair<std::string, std::string>>> TableRow(const std::string& path,
+                                                                    const json& decisions) {
   std::string ops;
   for (const char* edge : {"edge_0_1", "edge_0_2", "edge_1_2", "edge_0_3", "edge_1_3", "edge_2_3"}) {
-    const std::vector<std::string> names = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"};
+    const std::vector<std::string> names = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3",
+                                            "avg_pool_3x3"};
     const auto found = std::find(names.begin(), names.end(), decisions.value(edge, ""));
-    if (found == names.end()) return InvalidArgument(std::string(edge) + ": expected an operator of NAS-Bench-201");
+    if (found == names.end())
+      return InvalidArgument(std::string(edge) + ": expected an operator of NAS-Bench-201");
     ops += static_cast<char>('0' + (found - names.begin()));
   }
   std::ifstream file(path);
@@ -152,24 +157,26 @@ std::string CaseFor(const Job& job, const json& decisions) {
 class FakeTrainer {
  public:
   FakeTrainer(Connection& connection, Job job)
-      : connection_(connection), job_(std::move(job)),
+      : connection_(connection),
+        job_(std::move(job)),
         decisions_(json::parse(job_.decisions.empty() ? "{}" : job_.decisions)) {}
 
   void Run() {
     const std::string what = CaseFor(job_, decisions_);
     const int64_t steps = job_.max_steps > 0 ? job_.max_steps : Number("CANOPY_FAKE_TRAINER_STEPS", 1);
-    connection_.Send(trainer_protocol::Started{
-        .attempt_id = job_.attempt_id, .fence = job_.fence, .total_steps = steps});
+    connection_.Send(
+        trainer_protocol::Started{.attempt_id = job_.attempt_id, .fence = job_.fence, .total_steps = steps});
     const auto step_ms = static_cast<int>(Number("CANOPY_FAKE_TRAINER_STEP_MS", 2));
     for (int64_t step = 1; step <= steps; ++step) {
       if (WaitForStop(step_ms)) return;
       // In the middle, so that there is progress to lose.
       if (step == (steps + 1) / 2 && !what.empty()) return Misbehave(what);
-      connection_.Send(trainer_protocol::Measurement{.attempt_id = job_.attempt_id,
-                                                     .fence = job_.fence,
-                                                     .step = step,
-                                                     .epoch = step == steps ? job_.epochs : 0,
-                                                     .metrics = {{"train_loss", 1.0 / static_cast<double>(step)}}});
+      connection_.Send(
+          trainer_protocol::Measurement{.attempt_id = job_.attempt_id,
+                                        .fence = job_.fence,
+                                        .step = step,
+                                        .epoch = step == steps ? job_.epochs : 0,
+                                        .metrics = {{"train_loss", 1.0 / static_cast<double>(step)}}});
     }
     const std::string hold = Variable("CANOPY_FAKE_TRAINER_HOLD");
     while (!hold.empty() && !FileExists(hold))
@@ -244,7 +251,8 @@ class FakeTrainer {
       case Purpose::kTest:
         return {{"test_accuracy", accuracy}, {"test_loss", 1 - accuracy}};
       case Purpose::kMeasure: {
-        const std::string name = "latency_libtorch_" + std::string(ToString(job_.numeric_mode)) + "_b1_t1_cpu_";
+        const std::string name =
+            "latency_libtorch_" + std::string(ToString(job_.numeric_mode)) + "_b1_t1_cpu_";
         return {{name + "p50_ms", 1}, {name + "p95_ms", 2}, {name + "p99_ms", 3}};
       }
       case Purpose::kProxy:
@@ -277,7 +285,8 @@ class FakeTrainer {
 
 int Main(int argc, char** argv) {
   if (argc == 2 && std::string(argv[1]) == "--version") {
-    std::cout << json{{"trainer_build", "fake"}, {"protocol_version", trainer_protocol::kVersion}}.dump() << "\n";
+    std::cout << json{{"trainer_build", "fake"}, {"protocol_version", trainer_protocol::kVersion}}.dump()
+              << "\n";
     return 0;
   }
   const auto socket = ParseInt(Variable("CANOPY_TRAINER_FD"));

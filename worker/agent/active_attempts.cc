@@ -25,7 +25,8 @@ void ActiveAttempts::Remove(int64_t attempt_id) {
 void ActiveAttempts::Stop(int64_t attempt_id) {
   const MutexLock lock(mutex_);
   const auto found = attempts_.find(attempt_id);
-  if (found != attempts_.end() && found->second.control) found->second.control->RequestStop(StopReason::kCancelled);
+  if (found != attempts_.end() && found->second.control)
+    found->second.control->RequestStop(StopReason::kCancelled);
 }
 
 void ActiveAttempts::StopAll() {

@@ -130,7 +130,8 @@ void Agent::SendLast(int64_t slot, const v1::Outcome& outcome) {
   if (reply.ok()) {
     Settle(outcome, reply->verdict());
   } else {
-    CANOPY_LOG(Warning, "an outcome stays in the spool until the agent starts again: " + Message(reply.status()),
+    CANOPY_LOG(Warning,
+               "an outcome stays in the spool until the agent starts again: " + Message(reply.status()),
                {{"attempt", std::to_string(outcome.attempt_id())}});
   }
 }
@@ -142,14 +143,16 @@ void Agent::Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict) {
     CANOPY_LOG(Warning, "an outcome came too late and was archived",
                {{"attempt", std::to_string(outcome.attempt_id())}});
   if (const Status removed = parts_.spool.Remove(outcome.result_id()); !removed.ok())
-    CANOPY_LOG(Warning, "an acknowledged outcome stays in the spool and will be sent again: " + Message(removed));
+    CANOPY_LOG(Warning,
+               "an acknowledged outcome stays in the spool and will be sent again: " + Message(removed));
   attempts_.Remove(outcome.attempt_id());
 }
 
 void Agent::Refuse(const v1::Outcome& outcome, const Status& why) {
   const Status moved = parts_.spool.SetRefused(outcome.result_id());
-  CANOPY_LOG(Error, "an outcome was refused and is kept in the spool's refused/: " + Message(why),
-             {{"attempt", std::to_string(outcome.attempt_id())}, {"moved", moved.ok() ? "yes" : Message(moved)}});
+  CANOPY_LOG(
+      Error, "an outcome was refused and is kept in the spool's refused/: " + Message(why),
+      {{"attempt", std::to_string(outcome.attempt_id())}, {"moved", moved.ok() ? "yes" : Message(moved)}});
   attempts_.Remove(outcome.attempt_id());
 }
 

@@ -79,13 +79,15 @@ StatusOr<Credentials> LoadCredentials(const AgentOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(credentials.credential, config::LoadCredential(options.credentials_dir, "worker"));
   CANOPY_ASSIGN_OR_RETURN(const config::Identity identity, config::IdentityOf(*credentials.credential));
   if (identity.role != config::Identity::Role::kWorker)
-    return InvalidArgument(options.credentials_dir + "/worker.crt is not a worker's certificate; make one with " +
+    return InvalidArgument(options.credentials_dir +
+                           "/worker.crt is not a worker's certificate; make one with " +
                            "`canopy cluster add-worker`");
   credentials.worker_id = identity.name;
   return credentials;
 }
 
-v1::WorkerInfo DescribeWorker(const AgentOptions& options, const std::string& id, const TrainerVersion& trainer,
+v1::WorkerInfo DescribeWorker(const AgentOptions& options, const std::string& id,
+                              const TrainerVersion& trainer,
                               const std::map<std::string, VerifiedDataset>& datasets) {
   const HostResources host = ReadHostResources();
   v1::WorkerInfo worker;
@@ -107,7 +109,8 @@ v1::WorkerInfo DescribeWorker(const AgentOptions& options, const std::string& id
     v1::DatasetOnWorker& offered = *worker.add_datasets();
     offered.set_name(name);
     offered.set_digest(dataset.description.digest);
-    for (const int64_t size : {dataset.description.channels, dataset.description.height, dataset.description.width})
+    for (const int64_t size :
+         {dataset.description.channels, dataset.description.height, dataset.description.width})
       offered.add_input_shape(size);
     offered.set_classes(dataset.description.class_count);
     offered.set_training_examples(dataset.description.train_count);
@@ -131,10 +134,7 @@ Status Run(const AgentOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const std::string program, TrainerProgram(options.trainer));
   CANOPY_ASSIGN_OR_RETURN(const TrainerVersion trainer, ProbeTrainer(program));
   CANOPY_ASSIGN_OR_RETURN(const auto datasets, VerifyDatasets(options.datasets, state.cache()));
-  std::string lock_folder = options.lock_dir;
-  if (lock_folder.empty()) {
-    CANOPY_ASSIGN_OR_RETURN(lock_folder, DefaultLockFolder());
-  }
+  CANOPY_ASSIGN_OR_RETURN(const std::string lock_folder, DefaultLockFolder());
 
   v1::WorkerHelloRequest hello;
   *hello.mutable_protocol() = rpc::OurProtocol();
@@ -155,10 +155,11 @@ Status Run(const AgentOptions& options) {
                                  .oom_kills = OomKills};
   for (const auto& [name, dataset] : datasets)
     environment.datasets[name] = {.folder = dataset.folder, .digest = dataset.description.digest};
-  CANOPY_LOG(Info, "agent starts", {{"worker", state.worker_id()},
-                                    {"controller", options.controller},
-                                    {"slots", std::to_string(hello.worker().slots())},
-                                    {"trainer", program}});
+  CANOPY_LOG(Info, "agent starts",
+             {{"worker", state.worker_id()},
+              {"controller", options.controller},
+              {"slots", std::to_string(hello.worker().slots())},
+              {"trainer", program}});
   Agent agent({.connection = *connection,
                .environment = environment,
                .spool = spool,

@@ -9,13 +9,12 @@ namespace canopy::agent {
 // docs/workers.md explains each.
 struct AgentOptions {
   std::string state_dir;
-  std::string controller;      // "unix:/path/of/socket" or "host:port"
+  std::string controller;       // "unix:/path/of/socket" or "host:port"
   std::string credentials_dir;  // ca.crt, worker.crt and worker.key; needed for host:port alone
-  int64_t slots = 0;           // trainers at a time; 0: as many as the host has room for
+  int64_t slots = 0;            // trainers at a time; 0: as many as the host has room for
   std::map<std::string, std::string> datasets;  // name to folder
-  std::string trainer;         // a program; empty: canopy-trainer beside this one
+  std::string trainer;                          // a program; empty: canopy-trainer beside this one
   std::map<std::string, std::string> labels;
-  std::string lock_dir;        // where agents of this host meet to measure; empty: the user's own folder
 };
 
 // Runs an agent until SIGTERM or SIGINT, which end it with 0 within 10 s; 1 after an error, which is

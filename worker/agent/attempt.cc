@@ -37,11 +37,16 @@ constexpr int64_t kLongestPollMs = 60'000;
 
 FailureClass ToModel(trainer_protocol::FailureClass value) {
   switch (value) {
-    case trainer_protocol::FailureClass::kOutOfMemory: return FailureClass::kOutOfMemory;
-    case trainer_protocol::FailureClass::kDiverged: return FailureClass::kDiverged;
-    case trainer_protocol::FailureClass::kInvalidCandidate: return FailureClass::kInvalidCandidate;
-    case trainer_protocol::FailureClass::kData: return FailureClass::kData;
-    case trainer_protocol::FailureClass::kTrainerCrash: break;
+    case trainer_protocol::FailureClass::kOutOfMemory:
+      return FailureClass::kOutOfMemory;
+    case trainer_protocol::FailureClass::kDiverged:
+      return FailureClass::kDiverged;
+    case trainer_protocol::FailureClass::kInvalidCandidate:
+      return FailureClass::kInvalidCandidate;
+    case trainer_protocol::FailureClass::kData:
+      return FailureClass::kData;
+    case trainer_protocol::FailureClass::kTrainerCrash:
+      break;
   }
   return FailureClass::kTrainerCrash;
 }
@@ -56,7 +61,11 @@ class Attempt {
  public:
   Attempt(const AttemptEnvironment& environment, const v1::Lease& lease,
           std::shared_ptr<AttemptControl> control)
-      : env_(environment), lease_(lease), shared_control_(std::move(control)), control_(*shared_control_), id_(std::to_string(lease.attempt_id())),
+      : env_(environment),
+        lease_(lease),
+        shared_control_(std::move(control)),
+        control_(*shared_control_),
+        id_(std::to_string(lease.attempt_id())),
         hang_(environment.hang_minimum_ms, environment.clock.MonotonicMs()) {}
 
   v1::Outcome Run() {
@@ -120,8 +129,9 @@ class Attempt {
     if (place == env_.datasets.end()) {
       Fail(FailureClass::kData, "this worker has no dataset '" + lease_.dataset() + "'");
     } else if (!lease_.dataset_digest().empty() && lease_.dataset_digest() != place->second.digest) {
-      Fail(FailureClass::kData, "dataset '" + lease_.dataset() + "' in " + place->second.folder + " has the digest " +
-                                    place->second.digest + ", expected " + lease_.dataset_digest());
+      Fail(FailureClass::kData, "dataset '" + lease_.dataset() + "' in " + place->second.folder +
+                                    " has the digest " + place->second.digest + ", expected " +
+                                    lease_.dataset_digest());
     } else if (auto made = JobFromLease(lease_, place->second.folder, env_.state.Weights(id_)); !made.ok()) {
       Fail(FailureClass::kInvalidCandidate, Message(made.status()));
     } else {
@@ -197,8 +207,8 @@ class Attempt {
       if (exit) return EndExited(*exit);
       if (control_.stop_reason() != StopReason::kNone) AskToStop();
       if (!decided() && ActiveNow() >= hang_.DeadlineMs()) {
-        Fail(FailureClass::kTimeout, "the trainer made no new step for " +
-                                         FormatDuration(hang_.LimitMs()) + " and was killed");
+        Fail(FailureClass::kTimeout,
+             "the trainer made no new step for " + FormatDuration(hang_.LimitMs()) + " and was killed");
         GiveTime(0);
       }
       if (!EscalateStop()) return;
@@ -230,13 +240,15 @@ class Attempt {
     if (const auto* hello = std::get_if<trainer_protocol::Hello>(&message)) {
       greeted_ = hello->version == trainer_protocol::kVersion;
       if (!greeted_)
-        EndProtocolError("the trainer speaks version " + std::to_string(hello->version) + ", this agent version " +
-                         std::to_string(trainer_protocol::kVersion) + "; install both from the same release");
+        EndProtocolError("the trainer speaks version " + std::to_string(hello->version) +
+                         ", this agent version " + std::to_string(trainer_protocol::kVersion) +
+                         "; install both from the same release");
       return;
     }
     if (!greeted_) return EndProtocolError("expected hello as the trainer's first line");
     const std::string about = std::visit([](const auto& m) { return AttemptOf(m); }, message);
-    if (about != id_) return EndProtocolError("expected a message about attempt " + id_ + ", got '" + about + "'");
+    if (about != id_)
+      return EndProtocolError("expected a message about attempt " + id_ + ", got '" + about + "'");
     if (const auto* started = std::get_if<trainer_protocol::Started>(&message)) {
       control_.SetTotalSteps(started->total_steps);
       hang_.Started(ActiveNow());
@@ -263,8 +275,8 @@ class Attempt {
 
   // No schedule of this controller stops at a rung: the training goes on.
   void Answer(const trainer_protocol::RungReport& report) {
-    const Status sent = channel_->Send(trainer_protocol::RungAnswer{
-        .attempt_id = id_, .fence = lease_.fence(), .rung = report.rung});
+    const Status sent = channel_->Send(
+        trainer_protocol::RungAnswer{.attempt_id = id_, .fence = lease_.fence(), .rung = report.rung});
     if (!sent.ok()) GiveTime(env_.stop_grace_ms);
   }
 
@@ -276,8 +288,7 @@ class Attempt {
 
   void EndExited(const TrainerExit& exit) {
     if (control_.stop_reason() != StopReason::kNone) EndStopped();
-    if (!decided())
-      *outcome_.mutable_failure() = ClassifyExit(exit, env_.oom_kills() > oom_kills_before_);
+    if (!decided()) *outcome_.mutable_failure() = ClassifyExit(exit, env_.oom_kills() > oom_kills_before_);
     v1::AttemptCost& cost = *outcome_.mutable_cost();
     cost.set_cpu_ms(exit.cpu_ms);
     if (cost.peak_memory_bytes() == 0) cost.set_peak_memory_bytes(exit.peak_memory_bytes);

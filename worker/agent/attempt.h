@@ -32,7 +32,7 @@ struct AttemptEnvironment {
   std::string trainer_build, libtorch_version, device_model;
   std::function<std::string()> new_result_id;  // 32 hexadecimal digits
   std::function<int64_t()> oom_kills;
-  int64_t stop_grace_ms = 5'000;        // from the stop message to SIGTERM
+  int64_t stop_grace_ms = 5'000;         // from the stop message to SIGTERM
   int64_t hang_minimum_ms = 5 * 60'000;  // hang_timer.h
 };
 

@@ -16,7 +16,9 @@ constexpr size_t kMaxMeasurements = 1000;
 }  // namespace
 
 AttemptControl::AttemptControl(const v1::Lease& lease)
-    : attempt_id_(lease.attempt_id()), fence_(lease.fence()), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : attempt_id_(lease.attempt_id()),
+      fence_(lease.fence()),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   CANOPY_CHECK(wake_ >= 0, "eventfd: too many open files");
 }
 

@@ -181,7 +181,7 @@ TEST_F(AttemptTest, ATrainerThatDoesNotListenIsKilled) {
   environment_.stop_grace_ms = 50;
   const v1::Lease lease = TestLease(1, "deaf");
   const auto control = std::make_shared<AttemptControl>(lease);
-  std::thread stopper([&control] {
+  std::thread stopper([this, &control] {
     const auto deaf = [this] {
       const auto log = ReadFile(state_.AttemptLog("1"));
       return log.ok() && !log->empty();

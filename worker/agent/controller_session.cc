@@ -12,7 +12,7 @@ constexpr int64_t kCallTimeoutMs = 10'000;
 // Beyond a long poll's own time.
 constexpr int64_t kExchangeTimeoutMs = 15'000;
 constexpr int64_t kFirstDelayMs = 250;
-constexpr int64_t kLongestDelayMs = 30'000;
+constexpr int64_t kLongestDelayMs = 10'000;
 constexpr int kMaxUnsentMeasurements = 10'000;
 constexpr int64_t kShortestIntervalMs = 100;
 
@@ -98,9 +98,9 @@ Status ControllerSession::SayHello(const std::function<Status(const Database&)>&
     in_contact_ = was_in_contact_ = true;
   }
   changed_.NotifyAll();
-  CANOPY_LOG(Info, "registered with the controller", {{"worker", hello_.worker().id()},
-                                                      {"database_id", now.id},
-                                                      {"controller_build", reply.build()}});
+  CANOPY_LOG(
+      Info, "registered with the controller",
+      {{"worker", hello_.worker().id()}, {"database_id", now.id}, {"controller_build", reply.build()}});
   return absl::OkStatus();
 }
 

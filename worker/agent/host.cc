@@ -104,7 +104,8 @@ std::string CpuModel(const std::string& root) {
   std::ifstream file(root + "/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
     const size_t colon = line.find(':');
-    if (colon != std::string::npos && line.starts_with("model name")) return std::string(Trim(line.substr(colon + 1)));
+    if (colon != std::string::npos && line.starts_with("model name"))
+      return std::string(Trim(line.substr(colon + 1)));
   }
   return "unknown CPU";
 }

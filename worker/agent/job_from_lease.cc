@@ -35,12 +35,18 @@ Status CheckKeys(const json& recipe) {
 
 StatusOr<Purpose> PurposeOf(v1::Purpose purpose) {
   switch (purpose) {
-    case v1::PURPOSE_SEARCH: return Purpose::kSearch;
-    case v1::PURPOSE_FINAL: return Purpose::kFinal;
-    case v1::PURPOSE_TEST: return Purpose::kTest;
-    case v1::PURPOSE_MEASURE: return Purpose::kMeasure;
-    case v1::PURPOSE_PROXY: return Purpose::kProxy;
-    default: break;
+    case v1::PURPOSE_SEARCH:
+      return Purpose::kSearch;
+    case v1::PURPOSE_FINAL:
+      return Purpose::kFinal;
+    case v1::PURPOSE_TEST:
+      return Purpose::kTest;
+    case v1::PURPOSE_MEASURE:
+      return Purpose::kMeasure;
+    case v1::PURPOSE_PROXY:
+      return Purpose::kProxy;
+    default:
+      break;
   }
   return InvalidArgument("the lease has a purpose that this agent does not know; upgrade the agent");
 }

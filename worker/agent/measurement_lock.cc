@@ -41,7 +41,8 @@ Status OwnFolder(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return FromErrno(errno, "create folder " + path);
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return FromErrno(errno, "stat " + path);
-  if (S_ISDIR(info.st_mode) && info.st_uid == ::getuid() && (info.st_mode & 022) == 0) return absl::OkStatus();
+  if (S_ISDIR(info.st_mode) && info.st_uid == ::getuid() && (info.st_mode & 022) == 0)
+    return absl::OkStatus();
   return FailedPrecondition(path + " must be a folder of this user that nobody else can write; remove it");
 }
 

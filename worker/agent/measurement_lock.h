@@ -92,7 +92,7 @@ class RunningTrainers {
   HeldLock running_ CANOPY_GUARDED_BY(mutex_);
   bool paused_ CANOPY_GUARDED_BY(mutex_) = false;
   bool ending_ CANOPY_GUARDED_BY(mutex_) = false;
-  int64_t paused_ms_ CANOPY_GUARDED_BY(mutex_) = 0;    // of complete pauses
+  int64_t paused_ms_ CANOPY_GUARDED_BY(mutex_) = 0;  // of complete pauses
   int64_t paused_since_ms_ CANOPY_GUARDED_BY(mutex_) = 0;
   std::thread watcher_;
 };

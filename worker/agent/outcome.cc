@@ -26,7 +26,11 @@ const std::string& Or(const std::string& value, const std::string& otherwise) {
 // The length of the UTF-8 character at the front of `bytes`, 0 where there is none.
 size_t CharacterLength(std::string_view bytes) {
   const auto lead = static_cast<unsigned char>(bytes[0]);
-  const size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+  const size_t length = lead < 0x80                   ? 1
+                        : lead >= 0xc2 && lead < 0xe0 ? 2
+                        : (lead & 0xf0) == 0xe0       ? 3
+                        : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                      : 0;
   if (length == 0 || length > bytes.size()) return 0;
   for (size_t i = 1; i < length; ++i)
     if ((static_cast<unsigned char>(bytes[i]) & 0xc0) != 0x80) return 0;

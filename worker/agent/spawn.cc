@@ -123,7 +123,8 @@ StatusOr<std::string> OutputOf(const std::string& program, const std::vector<std
     if (count > 0) output.append(buffer, static_cast<size_t>(count));
   }
   ::close(ends[0]);
-  const auto wait_status = WaitForExit(*pid, ended ? std::max<int64_t>(0, deadline_ms - clock.MonotonicMs()) : 0);
+  const auto wait_status =
+      WaitForExit(*pid, ended ? std::max<int64_t>(0, deadline_ms - clock.MonotonicMs()) : 0);
   if (!wait_status) {
     ::kill(-*pid, SIGKILL);
     int ignored = 0;

@@ -13,8 +13,8 @@
 namespace canopy::agent {
 
 struct SpawnRequest {
-  std::string program;                 // a path
-  std::vector<std::string> arguments;  // without the program
+  std::string program;                                           // a path
+  std::vector<std::string> arguments;                            // without the program
   std::vector<std::pair<std::string, std::string>> environment;  // beside the agent's own
   // {here, there}, `there` ascending from 0: these descriptors alone are open in the child.
   std::vector<std::pair<int, int>> descriptors;

@@ -70,7 +70,8 @@ Status Spool::SetForeign(const std::string& result_id) const {
 Status Spool::Move(const std::string& result_id, const std::string& from, const std::string& to) const {
   const std::string source = FileOf(from, result_id);
   const std::string target = FileOf(to, result_id);
-  if (::rename(source.c_str(), target.c_str()) != 0) return FromErrno(errno, "rename " + source + " to " + target);
+  if (::rename(source.c_str(), target.c_str()) != 0)
+    return FromErrno(errno, "rename " + source + " to " + target);
   return SyncDirectory(to);
 }
 

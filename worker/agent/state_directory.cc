@@ -45,7 +45,8 @@ StatusOr<StateDirectory> StateDirectory::Open(const std::string& path, const std
   CANOPY_RETURN_IF_ERROR(MakeDirectories(path, 0700));
   auto lock = FileLock::Acquire(path + "/lock");
   if (!lock.ok())
-    return WithContext(lock.status(), "an agent already uses this state directory; choose another with --state-dir");
+    return WithContext(lock.status(),
+                       "an agent already uses this state directory; choose another with --state-dir");
   for (const char* folder : {"/spool", "/cache", "/checkpoints", "/logs", "/logs/attempts"})
     CANOPY_RETURN_IF_ERROR(MakeDirectories(path + folder, 0700));
   RemoveOldLogs(path + "/logs/attempts");

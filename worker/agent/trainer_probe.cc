@@ -43,7 +43,8 @@ StatusOr<std::string> TrainerProgram(const std::string& path) {
     program = (self.parent_path() / "canopy-trainer").string();
   }
   if (::access(program.c_str(), X_OK) != 0 || std::filesystem::is_directory(program))
-    return FailedPrecondition("the trainer " + program + " is missing or is no executable program; install it " +
+    return FailedPrecondition("the trainer " + program +
+                              " is missing or is no executable program; install it " +
                               "or name another with --trainer");
   return std::filesystem::absolute(program).string();
 }
@@ -52,7 +53,8 @@ StatusOr<TrainerVersion> ProbeTrainer(const std::string& program) {
   CANOPY_ASSIGN_OR_RETURN(const std::string output, OutputOf(program, {"--version"}, kProbeTimeoutMs));
   const json version = json::parse(output, nullptr, /*allow_exceptions=*/false);
   if (!version.is_object() || !version.contains("trainer_build"))
-    return FailedPrecondition(program + " --version: expected a JSON object with trainer_build; is it a trainer?");
+    return FailedPrecondition(program +
+                              " --version: expected a JSON object with trainer_build; is it a trainer?");
   const int64_t protocol = IntegerOf(version, "protocol_version");
   if (protocol != trainer_protocol::kVersion)
     return FailedPrecondition(program + " speaks trainer protocol " + std::to_string(protocol) +

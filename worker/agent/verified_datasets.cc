@@ -31,8 +31,9 @@ StatusOr<std::string> Fingerprint(const std::string& folder) {
   for (const auto& entry : entries) {
     struct stat info {};
     if (::stat(entry.path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
-    files[entry.path().filename().string()] = std::to_string(info.st_size) + " " + std::to_string(info.st_mtim.tv_sec) +
-                                              "." + std::to_string(info.st_mtim.tv_nsec);
+    files[entry.path().filename().string()] = std::to_string(info.st_size) + " " +
+                                              std::to_string(info.st_mtim.tv_sec) + "." +
+                                              std::to_string(info.st_mtim.tv_nsec);
   }
   std::string text;
   for (const auto& [name, state] : files) text += name + "\t" + state + "\n";
@@ -58,7 +59,8 @@ std::optional<DatasetDescription> ReadCached(const std::string& path, const std:
   }
 }
 
-void WriteCached(const std::string& path, const std::string& fingerprint, const DatasetDescription& description) {
+void WriteCached(const std::string& path, const std::string& fingerprint,
+                 const DatasetDescription& description) {
   const json cached = {{"fingerprint", fingerprint},
                        {"channels", description.channels},
                        {"height", description.height},

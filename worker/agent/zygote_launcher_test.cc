@@ -34,11 +34,13 @@ class ZygoteTest : public testing::Test {
 
   // A trainer that has said hello and waits for its job.
   Trainer Launch(int64_t attempt_id) {
-    Trainer trainer = {std::make_shared<AttemptControl>(TestLease(attempt_id)), *TrainerChannel::Open(), nullptr};
-    auto process = launcher_->Launch({.attempt_id = std::to_string(attempt_id),
-                                      .socket = trainer.channel.trainer_end(),
-                                      .log = STDERR_FILENO},
-                                     [control = trainer.control](const TrainerExit& exit) { control->SetExit(exit); });
+    Trainer trainer = {std::make_shared<AttemptControl>(TestLease(attempt_id)), *TrainerChannel::Open(),
+                       nullptr};
+    auto process =
+        launcher_->Launch({.attempt_id = std::to_string(attempt_id),
+                           .socket = trainer.channel.trainer_end(),
+                           .log = STDERR_FILENO},
+                          [control = trainer.control](const TrainerExit& exit) { control->SetExit(exit); });
     CANOPY_CHECK(process.ok(), Message(process.status()));
     trainer.process = *std::move(process);
     trainer.channel.CloseTrainerEnd();
