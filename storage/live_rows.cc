@@ -75,28 +75,15 @@ StatusOr<std::vector<std::string>> ReadTexts(Database& database, std::string_vie
   }
 }
 
-// After a resume the first five count as passed, and the last twenty begin anew.
 Status ReadSignatures(Database& database, Live& live) {
-  CANOPY_ASSIGN_OR_RETURN(
-      const int64_t resumed_after,
-      database.QueryInt("SELECT COALESCE(resumed_signature_seq, -1) FROM campaign WHERE id = ?",
-                        {live.campaign.id}));
-  if (resumed_after >= 0) {
-    live.first_signatures.assign(kFirstSignatures, "");
-  } else {
-    CANOPY_ASSIGN_OR_RETURN(
-        live.first_signatures,
-        ReadTexts(database,
-                  "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT "
-                  "NULL ORDER BY signature_seq LIMIT ?",
-                  {live.campaign.id, kFirstSignatures}));
-  }
-  CANOPY_ASSIGN_OR_RETURN(
-      live.last_signatures,
-      ReadTexts(database,
-                "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL "
-                "AND signature_seq > ? ORDER BY signature_seq DESC LIMIT ?",
-                {live.campaign.id, resumed_after, kLastSignatures}));
+  const std::string from =
+      "SELECT signature FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL AND id >= ? "
+      "ORDER BY signature_seq ";
+  const int64_t id = live.campaign.id, first_id = live.progress.signatures_from;
+  CANOPY_ASSIGN_OR_RETURN(live.first_signatures,
+                          ReadTexts(database, from + "LIMIT ?", {id, first_id, kFirstSignatures}));
+  CANOPY_ASSIGN_OR_RETURN(live.last_signatures,
+                          ReadTexts(database, from + "DESC LIMIT ?", {id, first_id, kLastSignatures}));
   std::reverse(live.last_signatures.begin(), live.last_signatures.end());
   return {};
 }

@@ -157,6 +157,7 @@ void VisitProgress(Visitor& v, Record& progress) {
   v("proposals", progress.proposals);
   v("strategy_exhausted", progress.strategy_exhausted);
   v("finals_stage", progress.finals_stage);
+  v("signatures_from", progress.signatures_from);
   v.Reference("winner_trial_id", progress.winner_trial_id);
   v("winner_is_reference", progress.winner_is_reference);
   v("winner_committed", progress.winner_committed);

@@ -186,14 +186,11 @@ TEST_F(SqliteTrialStoreTest, SignaturesComeBackInTheOrderOfTheEnds) {
   EXPECT_THAT(Live().first_signatures, ElementsAre("", "TRAINER_CRASH: on try ", "TIMEOUT: on try "));
   EXPECT_EQ(Live().last_signatures, Live().first_signatures);
 
-  model::EventRecord resumed;
-  resumed.seq = 1;
-  resumed.campaign_id = 1;
-  resumed.kind = "campaign_resumed";
-  resumed.payload_json = "{}";
-  ASSERT_TRUE(Write([&] { return store_->AppendEvent(resumed); }).ok());
+  model::CampaignProgress progress = Live().progress;
+  progress.signatures_from = 5;
+  ASSERT_TRUE(Write([&] { return store_->UpdateCampaign(1, progress); }).ok());
   ASSERT_TRUE(end(5, model::FailureClass::kTimeout).ok());
-  EXPECT_THAT(Live().first_signatures, ElementsAre("", "", "", "", ""));
+  EXPECT_THAT(Live().first_signatures, ElementsAre("TIMEOUT: on try "));
   EXPECT_THAT(Live().last_signatures, ElementsAre("TIMEOUT: on try "));
 }
 
@@ -223,6 +220,23 @@ TEST_F(SqliteTrialStoreTest, DuplicatesAreRefused) {
   EXPECT_EQ(Write([&] { return store_->InsertResult(SampleResult(SampleAttempt(1, 1), 2, 0.6)); }).code(),
             absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(Live().best.at(0).result.objective, 0.5);
+}
+
+TEST_F(SqliteTrialStoreTest, SeveralTrialsMayEndWithoutAWorkersResult) {
+  for (int64_t id = 1; id <= 2; ++id) {
+    const Status status = Write([&]() -> Status {
+      CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(id)));
+      CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(SampleAttempt(id, id)));
+      model::ResultRecord result;
+      result.trial_id = result.attempt_id = result.seq = id;
+      result.campaign_id = 1;
+      result.feasible = false;
+      return store_->InsertResult(result);
+    });
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  EXPECT_EQ(Live().search_completed, 0);
+  EXPECT_FALSE(store_->LoadProposer(1)->searches.at(1).feasible);
 }
 
 TEST_F(SqliteTrialStoreTest, NumbersThatAreNotFiniteStayOut) {

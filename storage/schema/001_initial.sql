@@ -84,13 +84,12 @@ CREATE TABLE campaign (
   proposals INTEGER NOT NULL,
   strategy_exhausted INTEGER NOT NULL,
   finals_stage INTEGER NOT NULL,
+  signatures_from INTEGER NOT NULL,
   winner_trial_id INTEGER,
   winner_is_reference INTEGER NOT NULL,
   winner_committed INTEGER NOT NULL,
   test_reads INTEGER NOT NULL,
   finished_us INTEGER NOT NULL,
-  -- The last attempt.signature_seq when it was resumed last; earlier ends are not held against it again.
-  resumed_signature_seq INTEGER,
   UNIQUE (project, name)
 ) STRICT;
 CREATE INDEX campaign_name ON campaign (name);
@@ -206,7 +205,8 @@ CREATE TABLE result (
   campaign_id INTEGER NOT NULL REFERENCES campaign (id),
   -- The trial's, so that one index ranks a campaign's SEARCH trials.
   purpose TEXT NOT NULL,
-  result_id TEXT NOT NULL UNIQUE,
+  -- '' where the controller itself judged the trial infeasible.
+  result_id TEXT NOT NULL,
   seq INTEGER NOT NULL,
   feasible INTEGER NOT NULL,
   objective REAL,
@@ -228,6 +228,7 @@ CREATE TABLE result (
   weights_bytes INTEGER NOT NULL,
   received_us INTEGER NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX result_result_id ON result (result_id) WHERE result_id <> '';
 CREATE INDEX result_objective ON result (campaign_id, purpose, objective) WHERE objective IS NOT NULL;
 
 CREATE TABLE measurement (
@@ -251,12 +252,6 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_campaign ON event (campaign_id, seq) WHERE campaign_id IS NOT NULL;
 CREATE INDEX event_trial ON event (trial_id, seq) WHERE trial_id IS NOT NULL;
-
-CREATE TRIGGER event_campaign_resumed AFTER INSERT ON event WHEN NEW.kind = 'campaign_resumed' BEGIN
-  UPDATE campaign SET resumed_signature_seq = (SELECT COALESCE(MAX(signature_seq), 0) FROM attempt
-                                               WHERE campaign_id = NEW.campaign_id)
-    WHERE id = NEW.campaign_id;
-END;
 
 CREATE TABLE proposer_state (
   campaign_id INTEGER PRIMARY KEY REFERENCES campaign (id),

@@ -70,6 +70,7 @@ model::CampaignProgress SampleProgress() {
   progress.proposals = 12;
   progress.strategy_exhausted = true;
   progress.finals_stage = 2;
+  progress.signatures_from = 1;
   progress.winner_trial_id = 3;
   progress.winner_is_reference = true;
   progress.winner_committed = true;
