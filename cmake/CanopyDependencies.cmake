@@ -11,6 +11,14 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_path(CANOPY_HTTPLIB_INCLUDE_DIR httplib.h REQUIRED)
+find_library(CANOPY_HTTPLIB_LIBRARY cpp-httplib REQUIRED)
+add_library(Canopy::httplib UNKNOWN IMPORTED)
+set_target_properties(Canopy::httplib PROPERTIES
+  IMPORTED_LOCATION "${CANOPY_HTTPLIB_LIBRARY}"
+  INTERFACE_INCLUDE_DIRECTORIES "${CANOPY_HTTPLIB_INCLUDE_DIR}"
+  # As the library was built: its classes' layout depends on it.
+  INTERFACE_COMPILE_DEFINITIONS "CPPHTTPLIB_OPENSSL_SUPPORT;CPPHTTPLIB_ZLIB_SUPPORT;CPPHTTPLIB_BROTLI_SUPPORT"
+  INTERFACE_LINK_LIBRARIES "OpenSSL::SSL;OpenSSL::Crypto;Threads::Threads")
 find_program(CANOPY_GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 
 # Sanitizer builds leave LibTorch out: no target with it runs under one.

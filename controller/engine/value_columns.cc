@@ -1,17 +1,14 @@
 #include "controller/engine/value_columns.h"
 
 #include <array>
-#include <set>
-#include <string>
 #include <variant>
+
+#include "storage/values_table.h"
 
 namespace canopy::engine {
 namespace {
 
 using Column = storage::TrialStore::Column;
-
-// SQLite's limit is 2,000 columns; the table has others.
-constexpr size_t kMaxColumns = 1500;
 
 constexpr std::array<const char*, 13> kMetrics = {
     "val_accuracy",
@@ -30,7 +27,8 @@ constexpr std::array<const char*, 13> kMetrics = {
 };
 
 Column::Type TypeOf(const search_space::Decision& decision) {
-  constexpr size_t kReal = search_space::Value(0.0).index(), kText = std::variant_size_v<search_space::Value> - 1;
+  constexpr size_t kReal = search_space::Value(0.0).index(),
+                   kText = std::variant_size_v<search_space::Value> - 1;
   if (decision.value_type() == kReal) return Column::Type::kReal;
   return decision.value_type() == kText ? Column::Type::kText : Column::Type::kInteger;
 }
@@ -38,22 +36,12 @@ Column::Type TypeOf(const search_space::Decision& decision) {
 }  // namespace
 
 StatusOr<ValueColumns> ColumnsOf(const search_space::SearchSpace& space) {
-  if (space.decisions().size() + kMetrics.size() > kMaxColumns)
-    return InvalidArgument("space " + space.name() + ": " + std::to_string(space.decisions().size()) +
-                           " decisions are too many for a campaign's table, at most " +
-                           std::to_string(kMaxColumns - kMetrics.size()) + " fit; share decisions among copies");
   ValueColumns columns;
-  std::set<std::string> metrics;
-  for (const char* name : kMetrics) {
-    columns.metrics.push_back({name, Column::Type::kReal});
-    metrics.insert(name);
-  }
-  for (const search_space::Decision& decision : space.decisions()) {
-    if (metrics.count(decision.name) > 0)
-      return InvalidArgument("space " + space.name() + ": decision " + decision.name +
-                             " has the name of a metric; choose another name");
+  for (const char* name : kMetrics) columns.metrics.push_back({name, Column::Type::kReal});
+  for (const search_space::Decision& decision : space.decisions())
     columns.decisions.push_back({decision.name, TypeOf(decision)});
-  }
+  const Status status = storage::CheckValueColumns(columns.decisions, columns.metrics);
+  if (!status.ok()) return WithContext(status, "space " + space.name());
   return columns;
 }
 

@@ -14,7 +14,8 @@ struct ValueColumns {
   std::vector<storage::TrialStore::Column> decisions, metrics;
 };
 
-// InvalidArgument where the space has too many decisions for a table, or where one has a metric's name.
+// InvalidArgument where the space has too many decisions for a table, or one has the name of a metric or
+// of a column that every campaign's view has.
 StatusOr<ValueColumns> ColumnsOf(const search_space::SearchSpace& space);
 
 }  // namespace canopy::engine
