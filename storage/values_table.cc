@@ -76,33 +76,6 @@ constexpr ViewColumn kLastColumns[] = {
     {"trial_id", "t.id"},
 };
 
-Status CheckColumns(const std::vector<Column>& decisions, const std::vector<Column>& metrics) {
-  if (decisions.size() + metrics.size() > kMaxValueColumns) {
-    return InvalidArgument("the campaign has " + std::to_string(decisions.size()) + " decisions and " +
-                           std::to_string(metrics.size()) + " metrics, and its table holds at most " +
-                           std::to_string(kMaxValueColumns) +
-                           " columns; share decisions among repeated blocks");
-  }
-  std::set<std::string_view> own, taken;
-  for (const ViewColumn& column : kFirstColumns) own.insert(column.name);
-  for (const ViewColumn& column : kLastColumns) own.insert(column.name);
-  const auto check = [&](const Column& column, const std::string& kind) -> Status {
-    if (!IsLowerSnake(column.name))
-      return InvalidArgument(kind + " '" + column.name +
-                             "' becomes a column: expected a name like stage2_width");
-    if (own.contains(column.name))
-      return InvalidArgument(kind + " '" + column.name +
-                             "' has the name of a column that every campaign's view has; rename it");
-    if (!taken.insert(column.name).second)
-      return InvalidArgument(kind + " '" + column.name +
-                             "' has the name of another decision or metric; rename it");
-    return {};
-  };
-  for (const Column& column : decisions) CANOPY_RETURN_IF_ERROR(check(column, "decision"));
-  for (const Column& column : metrics) CANOPY_RETURN_IF_ERROR(check(column, "metric"));
-  return {};
-}
-
 std::string TableSql(int64_t campaign_id, const std::vector<Column>& decisions,
                      const std::vector<Column>& metrics) {
   std::string sql =
@@ -152,6 +125,33 @@ std::string CampaignViewName(const std::string& project, const std::string& name
   return view;
 }
 
+Status CheckValueColumns(const std::vector<Column>& decisions, const std::vector<Column>& metrics) {
+  if (decisions.size() + metrics.size() > kMaxValueColumns) {
+    return InvalidArgument("the campaign has " + std::to_string(decisions.size()) + " decisions and " +
+                           std::to_string(metrics.size()) + " metrics, and its table holds at most " +
+                           std::to_string(kMaxValueColumns) +
+                           " columns; share decisions among repeated blocks");
+  }
+  std::set<std::string_view> own, taken;
+  for (const ViewColumn& column : kFirstColumns) own.insert(column.name);
+  for (const ViewColumn& column : kLastColumns) own.insert(column.name);
+  const auto check = [&](const Column& column, const std::string& kind) -> Status {
+    if (!IsLowerSnake(column.name))
+      return InvalidArgument(kind + " '" + column.name +
+                             "' becomes a column: expected a name like stage2_width");
+    if (own.contains(column.name))
+      return InvalidArgument(kind + " '" + column.name +
+                             "' has the name of a column that every campaign's view has; rename it");
+    if (!taken.insert(column.name).second)
+      return InvalidArgument(kind + " '" + column.name +
+                             "' has the name of another decision or metric; rename it");
+    return {};
+  };
+  for (const Column& column : decisions) CANOPY_RETURN_IF_ERROR(check(column, "decision"));
+  for (const Column& column : metrics) CANOPY_RETURN_IF_ERROR(check(column, "metric"));
+  return {};
+}
+
 Status CheckViewName(Database& database, const std::string& project, const std::string& campaign) {
   for (const std::string& name : {project, campaign}) {
     if (!IsResourceName(name) || name.starts_with("sqlite"))
@@ -173,7 +173,7 @@ Status CheckViewName(Database& database, const std::string& project, const std::
 
 Status CreateValuesTable(Database& database, const model::CampaignRecord& campaign,
                          const std::vector<Column>& decisions, const std::vector<Column>& metrics) {
-  CANOPY_RETURN_IF_ERROR(CheckColumns(decisions, metrics));
+  CANOPY_RETURN_IF_ERROR(CheckValueColumns(decisions, metrics));
   CANOPY_RETURN_IF_ERROR(database.RunScript(TableSql(campaign.id, decisions, metrics)));
   CANOPY_RETURN_IF_ERROR(database.RunScript(ViewSql(campaign, decisions, metrics)));
   int64_t position = 0;

@@ -18,11 +18,14 @@ inline constexpr size_t kMaxValueColumns = 1'500;
 std::string ValuesTableName(int64_t campaign_id);
 std::string CampaignViewName(const std::string& project, const std::string& name);
 
+// InvalidArgument for a name that is no column's (not lower_snake, given twice, one of the view's own) or too
+// many columns.
+Status CheckValueColumns(const std::vector<TrialStore::Column>& decisions,
+                         const std::vector<TrialStore::Column>& metrics);
 // AlreadyExists where another campaign's view has the name; InvalidArgument where no view can.
 Status CheckViewName(Database& database, const std::string& project, const std::string& campaign);
-// Creates a campaign's table with a typed column for each decision and metric, and its view.
-// InvalidArgument for a name that is no column's (not lower_snake, given twice, one of the view's own) or
-// too many columns. REQUIRES a view name that CheckViewName passed.
+// Creates a campaign's table with a typed column for each decision and metric, and its view. Refuses what
+// CheckValueColumns does. REQUIRES a view name that CheckViewName passed.
 Status CreateValuesTable(Database& database, const model::CampaignRecord& campaign,
                          const std::vector<TrialStore::Column>& decisions,
                          const std::vector<TrialStore::Column>& metrics);
