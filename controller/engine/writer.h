@@ -56,12 +56,13 @@ class Writer {
   const std::unique_ptr<storage::TrialStore> store_;
   const Clock& clock_;
   EventQueue& queue_;
+  // Live ones; before core_, whose construction fills it.
+  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;
   controller::Core core_;
   StatisticsRecorder statistics_;
 
   std::map<uint64_t, std::function<void(StatusOr<ReplyBody>)>> waiting_;  // by token
   std::multimap<int64_t, uint64_t> poll_deadlines_;                       // token by monotonic time
-  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;  // live ones
   // Campaigns whose batch is awaited: one that is asked for again meanwhile is not proposed twice.
   std::set<int64_t> proposing_;
   int64_t next_tick_ms_ = 0;
