@@ -91,7 +91,7 @@ class Cluster:
         return self.state / "controller" / "canopy.db"
 
     def add_agent(self, name="agent", slots=1, extra=()):
-        socket = self.state / "controller" / "run" / "canopy.sock"
+        socket = self.state / "controller" / "run" / "controller.sock"
         command = [self.programs.canopy, "worker", "start", "--state-dir", self.folder / name,
                    "--slots", slots, "--trainer", self.trainer]
         command += extra if extra else ["--controller", f"unix:{socket}"]
@@ -118,7 +118,7 @@ class Cluster:
                  str(self.state)], env=self.environment, capture_output=True, text=True)
             return done.returncode == 0
         # Before its socket is there a verb would start a controller of its own.
-        wait_until((self.state / "controller" / "run" / "canopy.sock").exists, timeout, "the controller's socket")
+        wait_until((self.state / "controller" / "run" / "controller.sock").exists, timeout, "the controller's socket")
         wait_until(answers, timeout, "the controller's answer")
 
     def start(self):

@@ -6,6 +6,7 @@ One agent is killed and started again: nothing is lost. A peer without a credent
 TCP without TLS.
 """
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -81,7 +82,10 @@ def main():
         assert "over-tls" in remote("campaign", "list")
         # A worker's certificate opens no door for people, and no certificate opens none at all.
         [worker] = [path.parent for path in credentials.rglob("worker.crt") if path.parent.name == "one"]
-        assert "permission" in remote("campaign", "list", expect=1, folder=worker).lower()
+        assert "user.crt" in remote("campaign", "list", expect=1, folder=worker)
+        for end in ("crt", "key"):
+            shutil.copy(worker / f"worker.{end}", worker / f"user.{end}")
+        assert "may not" in remote("campaign", "list", expect=1, folder=worker)
         other = cluster.folder / "other"
         subprocess.run(canopy + ["cluster", "init", "--credentials", str(other), "--host", "127.0.0.1"],
                        check=True, env=cluster.environment, capture_output=True)

@@ -36,9 +36,8 @@ def run(programs, trials, data):
         file.write_text(CAMPAIGN.format(space=ROOT / "search_spaces/catalog/fashion_macro.yaml", trials=trials,
                                         validation=validation))
         output = cluster.cli("run", file, "--slots", 1, "--data", f"fashion-mnist={data}", timeout=7200)
-        rows = cluster.rows("""SELECT number, candidate.json, val_accuracy, val_loss, train_loss
-                               FROM trial JOIN candidate ON candidate.id = trial.candidate_id
-                               JOIN campaign_1_values AS m ON m.trial_id = trial.id
+        rows = cluster.rows("""SELECT number, decisions_json, val_accuracy, val_loss, train_loss
+                               FROM trial JOIN campaign_1_values AS m ON m.trial_id = trial.id
                                ORDER BY number""")
         assert len(rows) == trials, (len(rows), output)
         return rows

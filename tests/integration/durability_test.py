@@ -33,10 +33,8 @@ seed: 7
 
 
 def candidates(cluster):
-    rows = cluster.rows("""SELECT trial.number, candidate.json FROM trial JOIN candidate
-                           ON candidate.id = trial.candidate_id
-                           WHERE purpose = 'SEARCH' ORDER BY trial.number""")
-    return [row[1] for row in rows]
+    rows = cluster.rows("SELECT decisions_json FROM trial WHERE purpose = 'SEARCH' ORDER BY number")
+    return [row[0] for row in rows]
 
 
 def trainer_pids(cluster):
