@@ -61,9 +61,8 @@ std::string ToPem(X509* certificate) {
 }
 
 std::string ToPem(EVP_PKEY* key) {
-  return ToPem([&](BIO* bio) {
-    return PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr);
-  });
+  return ToPem(
+      [&](BIO* bio) { return PEM_write_bio_PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr); });
 }
 
 // What makes a certificate: its extensions are those of its use.
@@ -90,7 +89,8 @@ bool SetSerial(X509* certificate) {
   if (RAND_bytes(bytes, sizeof(bytes)) != 1) return false;
   bytes[0] &= 0x7f;
   BIGNUM* number = BN_bin2bn(bytes, sizeof(bytes), nullptr);
-  const bool set = number != nullptr && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr;
+  const bool set =
+      number != nullptr && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr;
   BN_free(number);
   return set;
 }
@@ -157,7 +157,8 @@ StatusOr<std::string> ReadPem(const std::string& path, bool secret) {
     return PermissionDenied(path + ": others than its owner may read this key; `chmod 600` it");
   StatusOr<std::string> pem = ReadFile(path, kMaxPemBytes);
   if (absl::IsNotFound(pem.status()))
-    return NotFound(path + ": no such credential; `canopy cluster init` makes the controller's and a user's, " +
+    return NotFound(path +
+                    ": no such credential; `canopy cluster init` makes the controller's and a user's, " +
                     "`canopy cluster add-worker` a worker's");
   return pem;
 }
@@ -169,10 +170,9 @@ Status CheckSigned(X509* certificate, X509* authority, const std::string& path) 
       X509_STORE_CTX_init(context.get(), store.get(), certificate, nullptr) != 1)
     return Internal("OpenSSL could not check " + path);
   if (X509_verify_cert(context.get()) == 1) return absl::OkStatus();
-  return FailedPrecondition(
-      path + ": not valid under the ca.crt beside it: " +
-      X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())) +
-      "; make a new credential with `canopy cluster`");
+  return FailedPrecondition(path + ": not valid under the ca.crt beside it: " +
+                            X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get())) +
+                            "; make a new credential with `canopy cluster`");
 }
 
 StatusOr<Authority> LoadAuthority(const std::string& folder) {
@@ -198,9 +198,9 @@ StatusOr<std::string> HostNames(const std::vector<std::string>& hosts) {
   std::string names;
   for (const std::string& host : hosts) {
     const bool ip = IsIpAddress(host);
-    const bool dns = !host.empty() && host.find_first_not_of("abcdefghijklmnopqrstuvwxyz"
-                                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") ==
-                                          std::string::npos;
+    const bool dns = !host.empty() && host.find_first_not_of(
+                                          "abcdefghijklmnopqrstuvwxyz"
+                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == std::string::npos;
     if (!ip && !dns) return InvalidArgument("host '" + host + "': expected a host name or an IP address");
     names += (ip ? ",IP:" : ",DNS:") + host;
   }
@@ -222,8 +222,9 @@ std::string Identity::ToUri() const {
 }
 
 StatusOr<Identity> Identity::FromUri(std::string_view uri) {
-  const Status error = Unauthenticated("certificate names '" + std::string(uri) +
-                                       "', expected canopy://role/user/<name> or canopy://role/worker/<uuid>");
+  const Status error =
+      Unauthenticated("certificate names '" + std::string(uri) +
+                      "', expected canopy://role/user/<name> or canopy://role/worker/<uuid>");
   if (uri.substr(0, kUriPrefix.size()) != kUriPrefix) return error;
   const std::string_view rest = uri.substr(kUriPrefix.size());
   if (rest == "controller") return Identity{Role::kController, ""};
@@ -270,41 +271,45 @@ StatusOr<Identity> IdentityOf(const Credential& credential) {
                       static_cast<size_t>(ASN1_STRING_length(text)));
   }
   GENERAL_NAMES_free(names);
-  if (uris.size() != 1) return Unauthenticated("the certificate has " + std::to_string(uris.size()) +
-                                               " URIs among its names, expected one with the role");
+  if (uris.size() != 1)
+    return Unauthenticated("the certificate has " + std::to_string(uris.size()) +
+                           " URIs among its names, expected one with the role");
   return Identity::FromUri(uris[0]);
 }
 
 Status InitCluster(const std::string& folder, const std::vector<std::string>& hosts, std::string_view user) {
   if (!IsResourceName(user))
-    return InvalidArgument("user '" + std::string(user) + "': expected lower-case letters, digits and dashes");
+    return InvalidArgument("user '" + std::string(user) +
+                           "': expected lower-case letters, digits and dashes");
   if (hosts.empty()) return InvalidArgument("expected at least one name or address of the controller's host");
   CANOPY_ASSIGN_OR_RETURN(const std::string host_names, HostNames(hosts));
   if (FileExists(folder + "/ca.crt") || FileExists(folder + "/ca.key"))
-    return AlreadyExists(folder + " has a certificate authority; use it, or choose another folder for a new cluster");
+    return AlreadyExists(folder +
+                         " has a certificate authority; use it, or choose another folder for a new cluster");
   CANOPY_RETURN_IF_ERROR(MakeDirectories(folder, 0700));
 
   Authority authority;
   CANOPY_ASSIGN_OR_RETURN(authority.key, NewKey());
   CANOPY_ASSIGN_OR_RETURN(authority.certificate, Sign({.common_name = "Canopy cluster", .authority = true},
                                                       authority.key.get(), nullptr, authority.key.get()));
-  CANOPY_RETURN_IF_ERROR(Issue(authority,
-                               {.common_name = "Canopy controller",
-                                .alternative_names = "URI:" + Identity{Identity::Role::kController, ""}.ToUri() +
-                                                     host_names,
-                                .server = true},
-                               folder + "/controller"));
-  const Identity user_identity{Identity::Role::kUser, std::string(user)};
   CANOPY_RETURN_IF_ERROR(
-      Issue(authority, {.common_name = user_identity.name, .alternative_names = "URI:" + user_identity.ToUri()},
-            folder + "/user"));
+      Issue(authority,
+            {.common_name = "Canopy controller",
+             .alternative_names = "URI:" + Identity{Identity::Role::kController, ""}.ToUri() + host_names,
+             .server = true},
+            folder + "/controller"));
+  const Identity user_identity{Identity::Role::kUser, std::string(user)};
+  CANOPY_RETURN_IF_ERROR(Issue(
+      authority, {.common_name = user_identity.name, .alternative_names = "URI:" + user_identity.ToUri()},
+      folder + "/user"));
   // Last: a folder with an authority is complete.
   return WriteKeyAndCertificate(folder + "/ca", authority.key.get(), authority.certificate.get());
 }
 
 StatusOr<WorkerBundle> AddWorker(const std::string& folder, std::string_view name) {
   if (!IsResourceName(name))
-    return InvalidArgument("worker '" + std::string(name) + "': expected lower-case letters, digits and dashes");
+    return InvalidArgument("worker '" + std::string(name) +
+                           "': expected lower-case letters, digits and dashes");
   CANOPY_ASSIGN_OR_RETURN(const Authority authority, LoadAuthority(folder));
   WorkerBundle bundle{NewUuid(), folder + "/workers/" + std::string(name)};
   if (FileExists(bundle.folder + "/worker.crt"))

@@ -42,8 +42,9 @@ StatusOr<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& target,
   if (target.find(':') == std::string::npos)
     return InvalidArgument("controller '" + target + "': expected host:port or unix:/path");
   if (credential == nullptr)
-    return InvalidArgument("controller " + target + ": TCP needs a credential, which `canopy cluster init` and " +
-                           "`canopy cluster add-worker` make; on the controller's own host use its Unix socket");
+    return InvalidArgument(
+        "controller " + target + ": TCP needs a credential, which `canopy cluster init` and " +
+        "`canopy cluster add-worker` make; on the controller's own host use its Unix socket");
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = credential->ca_certificate;
   tls.pem_cert_chain = credential->certificate;

@@ -19,7 +19,8 @@ template <typename Model, typename Wire>
 StatusOr<Model> Down(Wire value, Wire last, const char* what) {
   if (value < 1 || value > last)
     return InvalidArgument(std::string(what) + " " + std::to_string(static_cast<int>(value)) +
-                           " is none that this build knows (1 to " + std::to_string(static_cast<int>(last)) + ")");
+                           " is none that this build knows (1 to " + std::to_string(static_cast<int>(last)) +
+                           ")");
   return static_cast<Model>(static_cast<int>(value) - 1);
 }
 
@@ -86,8 +87,8 @@ v1::WorkerInfo ToProto(const model::WorkerRecord& worker) {
 StatusOr<model::WorkerRecord> FromProto(const v1::WorkerInfo& info) {
   constexpr int64_t kMaxSlots = 4096;
   if (info.slots() < 1 || info.slots() > kMaxSlots)
-    return InvalidArgument("worker " + info.id() + ": " + std::to_string(info.slots()) + " slots, expected 1 to " +
-                           std::to_string(kMaxSlots));
+    return InvalidArgument("worker " + info.id() + ": " + std::to_string(info.slots()) +
+                           " slots, expected 1 to " + std::to_string(kMaxSlots));
   model::WorkerRecord worker;
   worker.id = info.id();
   worker.host = info.host();
@@ -103,9 +104,11 @@ StatusOr<model::WorkerRecord> FromProto(const v1::WorkerInfo& info) {
   worker.numeric_modes.assign(info.numeric_modes().begin(), info.numeric_modes().end());
   worker.fast_numeric_mode = info.fast_numeric_mode();
   for (const v1::DatasetOnWorker& dataset : info.datasets())
-    worker.datasets.push_back({dataset.name(), dataset.digest(),
+    worker.datasets.push_back({dataset.name(),
+                               dataset.digest(),
                                {dataset.input_shape().begin(), dataset.input_shape().end()},
-                               dataset.classes(), dataset.training_examples()});
+                               dataset.classes(),
+                               dataset.training_examples()});
   nlohmann::json labels = nlohmann::json::object();
   for (const auto& [name, value] : info.labels()) labels[name] = value;
   worker.labels_json = labels.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -43,8 +43,12 @@ struct Apply {
   }
   Status operator()(const controller::InsertTrial& write) const { return store.InsertTrial(write.trial); }
   Status operator()(const controller::UpdateTrial& write) const { return store.UpdateTrial(write.trial); }
-  Status operator()(const controller::InsertAttempt& write) const { return store.InsertAttempt(write.attempt); }
-  Status operator()(const controller::UpdateAttempt& write) const { return store.UpdateAttempt(write.attempt); }
+  Status operator()(const controller::InsertAttempt& write) const {
+    return store.InsertAttempt(write.attempt);
+  }
+  Status operator()(const controller::UpdateAttempt& write) const {
+    return store.UpdateAttempt(write.attempt);
+  }
   Status operator()(const controller::InsertResult& write) const { return store.InsertResult(write.result); }
   Status operator()(const controller::ArchiveOutcome& write) const {
     const controller::AttemptOutcome& outcome = write.outcome;

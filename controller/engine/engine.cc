@@ -27,7 +27,8 @@ void PushOrRefuse(EventQueue& queue, Job job) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options, std::unique_ptr<storage::TrialStore> store,
+StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options,
+                                                std::unique_ptr<storage::TrialStore> store,
                                                 const Clock& clock) {
   CANOPY_ASSIGN_OR_RETURN(controller::CoreState state, LoadCoreState(*store));
   return std::unique_ptr<Engine>(new Engine(std::move(options), std::move(store), clock, std::move(state)));
@@ -59,7 +60,8 @@ void Engine::SubmitForUser(UserRequest request, controller::Event event, Answere
   PushOrRefuse(queue_, UserJob{std::move(event), token, std::move(request), std::move(done)});
 }
 
-StatusOr<std::optional<std::string>> Engine::Recall(const std::string& request_id, const std::string& digest) {
+StatusOr<std::optional<std::string>> Engine::Recall(const std::string& request_id,
+                                                    const std::string& digest) {
   const auto answer = std::make_shared<std::promise<StatusOr<std::optional<std::string>>>>();
   PushOrRefuse(queue_, RecallJob{request_id, digest, [answer](StatusOr<std::optional<std::string>> earlier) {
                                    answer->set_value(std::move(earlier));

@@ -42,7 +42,8 @@ class Engine {
  public:
   // Rebuilds the core from the store before it returns; blocks on disk. `clock` outlives the engine.
   static StatusOr<std::unique_ptr<Engine>> Start(EngineOptions options,
-                                                 std::unique_ptr<storage::TrialStore> store, const Clock& clock);
+                                                 std::unique_ptr<storage::TrialStore> store,
+                                                 const Clock& clock);
   // Stops.
   ~Engine();
 

@@ -75,11 +75,13 @@ class EngineTest : public ::testing::Test {
 
   StatusOr<ReplyBody> Call(controller::Event event, int64_t wait_ms = 0) {
     const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
-    engine_->Submit(engine_->NewToken(), std::move(event),
-                    [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, wait_ms);
+    engine_->Submit(
+        engine_->NewToken(), std::move(event),
+        [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, wait_ms);
     return reply->get_future().get();
   }
-  StatusOr<std::string> CallForUser(const std::string& request_id, const std::string& digest, controller::Event event) {
+  StatusOr<std::string> CallForUser(const std::string& request_id, const std::string& digest,
+                                    controller::Event event) {
     const auto answer = std::make_shared<std::promise<StatusOr<std::string>>>();
     const auto encode = [](const ReplyBody& body) {
       const auto* launched = std::get_if<controller::Launched>(&body);
@@ -263,7 +265,8 @@ TEST_F(EngineTest, AUsersCallIsAnsweredOnceAndRepeatedFromTheDatabase) {
   EXPECT_EQ(*CallForUser("u1", "d", Campaign("c", 5)), "1");
   EXPECT_EQ(**engine_->Recall("u1", "d"), "1");
   EXPECT_FALSE(engine_->Recall("u2", "d")->has_value());
-  EXPECT_EQ(CallForUser("u1", "other", Campaign("other", 5)).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(CallForUser("u1", "other", Campaign("other", 5)).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ((*storage::Reader::Open(path_))->Campaigns(0, 10)->size(), 1u);
 }
 
@@ -285,8 +288,9 @@ TEST_F(EngineTest, APollWithoutWorkEndsWithoutALease) {
 TEST_F(EngineTest, AWaitingPollIsGivenTheWorkThatArrives) {
   Hello();
   const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
-  engine_->Submit(engine_->NewToken(), Ask("r1"),
-                  [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 60'000);
+  engine_->Submit(
+      engine_->NewToken(), Ask("r1"),
+      [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 60'000);
   ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
   EXPECT_TRUE(std::get<Exchanged>(*reply->get_future().get()).lease.has_value());
 }
@@ -294,8 +298,9 @@ TEST_F(EngineTest, AWaitingPollIsGivenTheWorkThatArrives) {
 TEST_F(EngineTest, StoppingAnswersWhatWaits) {
   Hello();
   const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
-  engine_->Submit(engine_->NewToken(), Ask("r1"),
-                  [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 60'000);
+  engine_->Submit(
+      engine_->NewToken(), Ask("r1"),
+      [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 60'000);
   engine_->Stop();
   EXPECT_EQ(reply->get_future().get().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(Call(Ask("r2")).status().code(), absl::StatusCode::kUnavailable);
@@ -305,8 +310,9 @@ TEST_F(EngineTest, StoppingAnswersWhatWaits) {
 TEST_F(EngineTest, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
   const auto broken = std::make_shared<std::atomic<bool>>(true);
   EngineOptions options;
-  options.make_strategy = [broken](const search_space::SearchSpace& space, const model::CampaignSettings& settings)
-      -> StatusOr<std::unique_ptr<controller::Strategy>> {
+  options.make_strategy =
+      [broken](const search_space::SearchSpace& space,
+               const model::CampaignSettings& settings) -> StatusOr<std::unique_ptr<controller::Strategy>> {
     if (broken->load()) return Internal("no memory");
     return MakeNamedStrategy(space, settings);
   };

@@ -33,8 +33,8 @@ struct Snapshot {
 // not block.
 struct EventJob {
   controller::Event event;
-  uint64_t token = 0;                              // the event's
-  std::function<void(StatusOr<ReplyBody>)> done;   // empty: nobody waits
+  uint64_t token = 0;                             // the event's
+  std::function<void(StatusOr<ReplyBody>)> done;  // empty: nobody waits
   int64_t poll_deadline_ms = -1;  // an Exchange that still waits then is answered without a lease
 };
 struct UserJob {

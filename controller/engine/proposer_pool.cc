@@ -29,7 +29,8 @@ StatusOr<std::unique_ptr<Proposer>> Continue(const model::CampaignRecord& campai
   return proposer;
 }
 
-std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign, const TrialStore::ProposerRows& rows) {
+std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign,
+                                  const TrialStore::ProposerRows& rows) {
   std::map<int64_t, ObservedResult> by_seq;
   for (const TrialStore::ProposerRows::Search& search : rows.searches)
     if (search.result_seq > rows.seen_seq)

@@ -74,7 +74,8 @@ class ProposerPool {
   void Do(Removal task);
   void Do(controller::PublishResult task);
   void Do(controller::RequestProposals task);
-  static StatusOr<controller::ProposalBatch> Propose(Entry& entry, const controller::RequestProposals& request);
+  static StatusOr<controller::ProposalBatch> Propose(Entry& entry,
+                                                     const controller::RequestProposals& request);
 
   const StrategyFactory make_strategy_;
   const Ready ready_;

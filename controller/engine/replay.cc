@@ -17,9 +17,12 @@ using storage::ProposalLog;
 
 const char* Kind(Proposal::Verdict verdict) {
   switch (verdict) {
-    case Proposal::Verdict::kAccepted: return "proposal_accepted";
-    case Proposal::Verdict::kRejected: return "proposal_rejected";
-    case Proposal::Verdict::kCached: return "proposal_cached";
+    case Proposal::Verdict::kAccepted:
+      return "proposal_accepted";
+    case Proposal::Verdict::kRejected:
+      return "proposal_rejected";
+    case Proposal::Verdict::kCached:
+      return "proposal_cached";
   }
   return "";
 }
@@ -48,7 +51,8 @@ Status Compare(const Logged& logged, const Proposal& replayed, int64_t event_seq
 
 StatusOr<ReplayedProposals> ReplayProposals(const std::string& database_path, int64_t campaign_id,
                                             const StrategyFactory& make_strategy) {
-  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<storage::Reader> reader, storage::Reader::Open(database_path));
+  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<storage::Reader> reader,
+                          storage::Reader::Open(database_path));
   CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader->Campaign(std::to_string(campaign_id)));
   CANOPY_ASSIGN_OR_RETURN(const ProposalLog log, storage::ReadProposalLog(database_path, campaign_id));
   CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<controller::Proposer> proposer,
@@ -75,10 +79,12 @@ StatusOr<ReplayedProposals> ReplayProposals(const std::string& database_path, in
       results.push_back({result.seq, result.candidate_json, result.candidate_hash, result.feasible,
                          result.feasible ? Score(row.campaign.settings, result.objective) : 0});
     }
-    CANOPY_ASSIGN_OR_RETURN(const controller::ProposalBatch batch, proposer->Propose(results, seen_seq, count));
+    CANOPY_ASSIGN_OR_RETURN(const controller::ProposalBatch batch,
+                            proposer->Propose(results, seen_seq, count));
     if (batch.proposals.size() != end - begin)
-      return DataLoss("after result " + std::to_string(seen_seq) + " the log has " + std::to_string(end - begin) +
-                      " proposals, replayed there are " + std::to_string(batch.proposals.size()));
+      return DataLoss("after result " + std::to_string(seen_seq) + " the log has " +
+                      std::to_string(end - begin) + " proposals, replayed there are " +
+                      std::to_string(batch.proposals.size()));
     for (size_t i = begin; i < end; ++i)
       CANOPY_RETURN_IF_ERROR(Compare(logged[i], batch.proposals[i - begin], log.proposals[i].event_seq));
     begin = end;

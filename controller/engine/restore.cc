@@ -26,8 +26,8 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
   live.trials = std::move(rows.trials);
   live.attempts = std::move(rows.attempts);
   for (TrialStore::LiveRows::Finished& finished : rows.best)
-    live.best.push_back({finished.result.objective.value_or(0), finished.trial.id,
-                         std::move(finished.trial.candidate)});
+    live.best.push_back(
+        {finished.result.objective.value_or(0), finished.trial.id, std::move(finished.trial.candidate)});
   for (TrialStore::LiveRows::Finished& finished : rows.finals)
     live.finals.push_back({std::move(finished.trial), std::move(finished.result), finished.worker_id});
   live.first_signatures = std::move(rows.first_signatures);

@@ -7,7 +7,8 @@ namespace canopy::engine {
 
 void StatisticsRecorder::RecordCommit(int64_t events, double seconds) {
   const auto& bounds = Statistics::kBucketBounds;
-  const auto bucket = static_cast<size_t>(std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin());
+  const auto bucket =
+      static_cast<size_t>(std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin());
   MutexLock lock(mutex_);
   statistics_.events += events;
   ++statistics_.commits;

@@ -23,8 +23,9 @@ constexpr int64_t kIdleMs = 500;
 constexpr int64_t kWritesPerCheckpoint = 4'000;
 
 void EndProcess(const Status& status) {
-  CANOPY_LOG(Error, "The database can't be written; the controller ends, and goes on where it was when it is "
-                    "started again",
+  CANOPY_LOG(Error,
+             "The database can't be written; the controller ends, and goes on where it was when it is "
+             "started again",
              {{"error", Message(status)}});
   std::_Exit(kExitStorageFailed);
 }
@@ -37,15 +38,18 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
       store_(std::move(store)),
       clock_(clock),
       queue_(queue),
-      core_([&] {
-        for (const controller::LiveCampaign& live : state.campaigns)
-          campaigns_[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
-        return std::move(state);
-      }(), options_.limits, Now()) {
-  proposers_ = std::make_unique<ProposerPool>(options_.make_strategy, [this](controller::ProposalsReady ready) {
-    Job job = EventJob{.event = std::move(ready), .done = [](const StatusOr<ReplyBody>&) {}};
-    queue_.Push(job, /*internal=*/true);
-  });
+      core_(
+          [&] {
+            for (const controller::LiveCampaign& live : state.campaigns)
+              campaigns_[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
+            return std::move(state);
+          }(),
+          options_.limits, Now()) {
+  proposers_ =
+      std::make_unique<ProposerPool>(options_.make_strategy, [this](controller::ProposalsReady ready) {
+        Job job = EventJob{.event = std::move(ready), .done = [](const StatusOr<ReplyBody>&) {}};
+        queue_.Push(job, /*internal=*/true);
+      });
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -91,7 +95,8 @@ void Writer::RunBatch(std::deque<Job> batch) {
   if (status.ok()) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     statistics_.RecordCommit(static_cast<int64_t>(batch.size()), elapsed.count());
-    for (controller::PublishResult& result : std::exchange(published_, {})) proposers_->Publish(std::move(result));
+    for (controller::PublishResult& result : std::exchange(published_, {}))
+      proposers_->Publish(std::move(result));
     for (const controller::RequestProposals& request : std::exchange(requests_, {}))
       if (status.ok()) status = HandOut(request);
   }
@@ -113,15 +118,16 @@ Status Writer::Handle(Job& job) {
   if (auto* user = std::get_if<UserJob>(&job)) return HandleForUser(*user);
   if (auto* recall = std::get_if<RecallJob>(&job)) return HandleRecall(*recall);
   LookJob& look = std::get<LookJob>(job);
-  deliveries_.push_back([done = std::move(look.done), snapshot = Snapshot{core_.Campaigns(Now()),
-                                                                          core_.Workers(Now())}]() mutable {
+  deliveries_.push_back([done = std::move(look.done),
+                         snapshot = Snapshot{core_.Campaigns(Now()), core_.Workers(Now())}]() mutable {
     done(std::move(snapshot));
   });
   return absl::OkStatus();
 }
 
 Status Writer::HandleEvent(EventJob& job) {
-  if (const auto* ready = std::get_if<controller::ProposalsReady>(&job.event)) proposing_.erase(ready->campaign_id);
+  if (const auto* ready = std::get_if<controller::ProposalsReady>(&job.event))
+    proposing_.erase(ready->campaign_id);
   const bool tick = std::holds_alternative<controller::Tick>(job.event);
   if (job.done) {
     waiting_[job.token] = std::move(job.done);
@@ -138,7 +144,8 @@ Status Writer::HandleForUser(UserJob& job) {
     deliveries_.push_back([done = std::move(job.done), answer = std::move(answer)] { done(answer); });
     return absl::OkStatus();
   };
-  const StatusOr<std::optional<std::string>> earlier = store_->FindRequest(job.request.id, job.request.digest);
+  const StatusOr<std::optional<std::string>> earlier =
+      store_->FindRequest(job.request.id, job.request.digest);
   if (absl::IsFailedPrecondition(earlier.status())) return deliver(earlier.status());
   CANOPY_RETURN_IF_ERROR(earlier.status());
   if (*earlier) return deliver(**earlier);
@@ -155,7 +162,8 @@ Status Writer::HandleForUser(UserJob& job) {
       CANOPY_RETURN_IF_ERROR(deliver(reply.body.status()));
     } else {
       const std::string answer = job.request.encode(*reply.body);
-      CANOPY_RETURN_IF_ERROR(store_->SaveRequest(job.request.id, job.request.digest, answer, clock_.WallUs()));
+      CANOPY_RETURN_IF_ERROR(
+          store_->SaveRequest(job.request.id, job.request.digest, answer, clock_.WallUs()));
       CANOPY_RETURN_IF_ERROR(deliver(answer));
     }
   }
@@ -201,7 +209,8 @@ Status Writer::HandOut(const controller::RequestProposals& request) {
   if (campaign == campaigns_.end() || !proposing_.insert(request.campaign_id).second) return absl::OkStatus();
   if (!proposers_->Has(request.campaign_id)) {
     // Read after the commit: what is published from now on is not among these rows.
-    CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows, store_->LoadProposer(request.campaign_id));
+    CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows,
+                            store_->LoadProposer(request.campaign_id));
     proposers_->Add(campaign->second, std::move(rows));
   }
   proposers_->Request(request);

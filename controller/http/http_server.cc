@@ -1,6 +1,7 @@
 #include "controller/http/http_server.h"
 
 #include <openssl/crypto.h>
+#include <sys/socket.h>
 
 #include <thread>
 #include <utility>
@@ -27,7 +28,8 @@ StatusOr<std::string> LoadOrMakeToken(const std::string& path) {
   }
   CANOPY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, 4096));
   const std::string token(Trim(text));
-  if (token.size() < 32) return DataLoss(path + ": expected a token of at least 32 characters; remove the file");
+  if (token.size() < 32)
+    return DataLoss(path + ": expected a token of at least 32 characters; remove the file");
   return token;
 }
 
@@ -39,7 +41,8 @@ bool IsLoopbackName(const std::string& host) {
 }
 
 bool SameToken(const std::string& given, const std::string& expected) {
-  return given.size() == expected.size() && CRYPTO_memcmp(given.data(), expected.data(), expected.size()) == 0;
+  return given.size() == expected.size() &&
+         CRYPTO_memcmp(given.data(), expected.data(), expected.size()) == 0;
 }
 
 }  // namespace
@@ -49,6 +52,11 @@ class HttpServer::Impl {
   Impl(std::string token, engine::Engine& engine, storage::Reader& reader)
       : authorization_("Bearer " + std::move(token)), engine_(engine), reader_(reader) {
     server_.set_payload_max_length(kMaxBodyBytes);
+    // Not the library's SO_REUSEPORT, by which two servers would share a port.
+    server_.set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    });
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       return Admit(request, response);
     });
@@ -80,7 +88,8 @@ class HttpServer::Impl {
       port_ = port;
     }
     if (port_ <= 0)
-      return AlreadyExists("http_port " + std::to_string(port) + ": the port is in use; choose another, or 0 for none");
+      return AlreadyExists("http_port " + std::to_string(port) +
+                           ": the port is in use; choose another, or 0 for none");
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     while (!server_.is_running()) std::this_thread::yield();
     return absl::OkStatus();
@@ -95,7 +104,8 @@ class HttpServer::Impl {
       return httplib::Server::HandlerResponse::Handled;
     };
     if (!IsLoopbackName(request.get_header_value("Host"))) return refuse(421, "expected Host: localhost\n");
-    if (request.path == "/healthz" || request.path == "/readyz") return httplib::Server::HandlerResponse::Unhandled;
+    if (request.path == "/healthz" || request.path == "/readyz")
+      return httplib::Server::HandlerResponse::Unhandled;
     if (!SameToken(request.get_header_value("Authorization"), authorization_))
       return refuse(401, "expected Authorization: Bearer <the token in the controller's state directory>\n");
     return httplib::Server::HandlerResponse::Unhandled;

@@ -84,7 +84,8 @@ StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reade
     page.Value("canopy_campaigns", "state=\"" + state + "\"", static_cast<double>(count));
   page.Describe("canopy_trials", "gauge", "Trials by purpose and state.");
   for (const auto& [labels, count] : trials) page.Value("canopy_trials", labels, static_cast<double>(count));
-  page.Single("canopy_workers", "gauge", "Workers heard of lately.", static_cast<double>(snapshot.workers.size()));
+  page.Single("canopy_workers", "gauge", "Workers heard of lately.",
+              static_cast<double>(snapshot.workers.size()));
   page.Single("canopy_worker_slots", "gauge", "Their slots.", static_cast<double>(slots));
   page.Single("canopy_running_attempts", "gauge", "Attempts under a lease.", static_cast<double>(running));
   page.Single("canopy_queued_events", "gauge", "Events that wait for the writer.",

@@ -27,7 +27,8 @@ int64_t PageSize(int32_t limit) { return limit <= 0 ? kDefaultPage : std::min<in
 Status CheckRequestId(const std::string& id) {
   constexpr size_t kLongest = 128;
   if (!id.empty() && id.size() <= kLongest) return absl::OkStatus();
-  return InvalidArgument("request_id: expected 1 to 128 characters, the same for each repetition of the call");
+  return InvalidArgument(
+      "request_id: expected 1 to 128 characters, the same for each repetition of the call");
 }
 
 template <typename Message>
@@ -37,10 +38,14 @@ std::string Digest(const char* call, const Message& request) {
 
 StatusOr<CampaignVerb> FromProto(v1::CampaignVerb verb) {
   switch (verb) {
-    case v1::CAMPAIGN_VERB_PAUSE: return CampaignVerb::kPause;
-    case v1::CAMPAIGN_VERB_RESUME: return CampaignVerb::kResume;
-    case v1::CAMPAIGN_VERB_CANCEL: return CampaignVerb::kCancel;
-    default: return InvalidArgument("verb: expected PAUSE, RESUME or CANCEL");
+    case v1::CAMPAIGN_VERB_PAUSE:
+      return CampaignVerb::kPause;
+    case v1::CAMPAIGN_VERB_RESUME:
+      return CampaignVerb::kResume;
+    case v1::CAMPAIGN_VERB_CANCEL:
+      return CampaignVerb::kCancel;
+    default:
+      return InvalidArgument("verb: expected PAUSE, RESUME or CANCEL");
   }
 }
 
@@ -73,7 +78,8 @@ Status CampaignDesk::Hello(const v1::UserHelloRequest& request, v1::UserHelloRep
   return absl::OkStatus();
 }
 
-Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest& request, v1::LaunchReply& reply) {
+Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest& request,
+                            v1::LaunchReply& reply) {
   // On a socket that only its owner opens, the caller's word names the owner.
   const bool named = principal.role == Principal::Role::kLocal && !request.owner().empty();
   const std::string owner = named ? request.owner() : principal.name;
@@ -81,14 +87,18 @@ Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest&
   if (!request.dry_run()) {
     CANOPY_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
     // A repetition gets its first answer, whatever has changed since.
-    CANOPY_ASSIGN_OR_RETURN(const std::optional<std::string> earlier, engine_.Recall(request.request_id(), digest));
-    if (earlier) return reply.ParseFromString(*earlier) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+    CANOPY_ASSIGN_OR_RETURN(const std::optional<std::string> earlier,
+                            engine_.Recall(request.request_id(), digest));
+    if (earlier)
+      return reply.ParseFromString(*earlier) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
   }
-  CANOPY_ASSIGN_OR_RETURN(LaunchPlan plan, PlanLaunch(request, principal.ToString(), owner, ConnectedWorkers()));
+  CANOPY_ASSIGN_OR_RETURN(LaunchPlan plan,
+                          PlanLaunch(request, principal.ToString(), owner, ConnectedWorkers()));
   if (request.dry_run()) {
     const StatusOr<storage::CampaignRow> taken = reader_.Campaign(plan.reply.name());
     if (taken.ok())
-      return AlreadyExists("campaign '" + plan.reply.name() + "' exists already; choose another name with --name");
+      return AlreadyExists("campaign '" + plan.reply.name() +
+                           "' exists already; choose another name with --name");
     reply = std::move(plan.reply);
     return absl::OkStatus();
   }
@@ -101,7 +111,8 @@ Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest&
   return reply.ParseFromString(answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
 }
 
-Status CampaignDesk::Command(const Principal& principal, const v1::CommandRequest& request, v1::CommandReply& reply) {
+Status CampaignDesk::Command(const Principal& principal, const v1::CommandRequest& request,
+                             v1::CommandReply& reply) {
   CANOPY_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
   CANOPY_ASSIGN_OR_RETURN(const CampaignVerb verb, FromProto(request.verb()));
   CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader_.Campaign(request.campaign()));
@@ -114,8 +125,9 @@ Status CampaignDesk::Command(const Principal& principal, const v1::CommandReques
     answer.set_state(rpc::ToProto(std::get<Commanded>(body).state));
     return answer.SerializeAsString();
   };
-  CANOPY_ASSIGN_OR_RETURN(const std::string answer,
-                          Submit({request.request_id(), Digest("command", request), encode}, std::move(event)));
+  CANOPY_ASSIGN_OR_RETURN(
+      const std::string answer,
+      Submit({request.request_id(), Digest("command", request), encode}, std::move(event)));
   return reply.ParseFromString(answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
 }
 
@@ -135,14 +147,16 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
   CANOPY_ASSIGN_OR_RETURN(const storage::CampaignCounts counts, reader_.Counts(id));
   CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::TrialRow> best, reader_.Best(id, kBestShown));
   CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::TrialRow> running, reader_.Running(id, kRunningShown));
-  CANOPY_ASSIGN_OR_RETURN(const std::vector<std::string> failures, reader_.NewestFailures(id, kFailuresShown));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<std::string> failures,
+                          reader_.NewestFailures(id, kFailuresShown));
   *reply.mutable_summary() = ToProto(row);
   AddCounts(counts, reply);
   reply.set_time_left_ms(-1);
   const int64_t made = reply.pending() + reply.running() + reply.completed() + reply.infeasible() +
                        reply.failed() + reply.quarantined() + reply.cancelled();
-  reply.set_trials_left(settings.budget_trials == 0 ? -1 : std::max<int64_t>(0, settings.budget_trials - made) +
-                                                               reply.pending() + reply.running());
+  reply.set_trials_left(settings.budget_trials == 0 ? -1
+                                                    : std::max<int64_t>(0, settings.budget_trials - made) +
+                                                          reply.pending() + reply.running());
   reply.set_test_reads(row.progress.test_reads);
   for (const storage::TrialRow& trial : best) *reply.add_best() = ToProto(trial);
   for (const std::string& failure : failures) reply.add_failures(failure);
@@ -187,7 +201,8 @@ Status CampaignDesk::ListTrials(const v1::ListTrialsRequest& request, v1::ListTr
   }
   storage::TrialFilter filter;
   for (const int state : request.states()) {
-    CANOPY_ASSIGN_OR_RETURN(const model::TrialState parsed, rpc::FromProto(static_cast<v1::TrialState>(state)));
+    CANOPY_ASSIGN_OR_RETURN(const model::TrialState parsed,
+                            rpc::FromProto(static_cast<v1::TrialState>(state)));
     filter.states.push_back(parsed);
   }
   for (const int purpose : request.purposes()) {
@@ -209,7 +224,8 @@ Status CampaignDesk::GetTrial(const v1::GetTrialRequest& request, v1::TrialDetai
 
 Status CampaignDesk::ListWorkers(const v1::ListWorkersRequest&, v1::ListWorkersReply& reply) {
   std::map<std::string, Core::WorkerGlance> connected;
-  for (Core::WorkerGlance& glance : engine_.Look().workers) connected.emplace(glance.worker.id, std::move(glance));
+  for (Core::WorkerGlance& glance : engine_.Look().workers)
+    connected.emplace(glance.worker.id, std::move(glance));
   CANOPY_ASSIGN_OR_RETURN(const std::vector<model::WorkerRecord> known, reader_.Workers(kWorkersShown));
   for (const model::WorkerRecord& worker : known) {
     v1::WorkerStatus& status = *reply.add_workers();

@@ -9,7 +9,9 @@
 namespace canopy::controller {
 namespace {
 
-Status Busy() { return ResourceExhausted("the controller answers as many calls as it can; try again in a moment"); }
+Status Busy() {
+  return ResourceExhausted("the controller answers as many calls as it can; try again in a moment");
+}
 
 // Writes what was read, message by message.
 class RowsReactor final : public grpc::ServerWriteReactor<v1::QueryRows> {
@@ -23,15 +25,19 @@ class RowsReactor final : public grpc::ServerWriteReactor<v1::QueryRows> {
     WriteNext();
   }
   void OnWriteDone(bool ok) override {
-    if (ok) WriteNext();
-    else Finish(grpc::Status::CANCELLED);
+    if (ok)
+      WriteNext();
+    else
+      Finish(grpc::Status::CANCELLED);
   }
   void OnDone() override { delete this; }
 
  private:
   void WriteNext() {
-    if (next_ == messages_.size()) Finish(grpc::Status::OK);
-    else StartWrite(&messages_[next_++]);
+    if (next_ == messages_.size())
+      Finish(grpc::Status::OK);
+    else
+      StartWrite(&messages_[next_++]);
   }
 
   std::vector<v1::QueryRows> messages_;
@@ -56,8 +62,10 @@ grpc::ServerUnaryReactor* CampaignService::Answer(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* CampaignService::Hello(grpc::CallbackServerContext* context,
-                                                 const v1::UserHelloRequest* request, v1::UserHelloReply* reply) {
-  return Answer(context, Verb::kUserHello, [=, this](const Principal&) { return desk_.Hello(*request, *reply); });
+                                                 const v1::UserHelloRequest* request,
+                                                 v1::UserHelloReply* reply) {
+  return Answer(context, Verb::kUserHello,
+                [=, this](const Principal&) { return desk_.Hello(*request, *reply); });
 }
 
 grpc::ServerUnaryReactor* CampaignService::Launch(grpc::CallbackServerContext* context,
@@ -67,7 +75,8 @@ grpc::ServerUnaryReactor* CampaignService::Launch(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* CampaignService::Command(grpc::CallbackServerContext* context,
-                                                   const v1::CommandRequest* request, v1::CommandReply* reply) {
+                                                   const v1::CommandRequest* request,
+                                                   v1::CommandReply* reply) {
   return Answer(context, Verb::kCommand,
                 [=, this](const Principal& principal) { return desk_.Command(principal, *request, *reply); });
 }
@@ -75,36 +84,43 @@ grpc::ServerUnaryReactor* CampaignService::Command(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* CampaignService::ListCampaigns(grpc::CallbackServerContext* context,
                                                          const v1::ListCampaignsRequest* request,
                                                          v1::ListCampaignsReply* reply) {
-  return Answer(context, Verb::kRead, [=, this](const Principal&) { return desk_.ListCampaigns(*request, *reply); });
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.ListCampaigns(*request, *reply); });
 }
 
 grpc::ServerUnaryReactor* CampaignService::GetCampaign(grpc::CallbackServerContext* context,
                                                        const v1::GetCampaignRequest* request,
                                                        v1::CampaignStatus* reply) {
-  return Answer(context, Verb::kRead, [=, this](const Principal&) { return desk_.GetCampaign(*request, *reply); });
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.GetCampaign(*request, *reply); });
 }
 
 grpc::ServerUnaryReactor* CampaignService::GetReport(grpc::CallbackServerContext* context,
                                                      const v1::GetCampaignRequest* request,
                                                      v1::CampaignReport* reply) {
-  return Answer(context, Verb::kRead, [=, this](const Principal&) { return desk_.GetReport(*request, *reply); });
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.GetReport(*request, *reply); });
 }
 
 grpc::ServerUnaryReactor* CampaignService::ListTrials(grpc::CallbackServerContext* context,
                                                       const v1::ListTrialsRequest* request,
                                                       v1::ListTrialsReply* reply) {
-  return Answer(context, Verb::kRead, [=, this](const Principal&) { return desk_.ListTrials(*request, *reply); });
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.ListTrials(*request, *reply); });
 }
 
 grpc::ServerUnaryReactor* CampaignService::GetTrial(grpc::CallbackServerContext* context,
-                                                    const v1::GetTrialRequest* request, v1::TrialDetails* reply) {
-  return Answer(context, Verb::kRead, [=, this](const Principal&) { return desk_.GetTrial(*request, *reply); });
+                                                    const v1::GetTrialRequest* request,
+                                                    v1::TrialDetails* reply) {
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.GetTrial(*request, *reply); });
 }
 
 grpc::ServerUnaryReactor* CampaignService::ListWorkers(grpc::CallbackServerContext* context,
                                                        const v1::ListWorkersRequest* request,
                                                        v1::ListWorkersReply* reply) {
-  return Answer(context, Verb::kRead, [=, this](const Principal&) { return desk_.ListWorkers(*request, *reply); });
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.ListWorkers(*request, *reply); });
 }
 
 grpc::ServerWriteReactor<v1::QueryRows>* CampaignService::Query(grpc::CallbackServerContext* context,

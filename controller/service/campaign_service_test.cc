@@ -30,7 +30,8 @@ class CampaignServiceTest : public ServiceTest {
   grpc::Status Launch(const v1::LaunchRequest& request) {
     return Call(*campaigns_, &CampaignStub::Launch, request, &launched_);
   }
-  static v1::LaunchRequest Without(v1::LaunchRequest request, const std::string& from, const std::string& to) {
+  static v1::LaunchRequest Without(v1::LaunchRequest request, const std::string& from,
+                                   const std::string& to) {
     std::string& text = *request.mutable_campaign_text();
     text.replace(text.find(from), from.size(), to);
     return request;

@@ -61,7 +61,8 @@ class StopSignals {
 // Writes the result of a campaign that has ended, where it has one.
 void WriteResultOf(int64_t campaign_id, storage::Reader& reader, const std::string& state_dir) {
   const Status status = [&]() -> Status {
-    CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow campaign, reader.Campaign(std::to_string(campaign_id)));
+    CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow campaign,
+                            reader.Campaign(std::to_string(campaign_id)));
     CANOPY_ASSIGN_OR_RETURN(const v1::CampaignReport report, BuildReport(reader, campaign));
     return report.complete() ? WriteResult(state_dir, campaign.campaign, report).status() : absl::OkStatus();
   }();
@@ -79,7 +80,8 @@ Status MakeStateDirectories(const std::string& state_dir) {
 
 Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   if (!options.listen.empty() && options.credentials_dir.empty())
-    return InvalidArgument("listen " + options.listen + ": TCP is served with mutual TLS alone; make credentials with "
+    return InvalidArgument("listen " + options.listen +
+                           ": TCP is served with mutual TLS alone; make credentials with "
                            "`canopy cluster init` and name their folder with --credentials");
   std::optional<config::Credential> credential;
   if (!options.listen.empty()) {
@@ -87,11 +89,13 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   }
   CANOPY_RETURN_IF_ERROR(MakeStateDirectories(options.state_dir));
   const std::string database_path = options.state_dir + "/canopy.db";
-  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<storage::TrialStore> store, storage::SqliteTrialStore::Open(database_path));
+  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<storage::TrialStore> store,
+                          storage::SqliteTrialStore::Open(database_path));
   const std::string database_id = store->database_id();
   const int64_t incarnation = store->incarnation();
 
-  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<storage::Reader> reader, storage::Reader::Open(database_path));
+  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<storage::Reader> reader,
+                          storage::Reader::Open(database_path));
 
   const SystemClock clock;
   WorkPool pool(kUserThreads, kMaxWaitingCalls);
@@ -102,8 +106,8 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   };
   CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine,
                           engine::Engine::Start(std::move(engine_options), std::move(store), clock));
-  CampaignDesk desk({options.state_dir, database_path, database_id, OwnProgram(), options.grant_leases}, *engine,
-                    *reader);
+  CampaignDesk desk({options.state_dir, database_path, database_id, OwnProgram(), options.grant_leases},
+                    *engine, *reader);
   WorkerService workers({database_id, incarnation, CoreLimits{}, options.grant_leases}, *engine);
   CampaignService campaigns(desk, pool);
   std::unique_ptr<http::HttpServer> http;
@@ -112,10 +116,12 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
                                                            options.state_dir + "/http_token"},
                                                           *engine, *reader));
   }
-  CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
-                          Server::Start({SocketPath(options.state_dir), options.listen, credential}, workers, campaigns));
-  CANOPY_LOG(Info, "The controller is ready",
-             {{"database", database_path}, {"socket", SocketPath(options.state_dir)}, {"listen", options.listen}});
+  CANOPY_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Server> server,
+      Server::Start({SocketPath(options.state_dir), options.listen, credential}, workers, campaigns));
+  CANOPY_LOG(
+      Info, "The controller is ready",
+      {{"database", database_path}, {"socket", SocketPath(options.state_dir)}, {"listen", options.listen}});
   signals.Wait();
   CANOPY_LOG(Info, "The controller is stopping");
   // People's calls wait for the engine, and every call in flight for one of the two.

@@ -48,9 +48,10 @@ Status CheckDecisions(const CampaignFile& campaign, const SearchSpace& space) {
     if (decision.role == DecisionRole::kRecipe) {
       recipe_decisions.push_back(ForRecipe(decision));
     } else if (recipe.contains(decision.name)) {
-      return InvalidArgument("space " + space.name() + ": decision " + decision.name +
-                             " shapes the network but has the name of a field of the recipe; rename it, or move it "
-                             "under recipe:");
+      return InvalidArgument(
+          "space " + space.name() + ": decision " + decision.name +
+          " shapes the network but has the name of a field of the recipe; rename it, or move it "
+          "under recipe:");
     }
   }
   CANOPY_RETURN_IF_ERROR(config::CheckRecipeDecisions(campaign, recipe_decisions));
@@ -72,8 +73,9 @@ Status SettleNumericMode(std::span<const WorkerRecord> workers, model::CampaignS
                          std::vector<std::string>& warnings) {
   if (settings.numeric_mode == "auto") {
     if (workers.empty())
-      return FailedPrecondition("trainer.numeric_mode: auto is settled by the connected workers, and there are none; "
-                                "start one, or launch with --set trainer.numeric_mode=fp32 (or bf16)");
+      return FailedPrecondition(
+          "trainer.numeric_mode: auto is settled by the connected workers, and there are none; "
+          "start one, or launch with --set trainer.numeric_mode=fp32 (or bf16)");
     const bool fast = std::all_of(workers.begin(), workers.end(), [](const WorkerRecord& worker) {
       return worker.fast_numeric_mode == "bf16";
     });
@@ -81,10 +83,11 @@ Status SettleNumericMode(std::span<const WorkerRecord> workers, model::CampaignS
     return absl::OkStatus();
   }
   std::set<std::string> offered;
-  for (const WorkerRecord& worker : workers) offered.insert(worker.numeric_modes.begin(), worker.numeric_modes.end());
+  for (const WorkerRecord& worker : workers)
+    offered.insert(worker.numeric_modes.begin(), worker.numeric_modes.end());
   if (!workers.empty() && offered.count(settings.numeric_mode) == 0)
-    warnings.push_back("no connected worker can run numeric mode " + settings.numeric_mode + " (they can: " +
-                       Listed(offered) + "); trials wait for one that can");
+    warnings.push_back("no connected worker can run numeric mode " + settings.numeric_mode +
+                       " (they can: " + Listed(offered) + "); trials wait for one that can");
   return absl::OkStatus();
 }
 
@@ -112,20 +115,22 @@ Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& s
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     const model::DatasetOnWorker& dataset = by_digest[most->first];
     if (digests.size() > 1)
-      warnings.push_back("workers have " + std::to_string(digests.size()) + " different contents under the name " +
-                         task.dataset + "; only those with digest " + most->first.substr(0, 12) + " take part");
+      warnings.push_back("workers have " + std::to_string(digests.size()) +
+                         " different contents under the name " + task.dataset + "; only those with digest " +
+                         most->first.substr(0, 12) + " take part");
     if (task.validation_count >= dataset.training_examples)
       return InvalidArgument("task.validation.count: expected fewer than the " +
-                             FormatCount(dataset.training_examples) + " training examples of " + task.dataset +
-                             ", found " + FormatCount(task.validation_count));
+                             FormatCount(dataset.training_examples) + " training examples of " +
+                             task.dataset + ", found " + FormatCount(task.validation_count));
     task.dataset_digest = dataset.digest;
     task.input_shape = dataset.input_shape;
     task.classes = dataset.classes;
     return absl::OkStatus();
   }
   if (!space.default_task())
-    return FailedPrecondition("the shape of dataset " + task.dataset + " is not known: no worker is connected, and space " +
-                              space.name() + " has no input:; start a worker first");
+    return FailedPrecondition("the shape of dataset " + task.dataset +
+                              " is not known: no worker is connected, and space " + space.name() +
+                              " has no input:; start a worker first");
   task.input_shape = space.default_task()->input;
   task.classes = space.default_task()->classes;
   return absl::OkStatus();
@@ -144,7 +149,8 @@ Status CheckMixture(std::span<const WorkerRecord> workers, bool strict, std::vec
   if (mixtures.empty()) return absl::OkStatus();
   const std::string text = "the connected workers mix " + Join(mixtures, " and ");
   if (strict)
-    return FailedPrecondition(text + ", which the campaign's `strict: true` refuses; stop some, or leave strict out");
+    return FailedPrecondition(
+        text + ", which the campaign's `strict: true` refuses; stop some, or leave strict out");
   warnings.push_back(text + "; their figures may differ in the last digits");
   return absl::OkStatus();
 }
@@ -164,8 +170,10 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
                           config::ParseCampaign(request.campaign_text(), request.campaign_file(), overrides));
   if (!request.name().empty()) file.name = request.name();
   if (!IsResourceName(file.name))
-    return InvalidArgument("campaign name '" + file.name + "': expected lower-case letters, digits and dashes");
-  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, SearchSpace::Parse(request.space_text(), request.space_file()));
+    return InvalidArgument("campaign name '" + file.name +
+                           "': expected lower-case letters, digits and dashes");
+  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space,
+                          SearchSpace::Parse(request.space_text(), request.space_file()));
   CANOPY_RETURN_IF_ERROR(CheckDecisions(file, space));
   CANOPY_ASSIGN_OR_RETURN(const std::vector<Constraint> constraints, ParseConstraints(file, space));
 
@@ -173,7 +181,8 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   std::vector<std::string> warnings;
   model::CampaignSettings& settings = file.settings;
   CANOPY_RETURN_IF_ERROR(
-      strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed).status());
+      strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed)
+          .status());
   CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, settings.task, warnings));
   CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, settings, warnings));
   CANOPY_RETURN_IF_ERROR(CheckMixture(workers, settings.strict, warnings));
@@ -184,11 +193,14 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   if (space.reference()) {
     CANOPY_ASSIGN_OR_RETURN(plan.event.reference, LowerCandidate(space, *space.reference(), settings.task));
   } else if (settings.finals_reference) {
-    return InvalidArgument(request.campaign_file() + ": finals.controls: expected a space with `reference:`, and " +
+    return InvalidArgument(request.campaign_file() +
+                           ": finals.controls: expected a space with `reference:`, and " +
                            request.space_file() + " has none; add one, or leave the control out");
   } else if (settings.epochs == 0) {
-    return InvalidArgument(request.campaign_file() + ": fidelity: auto is settled by training the space's "
-                           "`reference:`, and " + request.space_file() + " has none; add one, or give {epochs: 2}");
+    return InvalidArgument(request.campaign_file() +
+                           ": fidelity: auto is settled by training the space's "
+                           "`reference:`, and " +
+                           request.space_file() + " has none; add one, or give {epochs: 2}");
   }
 
   model::CampaignRecord& campaign = plan.event.campaign;

@@ -12,8 +12,8 @@ namespace canopy::controller {
 
 // A launch, checked and settled.
 struct LaunchPlan {
-  LaunchCampaign event;    // without token
-  v1::LaunchReply reply;   // without campaign_id
+  LaunchCampaign event;   // without token
+  v1::LaunchReply reply;  // without campaign_id
 };
 
 // Checks a campaign file and its space against each other, the strategies and the connected workers, and

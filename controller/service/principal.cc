@@ -59,14 +59,22 @@ std::string Principal::ToString() const {
 
 std::string_view ToString(Verb verb) {
   switch (verb) {
-    case Verb::kWorkerHello: return "say Hello as a worker";
-    case Verb::kExchange: return "report results and take leases";
-    case Verb::kHeartbeat: return "send heartbeats";
-    case Verb::kUserHello: return "say Hello as a user";
-    case Verb::kLaunch: return "launch campaigns";
-    case Verb::kCommand: return "pause, resume or cancel campaigns";
-    case Verb::kRead: return "read campaigns and trials";
-    case Verb::kQuery: return "query the database";
+    case Verb::kWorkerHello:
+      return "say Hello as a worker";
+    case Verb::kExchange:
+      return "report results and take leases";
+    case Verb::kHeartbeat:
+      return "send heartbeats";
+    case Verb::kUserHello:
+      return "say Hello as a user";
+    case Verb::kLaunch:
+      return "launch campaigns";
+    case Verb::kCommand:
+      return "pause, resume or cancel campaigns";
+    case Verb::kRead:
+      return "read campaigns and trials";
+    case Verb::kQuery:
+      return "query the database";
   }
   return "do that";
 }

@@ -41,7 +41,8 @@ class Pipe {
   int fds_[2];
 };
 
-StatusOr<pid_t> Spawn(const std::string& program, std::vector<std::string> arguments, const Pipe& in, const Pipe& out) {
+StatusOr<pid_t> Spawn(const std::string& program, std::vector<std::string> arguments, const Pipe& in,
+                      const Pipe& out) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in.end(0), STDIN_FILENO);
@@ -73,9 +74,12 @@ StatusOr<std::string> Converse(const std::string& input, Pipe& in, Pipe& out) {
   for (;;) {
     if (written == input.size()) in.CloseEnd(1);
     pollfd fds[2] = {{out.end(0), POLLIN, 0}, {in.end(1), POLLOUT, 0}};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return DeadlineExceeded("the query took longer than 8 s; narrow it, or ask for fewer rows");
-    if (poll(fds, 2, static_cast<int>(left.count())) < 0 && errno != EINTR) return FromErrno(errno, "wait for the query");
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    if (left.count() <= 0)
+      return DeadlineExceeded("the query took longer than 8 s; narrow it, or ask for fewer rows");
+    if (poll(fds, 2, static_cast<int>(left.count())) < 0 && errno != EINTR)
+      return FromErrno(errno, "wait for the query");
     if (fds[1].revents != 0) {
       const ssize_t n = write(in.end(1), input.data() + written, input.size() - written);
       if (n < 0 && errno != EAGAIN) written = input.size();  // the child has ended; its output says why
@@ -117,7 +121,8 @@ StatusOr<std::vector<v1::QueryRows>> ParseOutput(const std::string& output) {
       messages.back().set_truncated(json.value("truncated", false));
     }
   }
-  if (!ended) return ResourceExhausted("the query's process ended early: it took more memory or time than it may");
+  if (!ended)
+    return ResourceExhausted("the query's process ended early: it took more memory or time than it may");
   return messages;
 }
 

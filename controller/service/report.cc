@@ -45,8 +45,10 @@ std::vector<Group> GroupFinals(const std::vector<TrialRow>& rows) {
     const auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& group) {
       return group.finals[0]->trial.candidate.candidate_hash == row.trial.candidate.candidate_hash;
     });
-    if (same == groups.end()) groups.push_back({{&row}});
-    else same->finals.push_back(&row);
+    if (same == groups.end())
+      groups.push_back({{&row}});
+    else
+      same->finals.push_back(&row);
   }
   return groups;
 }
@@ -60,7 +62,8 @@ v1::Contender Describe(const Group& group, const std::vector<TrialRow>& rows) {
   out.set_macs(first.candidate.macs);
   for (const TrialRow* final : group.finals) {
     const auto accuracy = final->result->metrics.find("val_accuracy");
-    out.add_val_accuracies(accuracy != final->result->metrics.end() ? accuracy->second : *final->result->objective);
+    out.add_val_accuracies(accuracy != final->result->metrics.end() ? accuracy->second
+                                                                    : *final->result->objective);
     for (const TrialRow& row : rows) {
       if (row.trial.parent_trial_id != final->trial.id || !row.result) continue;
       const model::ResultRecord& result = *row.result;
@@ -87,7 +90,8 @@ ordered_json ToJson(const v1::Contender& contender) {
   ordered_json json;
   json["trial"] = contender.trial();
   json["val_accuracy"] = contender.val_accuracy();
-  json["val_accuracies"] = std::vector<double>(contender.val_accuracies().begin(), contender.val_accuracies().end());
+  json["val_accuracies"] =
+      std::vector<double>(contender.val_accuracies().begin(), contender.val_accuracies().end());
   if (contender.test_accuracies().empty()) {
     json["test_accuracy_mean"] = nullptr;
     json["test_accuracy_interval"] = nullptr;
@@ -101,7 +105,8 @@ ordered_json ToJson(const v1::Contender& contender) {
   json["params"] = contender.params();
   json["macs"] = contender.macs();
   json["decisions"] = ordered_json::parse(contender.decisions_json(), nullptr, false);
-  json["latencies_ms"] = std::map<std::string, double>(contender.latencies_ms().begin(), contender.latencies_ms().end());
+  json["latencies_ms"] =
+      std::map<std::string, double>(contender.latencies_ms().begin(), contender.latencies_ms().end());
   return json;
 }
 
@@ -112,7 +117,8 @@ std::string Sentence(const v1::CampaignReport& report) {
   if (!report.has_winner()) return "The search has no winner yet.";
   const v1::Contender& winner = report.winner();
   if (winner.test_accuracies().empty())
-    return "The winner reaches " + Percent(winner.val_accuracy()) + " validation accuracy; its test is not read yet.";
+    return "The winner reaches " + Percent(winner.val_accuracy()) +
+           " validation accuracy; its test is not read yet.";
   const std::string winner_text = "the winner's test accuracy is " + Percent(winner.test_accuracy_mean());
   if (!report.has_reference() || report.reference().test_accuracies().empty())
     return "There is no reference to compare with; " + winner_text + ".";
@@ -123,9 +129,12 @@ std::string Sentence(const v1::CampaignReport& report) {
   if (gain <= 0) return "The search did not win over the hand-made reference: " + figures + ".";
   const bool overlap = winner.test_accuracy_low() <= reference.test_accuracy_high();
   if (overlap)
-    return "The search won by " + FormatFixed(100 * gain, 2) + " points, which is within the intervals' overlap, so "
-           "it may be chance: " + figures + ".";
-  return "The search won over the hand-made reference by " + FormatFixed(100 * gain, 2) + " points: " + figures + ".";
+    return "The search won by " + FormatFixed(100 * gain, 2) +
+           " points, which is within the intervals' overlap, so "
+           "it may be chance: " +
+           figures + ".";
+  return "The search won over the hand-made reference by " + FormatFixed(100 * gain, 2) +
+         " points: " + figures + ".";
 }
 
 std::string ResultJson(const storage::CampaignRow& campaign, const v1::CampaignReport& report) {

@@ -33,10 +33,12 @@ Status ClearSocket(const std::string& path) {
   const int connected = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
   close(fd);
-  if (connected == 0) return AlreadyExists(path + ": another controller answers on this socket; stop it first");
+  if (connected == 0)
+    return AlreadyExists(path + ": another controller answers on this socket; stop it first");
   if (error == ENOENT) return absl::OkStatus();
   if (error != ECONNREFUSED) return FromErrno(error, "look whether a controller answers on " + path);
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return FromErrno(errno, "remove the stale socket " + path);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT)
+    return FromErrno(errno, "remove the stale socket " + path);
   return absl::OkStatus();
 }
 
@@ -63,7 +65,8 @@ void Configure(grpc::ServerBuilder& builder) {
 StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, grpc::Service& workers,
                                                 grpc::Service& campaigns) {
   if (!options.listen.empty() && !options.credential)
-    return InvalidArgument("listen " + options.listen + ": TCP is served with mutual TLS alone; make credentials with "
+    return InvalidArgument("listen " + options.listen +
+                           ": TCP is served with mutual TLS alone; make credentials with "
                            "`canopy cluster init` and name their folder with --credentials");
   CANOPY_ASSIGN_OR_RETURN(const std::string unix_target, rpc::UnixTarget(options.socket_path));
   CANOPY_RETURN_IF_ERROR(ClearSocket(options.socket_path));
@@ -74,7 +77,8 @@ StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, gr
   Configure(builder);
   int unix_bound = 0, tcp_port = 0;
   builder.AddListeningPort(unix_target, grpc::InsecureServerCredentials(), &unix_bound);
-  if (!options.listen.empty()) builder.AddListeningPort(options.listen, MutualTls(*options.credential), &tcp_port);
+  if (!options.listen.empty())
+    builder.AddListeningPort(options.listen, MutualTls(*options.credential), &tcp_port);
   builder.RegisterService(&workers);
   builder.RegisterService(&campaigns);
   // Until chmod, the folder's mode keeps others out; the mask does the same for the file.
@@ -82,10 +86,12 @@ StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, gr
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   umask(mask);
   if (!options.listen.empty() && tcp_port == 0)
-    return AlreadyExists("listen " + options.listen + ": the port is in use, or the address is not this host's; stop "
+    return AlreadyExists("listen " + options.listen +
+                         ": the port is in use, or the address is not this host's; stop "
                          "the other program or choose another with --listen");
   if (server == nullptr || unix_bound == 0)
-    return Unavailable(options.socket_path + ": the socket could not be made; check that its folder can be written");
+    return Unavailable(options.socket_path +
+                       ": the socket could not be made; check that its folder can be written");
   if (chmod(options.socket_path.c_str(), 0600) != 0) return FromErrno(errno, "chmod " + options.socket_path);
   return std::unique_ptr<Server>(new Server(std::move(server), options.socket_path, tcp_port));
 }

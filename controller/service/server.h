@@ -15,9 +15,9 @@ class Service;
 namespace canopy::controller {
 
 struct ServerOptions {
-  std::string socket_path;                      // mode 0600
-  std::string listen;                           // host:port; empty: none. Port 0 takes a free one.
-  std::optional<config::Credential> credential; // the controller's; needed for `listen`
+  std::string socket_path;                       // mode 0600
+  std::string listen;                            // host:port; empty: none. Port 0 takes a free one.
+  std::optional<config::Credential> credential;  // the controller's; needed for `listen`
 };
 
 // The gRPC server with health and reflection, on a Unix socket and, where asked, on TCP with mutual TLS.

@@ -54,8 +54,8 @@ void ServiceTest::SetUp() {
   auto engine = engine::Engine::Start({}, *std::move(store), clock_);
   ASSERT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
-  desk_ = std::make_unique<CampaignDesk>(CampaignDeskOptions{folder_, path, database_id, "/nowhere/canopy", true},
-                                         *engine_, *reader_);
+  desk_ = std::make_unique<CampaignDesk>(
+      CampaignDeskOptions{folder_, path, database_id, "/nowhere/canopy", true}, *engine_, *reader_);
   worker_service_ = std::make_unique<WorkerService>(
       WorkerServiceOptions{database_id, incarnation, CoreLimits{}, true}, *engine_);
   campaign_service_ = std::make_unique<CampaignService>(*desk_, *pool_);
@@ -74,7 +74,8 @@ void ServiceTest::StopServer() {
 }
 
 void ServiceTest::StartServer(const std::string& listen, std::optional<config::Credential> credential) {
-  auto server = Server::Start({socket_path_, listen, std::move(credential)}, *worker_service_, *campaign_service_);
+  auto server =
+      Server::Start({socket_path_, listen, std::move(credential)}, *worker_service_, *campaign_service_);
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
 }

@@ -42,7 +42,8 @@ class ServiceTest : public ::testing::Test {
   v1::WorkerHelloRequest HelloRequest(const std::string& worker_id) const;
   v1::LaunchRequest LaunchRequest(const std::string& request_id) const;
   // Says Hello, launches a campaign and takes a lease; fails the test where one of them does.
-  v1::Lease TakeLease(v1::WorkerService::Stub& workers, const std::string& worker_id, const std::string& request_id);
+  v1::Lease TakeLease(v1::WorkerService::Stub& workers, const std::string& worker_id,
+                      const std::string& request_id);
   v1::ExchangeRequest SuccessOf(const std::string& worker_id, const v1::Lease& lease) const;
 
   const std::string folder_ = NewFolder();

@@ -30,7 +30,8 @@ StatusOr<std::string> MergedRecipe(const Lease& lease) {
   const json recipe = json::parse(fixed, nullptr, false);
   const json candidate = json::parse(lease.trial.candidate.candidate_json, nullptr, false);
   if (!recipe.is_object() || !candidate.is_object())
-    return Internal("trial " + std::to_string(lease.trial.id) + ": its stored recipe or candidate is not JSON");
+    return Internal("trial " + std::to_string(lease.trial.id) +
+                    ": its stored recipe or candidate is not JSON");
   json decisions = json::object();
   for (const auto& [name, value] : candidate.items())
     if (recipe.contains(name)) decisions[name] = value;
@@ -74,10 +75,14 @@ StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
 
 v1::OutcomeVerdict ToProto(OutcomeVerdict verdict) {
   switch (verdict) {
-    case OutcomeVerdict::kNone: return v1::OUTCOME_VERDICT_UNSPECIFIED;
-    case OutcomeVerdict::kAccepted: return v1::OUTCOME_VERDICT_ACCEPTED;
-    case OutcomeVerdict::kDuplicate: return v1::OUTCOME_VERDICT_DUPLICATE;
-    case OutcomeVerdict::kArchived: return v1::OUTCOME_VERDICT_ARCHIVED;
+    case OutcomeVerdict::kNone:
+      return v1::OUTCOME_VERDICT_UNSPECIFIED;
+    case OutcomeVerdict::kAccepted:
+      return v1::OUTCOME_VERDICT_ACCEPTED;
+    case OutcomeVerdict::kDuplicate:
+      return v1::OUTCOME_VERDICT_DUPLICATE;
+    case OutcomeVerdict::kArchived:
+      return v1::OUTCOME_VERDICT_ARCHIVED;
   }
   return v1::OUTCOME_VERDICT_UNSPECIFIED;
 }

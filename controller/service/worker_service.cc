@@ -58,8 +58,9 @@ Status WorkerService::Check(const grpc::CallbackServerContext& context, Verb ver
   CANOPY_RETURN_IF_ERROR(AuthorizeWorker(principal, worker_id));
   if (!IsUuid(worker_id)) return InvalidArgument("worker id '" + worker_id + "': expected a lower-case UUID");
   if (!options_.grant_leases)
-    return Unavailable("this controller serves a single command and grants no lease; a lasting one is started with "
-                       "`canopy controller start` or `canopy run`");
+    return Unavailable(
+        "this controller serves a single command and grants no lease; a lasting one is started with "
+        "`canopy controller start` or `canopy run`");
   return absl::OkStatus();
 }
 
@@ -76,38 +77,45 @@ grpc::ServerUnaryReactor* WorkerService::Hello(grpc::CallbackServerContext* cont
   WorkerHello event;
   event.worker = *std::move(worker);
   // Claims under another database, or from before a restore, are no claims on ours.
-  const bool ours = request->database_id() == options_.database_id && request->incarnation() == options_.incarnation;
+  const bool ours =
+      request->database_id() == options_.database_id && request->incarnation() == options_.incarnation;
   std::vector<int64_t> foreign;
   for (const v1::LeaseClaim& claim : request->running()) {
-    if (ours) event.running.emplace_back(claim.attempt_id(), claim.fence());
-    else foreign.push_back(claim.attempt_id());
+    if (ours)
+      event.running.emplace_back(claim.attempt_id(), claim.fence());
+    else
+      foreign.push_back(claim.attempt_id());
   }
   CANOPY_LOG(Info, "A worker said Hello",
-             {{"worker", event.worker.id}, {"host", event.worker.host}, {"slots", std::to_string(event.worker.slots)}});
+             {{"worker", event.worker.id},
+              {"host", event.worker.host},
+              {"slots", std::to_string(event.worker.slots)}});
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  engine_.Submit(engine_.NewToken(), std::move(event),
-                 [this, reactor, reply, foreign = std::move(foreign)](const StatusOr<engine::ReplyBody>& body) {
-                   if (body.ok()) {
-                     *reply->mutable_protocol() = rpc::OurProtocol();
-                     reply->set_build(rpc::BuildName());
-                     reply->set_database_id(options_.database_id);
-                     reply->set_incarnation(options_.incarnation);
-                     reply->set_heartbeat_interval_ms(options_.limits.heartbeat_interval_ms);
-                     reply->set_lease_ttl_ms(options_.limits.lease_ttl_ms);
-                     for (const int64_t id : std::get<Welcomed>(*body).attempts_to_stop)
-                       reply->add_attempts_to_stop(id);
-                     for (const int64_t id : foreign) reply->add_attempts_to_stop(id);
-                   }
-                   reactor->Finish(rpc::ToGrpc(body.status()));
-                 });
+  engine_.Submit(
+      engine_.NewToken(), std::move(event),
+      [this, reactor, reply, foreign = std::move(foreign)](const StatusOr<engine::ReplyBody>& body) {
+        if (body.ok()) {
+          *reply->mutable_protocol() = rpc::OurProtocol();
+          reply->set_build(rpc::BuildName());
+          reply->set_database_id(options_.database_id);
+          reply->set_incarnation(options_.incarnation);
+          reply->set_heartbeat_interval_ms(options_.limits.heartbeat_interval_ms);
+          reply->set_lease_ttl_ms(options_.limits.lease_ttl_ms);
+          for (const int64_t id : std::get<Welcomed>(*body).attempts_to_stop) reply->add_attempts_to_stop(id);
+          for (const int64_t id : foreign) reply->add_attempts_to_stop(id);
+        }
+        reactor->Finish(rpc::ToGrpc(body.status()));
+      });
   return reactor;
 }
 
 grpc::ServerUnaryReactor* WorkerService::Exchange(grpc::CallbackServerContext* context,
-                                                  const v1::ExchangeRequest* request, v1::ExchangeReply* reply) {
+                                                  const v1::ExchangeRequest* request,
+                                                  v1::ExchangeReply* reply) {
   Status status = Check(*context, Verb::kExchange, request->worker_id());
   if (status.ok() && request->wants_lease() && request->request_id().empty())
-    status = InvalidArgument("a call that wants a lease needs a request id, the same one for each repetition");
+    status =
+        InvalidArgument("a call that wants a lease needs a request id, the same one for each repetition");
   WorkerExchange event;
   if (status.ok() && request->has_outcome()) {
     StatusOr<AttemptOutcome> outcome = FromProto(request->outcome());
@@ -130,7 +138,8 @@ grpc::ServerUnaryReactor* WorkerService::Exchange(grpc::CallbackServerContext* c
 }
 
 grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* context,
-                                                   const v1::HeartbeatRequest* request, v1::HeartbeatReply* reply) {
+                                                   const v1::HeartbeatRequest* request,
+                                                   v1::HeartbeatReply* reply) {
   if (const Status status = Check(*context, Verb::kHeartbeat, request->worker_id()); !status.ok())
     return Finish(context, status);
   if (request->database_id() != options_.database_id || request->incarnation() != options_.incarnation) {
@@ -140,23 +149,25 @@ grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* 
   WorkerHeartbeat event;
   event.worker_id = request->worker_id();
   for (const v1::AttemptProgress& progress : request->attempts())
-    event.attempts.push_back({progress.attempt_id(), progress.fence(), progress.step(), progress.total_steps()});
+    event.attempts.push_back(
+        {progress.attempt_id(), progress.fence(), progress.step(), progress.total_steps()});
   for (const v1::Measurement& measurement : request->measurements())
     event.measurements.push_back(rpc::FromProto(measurement));
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  engine_.Submit(engine_.NewToken(), std::move(event), [reactor, reply](const StatusOr<engine::ReplyBody>& body) {
-    Status status = body.status();
-    if (body.ok()) {
-      const auto& answered = std::get<HeartbeatAnswered>(*body);
-      reply->set_interval_ms(answered.interval_ms);
-      reply->set_lease_ttl_ms(answered.ttl_ms);
-      for (const int64_t id : answered.attempts_to_stop) reply->add_attempts_to_stop(id);
-    } else if (absl::IsNotFound(status)) {
-      reply->set_hello_needed(true);
-      status = absl::OkStatus();
-    }
-    reactor->Finish(rpc::ToGrpc(status));
-  });
+  engine_.Submit(engine_.NewToken(), std::move(event),
+                 [reactor, reply](const StatusOr<engine::ReplyBody>& body) {
+                   Status status = body.status();
+                   if (body.ok()) {
+                     const auto& answered = std::get<HeartbeatAnswered>(*body);
+                     reply->set_interval_ms(answered.interval_ms);
+                     reply->set_lease_ttl_ms(answered.ttl_ms);
+                     for (const int64_t id : answered.attempts_to_stop) reply->add_attempts_to_stop(id);
+                   } else if (absl::IsNotFound(status)) {
+                     reply->set_hello_needed(true);
+                     status = absl::OkStatus();
+                   }
+                   reactor->Finish(rpc::ToGrpc(status));
+                 });
   return reactor;
 }
 

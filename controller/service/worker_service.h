@@ -29,7 +29,8 @@ class WorkerService final : public v1::WorkerService::CallbackService {
                                   v1::WorkerHelloReply* reply) override;
   grpc::ServerUnaryReactor* Exchange(grpc::CallbackServerContext* context, const v1::ExchangeRequest* request,
                                      v1::ExchangeReply* reply) override;
-  grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context, const v1::HeartbeatRequest* request,
+  grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context,
+                                      const v1::HeartbeatRequest* request,
                                       v1::HeartbeatReply* reply) override;
 
  private:

@@ -18,7 +18,8 @@ class WorkerServiceTest : public ServiceTest {
  protected:
   void Launch() {
     v1::LaunchReply reply;
-    const grpc::Status status = Call(*Campaigns(local()), &CampaignStub::Launch, LaunchRequest("launch"), &reply);
+    const grpc::Status status =
+        Call(*Campaigns(local()), &CampaignStub::Launch, LaunchRequest("launch"), &reply);
     ASSERT_TRUE(status.ok()) << status.error_message();
   }
   void Greet(WorkerStub& workers, const std::string& worker_id) {
@@ -86,7 +87,8 @@ TEST_F(WorkerServiceTest, AnOutcomeWithoutAnEndIsRefused) {
   request.set_worker_id(worker_id_);
   request.mutable_outcome()->set_result_id(std::string(32, 'a'));
   v1::ExchangeReply reply;
-  EXPECT_EQ(Call(*workers, &WorkerStub::Exchange, request, &reply).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Call(*workers, &WorkerStub::Exchange, request, &reply).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(WorkerServiceTest, StoppingEndsWaitingPolls) {
@@ -138,12 +140,15 @@ TEST_F(TlsTest, APeerOfAnotherAuthorityIsRefused) {
 
 TEST_F(TlsTest, EachRoleHasItsOwnCalls) {
   v1::ListWorkersReply list;
-  EXPECT_TRUE(Call(*Campaigns(tcp(), &user_), &CampaignStub::ListWorkers, v1::ListWorkersRequest(), &list).ok());
-  EXPECT_EQ(Call(*Campaigns(tcp(), &worker_), &CampaignStub::ListWorkers, v1::ListWorkersRequest(), &list).error_code(),
+  EXPECT_TRUE(
+      Call(*Campaigns(tcp(), &user_), &CampaignStub::ListWorkers, v1::ListWorkersRequest(), &list).ok());
+  EXPECT_EQ(Call(*Campaigns(tcp(), &worker_), &CampaignStub::ListWorkers, v1::ListWorkersRequest(), &list)
+                .error_code(),
             grpc::StatusCode::PERMISSION_DENIED);
   v1::WorkerHelloReply hello;
-  EXPECT_EQ(Call(*Workers(tcp(), &user_), &WorkerStub::Hello, HelloRequest(bundle_.worker_id), &hello).error_code(),
-            grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(
+      Call(*Workers(tcp(), &user_), &WorkerStub::Hello, HelloRequest(bundle_.worker_id), &hello).error_code(),
+      grpc::StatusCode::PERMISSION_DENIED);
   Greet(*Workers(tcp(), &worker_), bundle_.worker_id);
 }
 
