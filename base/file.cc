@@ -54,7 +54,8 @@ StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes) {
     if (n == 0) return content;
     content.append(buffer, static_cast<size_t>(n));
     if (static_cast<int64_t>(content.size()) > max_bytes)
-      return ResourceExhausted(path + " is larger than the " + std::to_string(max_bytes) + " bytes allowed here");
+      return ResourceExhausted(path + " is larger than the " + std::to_string(max_bytes) +
+                               " bytes allowed here");
   }
 }
 
@@ -103,16 +104,26 @@ std::optional<std::string> NetworkFileSystemOf(const std::string& path) {
   struct statfs info {};
   if (::statfs(path.c_str(), &info) != 0) return std::nullopt;
   switch (static_cast<uint32_t>(info.f_type)) {
-    case 0x6969: return "nfs";
-    case 0x0BD00BD0: return "lustre";
-    case 0x47504653: return "gpfs";
-    case 0xFF534D42: return "cifs";
-    case 0xFE534D42: return "smb2";
-    case 0x00C36400: return "ceph";
-    case 0x19830326: return "beegfs";
-    case 0x01021997: return "9p";
-    case 0x5346414F: return "afs";
-    default: return std::nullopt;
+    case 0x6969:
+      return "nfs";
+    case 0x0BD00BD0:
+      return "lustre";
+    case 0x47504653:
+      return "gpfs";
+    case 0xFF534D42:
+      return "cifs";
+    case 0xFE534D42:
+      return "smb2";
+    case 0x00C36400:
+      return "ceph";
+    case 0x19830326:
+      return "beegfs";
+    case 0x01021997:
+      return "9p";
+    case 0x5346414F:
+      return "afs";
+    default:
+      return std::nullopt;
   }
 }
 
@@ -131,10 +142,12 @@ StatusOr<FileLock> FileLock::Acquire(const std::string& path) {
     const ssize_t n = ::pread(fd, holder, sizeof holder - 1, 0);
     ::close(fd);
     if (error != EWOULDBLOCK) return FromErrno(error, "lock " + path);
-    return Aborted(path + " is held by process " + (n > 0 ? std::string(holder, static_cast<size_t>(n)) : "?"));
+    return Aborted(path + " is held by process " +
+                   (n > 0 ? std::string(holder, static_cast<size_t>(n)) : "?"));
   }
   const std::string pid = std::to_string(::getpid());
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  if (::ftruncate(fd, 0) != 0 ||
+      ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     const Status failed = FromErrno(errno, "write " + path);
     ::close(fd);
     return failed;

@@ -28,15 +28,16 @@ void Sha256Stream::Update(std::string_view bytes) {
 std::string Sha256Stream::FinishHex() {
   std::string digest(32, '\0');
   unsigned size = 0;
-  CANOPY_CHECK(EVP_DigestFinal_ex(impl_->context, reinterpret_cast<unsigned char*>(digest.data()), &size) == 1);
+  CANOPY_CHECK(EVP_DigestFinal_ex(impl_->context, reinterpret_cast<unsigned char*>(digest.data()), &size) ==
+               1);
   return HexEncode(digest);
 }
 
 std::string Sha256(std::string_view bytes) {
   std::string digest(32, '\0');
   unsigned size = 0;
-  CANOPY_CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                          &size, EVP_sha256(), nullptr) == 1);
+  CANOPY_CHECK(EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), &size,
+                          EVP_sha256(), nullptr) == 1);
   return digest;
 }
 

@@ -37,15 +37,20 @@ Status Unimplemented(std::string_view m) { return Make(absl::StatusCode::kUnimpl
 Status FromErrno(int error, std::string_view what) {
   const std::string message = std::string(what) + ": " + std::strerror(error);
   switch (error) {
-    case ENOENT: return NotFound(message);
-    case EEXIST: return AlreadyExists(message);
+    case ENOENT:
+      return NotFound(message);
+    case EEXIST:
+      return AlreadyExists(message);
     case EACCES:
-    case EPERM: return PermissionDenied(message);
+    case EPERM:
+      return PermissionDenied(message);
     case ENOSPC:
     case EDQUOT:
     case EMFILE:
-    case ENOMEM: return ResourceExhausted(message);
-    default: return Unavailable(message);
+    case ENOMEM:
+      return ResourceExhausted(message);
+    default:
+      return Unavailable(message);
   }
 }
 

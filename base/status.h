@@ -37,10 +37,9 @@ Status WithContext(const Status& status, std::string_view context);
 
 }  // namespace canopy
 
-#define CANOPY_RETURN_IF_ERROR(expression)                            \
-  do {                                                                \
-    if (::absl::Status canopy_status_ = (expression); !canopy_status_.ok()) \
-      return canopy_status_;                                          \
+#define CANOPY_RETURN_IF_ERROR(expression)                                                         \
+  do {                                                                                             \
+    if (::absl::Status canopy_status_ = (expression); !canopy_status_.ok()) return canopy_status_; \
   } while (false)
 
 #define CANOPY_CONCAT_INNER_(a, b) a##b

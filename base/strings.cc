@@ -60,9 +60,12 @@ std::string FormatCount(int64_t value) {
 std::string FormatDuration(int64_t ms) {
   const int64_t s = std::max<int64_t>(0, ms) / 1000;
   char buffer[64];
-  if (s >= 3600) std::snprintf(buffer, sizeof buffer, "%lld h %02lld m", (long long)(s / 3600), (long long)(s / 60 % 60));
-  else if (s >= 60) std::snprintf(buffer, sizeof buffer, "%lld m %02lld s", (long long)(s / 60), (long long)(s % 60));
-  else std::snprintf(buffer, sizeof buffer, "%lld s", (long long)s);
+  if (s >= 3600)
+    std::snprintf(buffer, sizeof buffer, "%lld h %02lld m", (long long)(s / 3600), (long long)(s / 60 % 60));
+  else if (s >= 60)
+    std::snprintf(buffer, sizeof buffer, "%lld m %02lld s", (long long)(s / 60), (long long)(s % 60));
+  else
+    std::snprintf(buffer, sizeof buffer, "%lld s", (long long)s);
   return buffer;
 }
 
@@ -86,11 +89,16 @@ std::optional<int64_t> ParseDurationMs(std::string_view text) {
   const auto number = ParseDouble(text.substr(0, unit_at));
   const std::string_view unit = text.substr(unit_at);
   double scale = 0;
-  if (unit == "ms") scale = 1;
-  else if (unit == "s") scale = 1e3;
-  else if (unit == "m") scale = 60e3;
-  else if (unit == "h") scale = 3600e3;
-  else if (unit == "d") scale = 86400e3;
+  if (unit == "ms")
+    scale = 1;
+  else if (unit == "s")
+    scale = 1e3;
+  else if (unit == "m")
+    scale = 60e3;
+  else if (unit == "h")
+    scale = 3600e3;
+  else if (unit == "d")
+    scale = 86400e3;
   if (!number || scale == 0 || *number * scale > 1e15) return std::nullopt;
   return std::llround(*number * scale);
 }

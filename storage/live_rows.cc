@@ -94,9 +94,6 @@ Status ReadCounts(Database& database, Live& live) {
                           count("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE campaign_id = ?"));
   CANOPY_ASSIGN_OR_RETURN(live.search_trials, count("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE "
                                                     "campaign_id = ? AND purpose = 'SEARCH'"));
-  CANOPY_ASSIGN_OR_RETURN(live.attempts_ended,
-                          count("SELECT COALESCE(SUM(attempts), 0) FROM attempt_count WHERE "
-                                "campaign_id = ? AND state <> 'RUNNING'"));
   CANOPY_ASSIGN_OR_RETURN(live.search_completed,
                           count("SELECT results FROM result_count WHERE campaign_id = ? AND "
                                 "purpose = 'SEARCH' AND feasible = 1"));

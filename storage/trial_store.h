@@ -83,7 +83,7 @@ class TrialStore {
     std::vector<Finished> best;    // the finals_top + 1 best SEARCH trials, best first
     std::vector<Finished> finals;  // completed FINAL trials, ascending id
     std::vector<std::string> first_signatures, last_signatures;  // attempts.signature, oldest first
-    int64_t trials_total = 0, attempts_ended = 0;
+    int64_t trials_total = 0;
     int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0;
   };
   virtual StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() = 0;

@@ -59,8 +59,8 @@ void Core::Impl::Handle(CommandCampaign event) {
       campaign.live.first_signatures.clear();
       campaign.live.last_signatures.clear();
       SetState(campaign,
-               campaign.progress().finals_stage > 0 ? CampaignState::kFinalizing : CampaignState::kRunning, "",
-               "campaign_resumed", event.principal);
+               campaign.progress().finals_stage > 0 ? CampaignState::kFinalizing : CampaignState::kRunning,
+               "", "campaign_resumed", event.principal);
       if (std::exchange(campaign.refill_failed, false))
         effects.requests.push_back(
             {campaign.id(), campaign.progress().refill_count, campaign.progress().refill_seen_seq});
@@ -118,8 +118,10 @@ void Core::Impl::Handle(Tick) {
                   "no heartbeat within the lease's time to live");
     Advance(campaign);
     const bool idle = campaign.active() && campaign.attempts.empty() && !campaign.trials.empty();
-    if (!idle) campaign.idle_since_ms = 0;
-    else if (campaign.idle_since_ms == 0) campaign.idle_since_ms = now.monotonic_ms;
+    if (!idle)
+      campaign.idle_since_ms = 0;
+    else if (campaign.idle_since_ms == 0)
+      campaign.idle_since_ms = now.monotonic_ms;
   }
   std::erase_if(workers, [&](const auto& entry) {
     if (now.monotonic_ms - entry.second.seen_ms <= limits.worker_forgotten_ms) return false;

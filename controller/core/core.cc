@@ -74,11 +74,13 @@ Effects Core::Impl::Step(const Now& step_now, Event event) {
   if (!std::exchange(started, true)) {
     for (const auto& [id, campaign] : campaigns)
       if (campaign.progress().refill_count > 0)
-        effects.requests.push_back({id, campaign.progress().refill_count, campaign.progress().refill_seen_seq});
+        effects.requests.push_back(
+            {id, campaign.progress().refill_count, campaign.progress().refill_seen_seq});
   }
   std::visit([this](auto&& concrete) { Handle(std::move(concrete)); }, std::move(event));
   Dispatch();
-  std::erase_if(campaigns, [](const auto& entry) { return model::IsTerminal(entry.second.progress().state); });
+  std::erase_if(campaigns,
+                [](const auto& entry) { return model::IsTerminal(entry.second.progress().state); });
   if (counters_changed) Write(counters);
   return std::move(effects);
 }

@@ -19,7 +19,7 @@ struct Now {
 struct CoreLimits {
   int64_t lease_ttl_ms = 30'000;
   int64_t heartbeat_interval_ms = 5'000;
-  int64_t worker_forgotten_ms = 120'000;   // its slots no longer count for the queue's target
+  int64_t worker_forgotten_ms = 120'000;  // its slots no longer count for the queue's target
   int64_t max_live_campaigns = 10'000;
 };
 
@@ -47,10 +47,10 @@ struct LiveCampaign {
   std::vector<Final> finals;
   // The first attempts' and the last 20 attempts' failure signatures, oldest first; empty: succeeded.
   std::vector<std::string> first_signatures, last_signatures;
-  int64_t trials_total = 0, attempts_ended = 0;
-  int64_t search_trials = 0;                   // created, whatever their state
+  int64_t trials_total = 0;
+  int64_t search_trials = 0;  // created, whatever their state
   int64_t search_completed = 0;
-  int64_t search_busy_ms = 0;                  // over completed SEARCH trials, for predictions
+  int64_t search_busy_ms = 0;  // over completed SEARCH trials, for predictions
 };
 struct CoreState {
   SaveCounters counters;
@@ -81,9 +81,9 @@ class Core {
   struct CampaignGlance {
     int64_t campaign_id = 0;
     int64_t pending = 0, leased = 0, slots = 0;
-    int64_t deadline_left_ms = -1;       // -1: no such budget
+    int64_t deadline_left_ms = -1;  // -1: no such budget
     int64_t waiting_without_worker_ms = 0;
-    std::string waiting_reason;          // why no connected worker is eligible
+    std::string waiting_reason;  // why no connected worker is eligible
     std::vector<AttemptProgress> running;
   };
   struct WorkerGlance {

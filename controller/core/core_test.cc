@@ -79,7 +79,8 @@ class World {
       ProposalBatch batch;
       batch.seen_seq = request.seen_seq;
       for (int64_t i = 0; i < request.count; ++i)
-        batch.proposals.push_back({Proposal::Verdict::kAccepted, MakeCandidate("c" + std::to_string(next_++))});
+        batch.proposals.push_back(
+            {Proposal::Verdict::kAccepted, MakeCandidate("c" + std::to_string(next_++))});
       Step(ProposalsReady{request.campaign_id, request.seen_seq, std::move(batch)});
     }
   }
@@ -92,7 +93,8 @@ class World {
   // The lease that a poll is given at once, if any.
   std::optional<Lease> Poll(const std::string& worker, int64_t slot = 0, const std::string& request = "") {
     const uint64_t token = ++token_;
-    Step(WorkerExchange{token, worker, request.empty() ? "r" + std::to_string(token) : request, slot, {}, true});
+    Step(WorkerExchange{
+        token, worker, request.empty() ? "r" + std::to_string(token) : request, slot, {}, true});
     AnswerRefills();
     const auto answer = replies_.find(token);
     if (answer == replies_.end()) return std::nullopt;
@@ -349,6 +351,21 @@ TEST(Core, FinalsChooseByMeanValidationBeforeTheTestSplitIsRead) {
   EXPECT_EQ(tests, 4);
   EXPECT_EQ(measures, 3);
   EXPECT_EQ(world.Progress().test_reads, 4);
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kCompleted);
+}
+
+TEST(Core, TheBudgetsLastTrialIsTriedAgainWhenItsWorkerIsLost) {
+  World world;
+  world.Step(World::Campaign(1));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  const auto first = world.Poll("w");
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kFinalizing);
+  world.Hello("w", 1);
+  const auto again = world.Poll("w");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->trial.id, first->trial.id);
+  world.Report("w", world.Success(*again, 0.9));
   EXPECT_EQ(world.Progress().state, model::CampaignState::kCompleted);
 }
 

@@ -80,7 +80,8 @@ std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
           std::max<int64_t>(0, campaign.settings().budget_duration_ms - campaign.ActiveMs(now));
     for (const auto& [attempt_id, attempt] : campaign.attempts)
       glance.running.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps});
-    if (campaign.idle_since_ms > 0) glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
+    if (campaign.idle_since_ms > 0)
+      glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
     if (glance.waiting_without_worker_ms >= kWaitingMs) {
       glance.waiting_reason = "no worker is connected";
       for (const auto& [worker_id, worker] : workers)

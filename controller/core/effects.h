@@ -115,7 +115,7 @@ struct PublishResult {
 
 struct Effects {
   std::vector<Write> writes;
-  std::vector<PublishResult> published;       // before `requests`
+  std::vector<PublishResult> published;  // before `requests`
   std::vector<RequestProposals> requests;
   std::vector<Reply> replies;
 };

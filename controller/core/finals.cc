@@ -48,8 +48,8 @@ int64_t Core::Impl::FinalsReserveMs(const Campaign& campaign) const {
   const int64_t trials = (settings.finals_top + (settings.finals_reference ? 1 : 0)) * settings.finals_seeds;
   const int64_t slots = std::max<int64_t>(1, KnownSlots());
   const int64_t waves = (trials + slots - 1) / slots;
-  const double mean = static_cast<double>(campaign.live.search_busy_ms) /
-                      static_cast<double>(campaign.live.search_completed);
+  const double mean =
+      static_cast<double>(campaign.live.search_busy_ms) / static_cast<double>(campaign.live.search_completed);
   return static_cast<int64_t>(static_cast<double>(waves) * mean * kSlower) + kTestsMs;
 }
 
@@ -66,7 +66,8 @@ void Core::Impl::CloseSearch(Campaign& campaign, const std::string& why) {
     AddFinals(campaign, 0, *campaign.live.reference);
 }
 
-void Core::Impl::AddFinals(Campaign& campaign, int64_t parent_trial_id, const model::CandidateFacts& candidate) {
+void Core::Impl::AddFinals(Campaign& campaign, int64_t parent_trial_id,
+                           const model::CandidateFacts& candidate) {
   for (int64_t replicate = 1; replicate <= campaign.settings().finals_seeds; ++replicate) {
     model::TrialRecord trial;
     trial.purpose = Purpose::kFinal;

@@ -15,12 +15,18 @@ using model::TrialState;
 // What runs first among a campaign's waiting trials: probe, search, finals, tests, measurements.
 int Rank(Purpose purpose) {
   switch (purpose) {
-    case Purpose::kProxy: return 0;
-    case Purpose::kSearch: return 1;
-    case Purpose::kFinal: return 2;
-    case Purpose::kTest: return 3;
-    case Purpose::kAudit: return 4;
-    case Purpose::kMeasure: return 5;
+    case Purpose::kProxy:
+      return 0;
+    case Purpose::kSearch:
+      return 1;
+    case Purpose::kFinal:
+      return 2;
+    case Purpose::kTest:
+      return 3;
+    case Purpose::kAudit:
+      return 4;
+    case Purpose::kMeasure:
+      return 5;
   }
   return 6;
 }
@@ -311,7 +317,6 @@ void Core::Impl::LoseAttempt(Campaign& campaign, int64_t attempt_id, AttemptStat
   Write(UpdateAttempt{record});
   Log(campaign.id(), record.trial_id, record.id, "attempt_ended",
       nlohmann::json{{"state", std::string(model::ToString(state))}, {"message", why}}.dump());
-  ++campaign.live.attempts_ended;
   if (const auto trial = campaign.trials.find(record.trial_id); trial != campaign.trials.end())
     ApplyFailure(campaign, trial->second, model::FailureClass::kWorkerLost, why, record.host);
 }

@@ -69,7 +69,6 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     worker.last_result_ids[attempt.slot] = outcome.result_id;
     if (live != campaign.attempts.end()) campaign.attempts.erase(live);
     Write(UpdateAttempt{attempt});
-    ++campaign.live.attempts_ended;
     Log(campaign.id(), trial.id, attempt.id, "attempt_ended",
         nlohmann::json{{"state", std::string(model::ToString(attempt.state))},
                        {"failure", attempt.failure ? Name(*attempt.failure) : ""},
@@ -110,7 +109,7 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
     result.objective = objective->second;
   }
   const bool search = trial.purpose == Purpose::kSearch;
-  const double score = !search                                           ? 0
+  const double score = !search                                             ? 0
                        : settings.objective_goal == model::Goal::kMaximize ? *result.objective
                                                                            : -*result.objective;
   if (search) result.seq = ++campaign.progress().last_result_seq;
@@ -130,12 +129,11 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
     best.insert(std::upper_bound(best.begin(), best.end(), entry, better), entry);
     // One more than the finals take: the reference may be among them.
     if (best.size() > static_cast<size_t>(settings.finals_top) + 1) best.pop_back();
-    effects.published.push_back({campaign.id(),
-                                 {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash,
-                                  true, score}});
+    effects.published.push_back(
+        {campaign.id(),
+         {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, true, score}});
   }
-  if (trial.purpose == Purpose::kFinal)
-    campaign.live.finals.push_back({trial, result, attempt.worker_id});
+  if (trial.purpose == Purpose::kFinal) campaign.live.finals.push_back({trial, result, attempt.worker_id});
   if (trial.purpose == Purpose::kProxy) SettleFidelity(campaign, result, attempt.worker_id);
   EndTrial(campaign, trial.id, TrialState::kCompleted, "");
   SaveProgress(campaign);
@@ -163,7 +161,8 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, Fai
         result.received_us = now.wall_us;
         Write(InsertResult{result});
         effects.published.push_back(
-            {campaign.id(), {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
+            {campaign.id(),
+             {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
       }
       EndTrial(campaign, trial.id, TrialState::kInfeasible, reason);
       break;
@@ -184,8 +183,10 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, Fai
       break;
     }
     case FailureClass::kTimeout:
-      if (++trial.timeouts <= kRetriesAfterTimeout) Requeue(campaign, trial, reason);
-      else EndTrial(campaign, trial.id, TrialState::kFailed, reason);
+      if (++trial.timeouts <= kRetriesAfterTimeout)
+        Requeue(campaign, trial, reason);
+      else
+        EndTrial(campaign, trial.id, TrialState::kFailed, reason);
       break;
     case FailureClass::kData: {
       for (auto& [id, worker] : workers)
@@ -195,17 +196,19 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, Fai
     }
     case FailureClass::kPreempted:
     case FailureClass::kWorkerLost:
-      if (++trial.interruptions <= kRetriesAfterInterruption) Requeue(campaign, trial, reason);
-      else EndTrial(campaign, trial.id, TrialState::kFailed, reason);
+      if (++trial.interruptions <= kRetriesAfterInterruption)
+        Requeue(campaign, trial, reason);
+      else
+        EndTrial(campaign, trial.id, TrialState::kFailed, reason);
       break;
   }
   SaveProgress(campaign);
 }
 
 void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const std::string& why) {
-  // A search that has closed starts nothing again.
-  if (trial.purpose == Purpose::kSearch && campaign.progress().finals_stage > 0) {
-    EndTrial(campaign, trial.id, TrialState::kCancelled, "the search had closed when its attempt ended: " + why);
+  if (trial.purpose == Purpose::kSearch && campaign.progress().finals_stage > 0 &&
+      NoTimeForAnother(campaign)) {
+    EndTrial(campaign, trial.id, TrialState::kCancelled, "no time was left to try it again after " + why);
     return;
   }
   trial.state = TrialState::kPending;

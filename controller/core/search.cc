@@ -15,9 +15,12 @@ using model::TrialState;
 
 const char* EventKind(Proposal::Verdict verdict) {
   switch (verdict) {
-    case Proposal::Verdict::kAccepted: return "proposal_accepted";
-    case Proposal::Verdict::kRejected: return "proposal_rejected";
-    case Proposal::Verdict::kCached: return "proposal_cached";
+    case Proposal::Verdict::kAccepted:
+      return "proposal_accepted";
+    case Proposal::Verdict::kRejected:
+      return "proposal_rejected";
+    case Proposal::Verdict::kCached:
+      return "proposal_cached";
   }
   return "proposal_rejected";
 }
@@ -29,8 +32,8 @@ int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
   counters_changed = true;
   trial.campaign_id = campaign.id();
   trial.number = campaign.progress().next_trial_number++;
-  trial.reference = campaign.live.reference &&
-                    trial.candidate.candidate_hash == campaign.live.reference->candidate_hash;
+  trial.reference =
+      campaign.live.reference && trial.candidate.candidate_hash == campaign.live.reference->candidate_hash;
   trial.created_us = now.wall_us;
   ++campaign.live.trials_total;
   Write(InsertTrial{trial});
@@ -102,8 +105,8 @@ void Core::Impl::AcceptProposal(Campaign& campaign, const Proposal& proposal, in
 
 bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) const {
   const model::CampaignSettings& settings = campaign.settings();
-  const bool none_pending = campaign.Count(Purpose::kSearch, TrialState::kPending) == 0 &&
-                            campaign.progress().refill_count == 0;
+  const bool none_pending =
+      campaign.Count(Purpose::kSearch, TrialState::kPending) == 0 && campaign.progress().refill_count == 0;
   if (campaign.progress().strategy_exhausted && none_pending) {
     *why = campaign.progress().reason;
     return true;
@@ -112,14 +115,17 @@ bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) cons
     *why = "all " + std::to_string(settings.budget_trials) + " trials of the budget are given out";
     return true;
   }
-  if (settings.budget_duration_ms == 0) return false;
-  // A trial that would not end before the finals must begin is not started.
-  const int64_t left = settings.budget_duration_ms - campaign.ActiveMs(now);
-  const int64_t mean =
-      campaign.live.search_completed == 0 ? 0 : campaign.live.search_busy_ms / campaign.live.search_completed;
-  if (left > FinalsReserveMs(campaign) + mean) return false;
+  if (!NoTimeForAnother(campaign)) return false;
   *why = "the rest of the " + FormatDuration(settings.budget_duration_ms) + " is kept for the finals";
   return true;
+}
+
+bool Core::Impl::NoTimeForAnother(const Campaign& campaign) const {
+  if (campaign.settings().budget_duration_ms == 0) return false;
+  const int64_t left = campaign.settings().budget_duration_ms - campaign.ActiveMs(now);
+  const int64_t mean =
+      campaign.live.search_completed == 0 ? 0 : campaign.live.search_busy_ms / campaign.live.search_completed;
+  return left <= FinalsReserveMs(campaign) + mean;
 }
 
 void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& result,
@@ -141,8 +147,8 @@ void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& r
         static_cast<double>((settings.finals_top + settings.finals_reference) * settings.finals_seeds);
     const double slots = static_cast<double>(std::max<int64_t>(1, KnownSlots()));
     const double budget_s = static_cast<double>(settings.budget_duration_ms) / 1000 * kShare * slots;
-    epochs = std::clamp<int64_t>(std::llround(std::floor(budget_s / ((kSearchTrials + finals) * epoch_s * kSlower))),
-                                 1, 1000);
+    epochs = std::clamp<int64_t>(
+        std::llround(std::floor(budget_s / ((kSearchTrials + finals) * epoch_s * kSlower))), 1, 1000);
   }
   campaign.progress().epochs = epochs;
   SaveProgress(campaign);

@@ -76,6 +76,8 @@ struct Core::Impl {
   void AcceptProposal(Campaign& campaign, const Proposal& proposal, int64_t seen_seq);
   void Refill(Campaign& campaign);
   bool SearchIsClosed(const Campaign& campaign, std::string* why) const;
+  // A SEARCH trial that started now would not end before the finals must begin.
+  bool NoTimeForAnother(const Campaign& campaign) const;
   void SettleFidelity(Campaign& campaign, const model::ResultRecord& result, const std::string& worker_id);
   // Gives the trial its id, number, campaign and time, and writes it; returns the id.
   int64_t AddTrial(Campaign& campaign, model::TrialRecord trial);
@@ -98,7 +100,8 @@ struct Core::Impl {
   bool TryGrant(const ParkedPoll& poll);
   bool Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
                 std::string* why) const;
-  Lease MakeLease(const Campaign& campaign, const model::TrialRecord& trial, const LiveAttempt& attempt) const;
+  Lease MakeLease(const Campaign& campaign, const model::TrialRecord& trial,
+                  const LiveAttempt& attempt) const;
   void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why);
   std::pair<Campaign*, LiveAttempt*> FindAttempt(int64_t attempt_id);
   int64_t KnownSlots() const;

@@ -33,7 +33,6 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
   live.first_signatures = std::move(rows.first_signatures);
   live.last_signatures = std::move(rows.last_signatures);
   live.trials_total = rows.trials_total;
-  live.attempts_ended = rows.attempts_ended;
   live.search_trials = rows.search_trials;
   live.search_completed = rows.search_completed;
   live.search_busy_ms = rows.search_busy_ms;

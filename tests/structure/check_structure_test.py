@@ -42,7 +42,7 @@ class CheckStructureTest(unittest.TestCase):
     def test_an_include_up_the_layers_is_found(self):
         rule = "include-direction"
         self.assert_include_found("base/a.h", '#include "config/yaml.h"', rule)
-        self.assert_include_found("search_spaces/a.h", '#include "storage/model/ids.h"', rule)
+        self.assert_include_found("search_spaces/a.h", '#include "storage/reader.h"', rule)
         self.assert_include_found("storage/model/a.h", '#include "storage/trial_store.h"', rule)
         self.assert_include_found("controller/core/a.h", '#include "controller/strategies/random.h"', rule)
         self.assert_include_found("controller/engine/a.h", '#include "controller/service/users.h"', rule)
