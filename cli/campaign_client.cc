@@ -14,6 +14,8 @@ namespace canopy::cli {
 namespace {
 
 constexpr int64_t kCallTimeoutMs = 30'000;
+// People wait for the progress of a campaign, and ask again.
+constexpr int64_t kStatusTimeoutMs = 5'000;
 constexpr int64_t kLaunchTimeoutMs = 120'000;
 
 void SetTimeout(grpc::ClientContext& context, int64_t timeout_ms) {
@@ -73,7 +75,7 @@ StatusOr<v1::ListCampaignsReply> CampaignClient::ListCampaigns(const v1::ListCam
 StatusOr<v1::CampaignStatus> CampaignClient::GetCampaign(const std::string& campaign) {
   v1::GetCampaignRequest request;
   request.set_campaign(campaign);
-  return stub_->Call(&v1::CampaignService::Stub::GetCampaign, request);
+  return stub_->Call(&v1::CampaignService::Stub::GetCampaign, request, kStatusTimeoutMs);
 }
 
 StatusOr<v1::CampaignReport> CampaignClient::GetReport(const std::string& campaign) {

@@ -14,8 +14,8 @@ class Channel;
 
 namespace canopy::cli {
 
-// The user service as blocking calls. Each gives up after 30 s (launch: 120 s), with DeadlineExceeded;
-// Unavailable: no controller answers. Thread-safe.
+// The user service as blocking calls. Each gives up after 30 s (launch 120 s, GetCampaign 5 s), with
+// DeadlineExceeded; Unavailable: no controller answers. Thread-safe.
 class CampaignClient {
  public:
   explicit CampaignClient(std::shared_ptr<grpc::Channel> channel);

@@ -106,6 +106,9 @@ std::string FullName(const v1::CampaignSummary& summary) {
 std::string StateName(v1::CampaignState state) {
   return WithoutPrefix(v1::CampaignState_Name(state), "CAMPAIGN_STATE_");
 }
+std::string StateName(v1::AttemptState state) {
+  return WithoutPrefix(v1::AttemptState_Name(state), "ATTEMPT_STATE_");
+}
 std::string StateName(v1::TrialState state) {
   return WithoutPrefix(v1::TrialState_Name(state), "TRIAL_STATE_");
 }

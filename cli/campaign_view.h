@@ -17,6 +17,7 @@ std::string FullName(const v1::CampaignSummary& summary);
 // "COMPLETED": an enum's name on the wire without its prefix.
 std::string StateName(v1::CampaignState state);
 std::string StateName(v1::TrialState state);
+std::string StateName(v1::AttemptState state);
 std::string PurposeName(v1::Purpose purpose);
 std::string FailureName(v1::FailureClass failure);
 // COMPLETED, CANCELLED or FAILED.

@@ -19,33 +19,44 @@ namespace canopy::cli {
 namespace {
 
 constexpr int64_t kStopTimeoutMs = 15'000;
-constexpr size_t kShownOutput = 2000;
+constexpr size_t kShownBytes = 1500;
+
+// The last lines of a file; empty where there is none.
+std::string TailOf(const std::string& path) {
+  const StatusOr<std::string> content = ReadFile(path);
+  if (!content.ok()) return "";
+  std::string tail(Trim(*content));
+  if (tail.size() <= kShownBytes) return tail;
+  tail.erase(0, tail.size() - kShownBytes);
+  return tail.substr(std::min(tail.find('\n') + 1, tail.size()));
+}
 
 }  // namespace
 
 StatusOr<ChildProcess> ChildProcess::Start(const std::string& program, std::vector<std::string> arguments,
-                                           const std::string& output) {
+                                           const std::string& output, const std::string& log) {
   CANOPY_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(output).parent_path(), 0700));
   const std::string name = "canopy " + arguments.at(0) + " " + arguments.at(1);
   arguments.push_back("--parent");
   arguments.push_back(std::to_string(getpid()));
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const int log = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (log < 0) return FromErrno(errno, "open " + output);
+  const int out = open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (out < 0) return FromErrno(errno, "open " + output);
   const auto pid = agent::Spawn({.program = program,
                                  .arguments = arguments,
                                  .environment = {},
-                                 .descriptors = {{null, 0}, {log, 1}, {log, 2}}});
+                                 .descriptors = {{null, 0}, {out, 1}, {out, 2}}});
   close(null);
-  close(log);
+  close(out);
   if (!pid.ok()) return pid.status();
-  return ChildProcess(*pid, name, output);
+  return ChildProcess(*pid, name, output, log);
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       name_(std::move(other.name_)),
       output_(std::move(other.output_)),
+      log_(std::move(other.log_)),
       wait_status_(other.wait_status_) {}
 
 ChildProcess::~ChildProcess() { Stop(kStopTimeoutMs); }
@@ -72,11 +83,12 @@ Status ChildProcess::Failure() const {
   std::string text = name_ + " ended with " +
                      (WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
                                           : "status " + std::to_string(WEXITSTATUS(status)));
-  const auto output = ReadFile(output_);
-  std::string tail = output.ok() ? std::string(Trim(*output)) : "";
-  if (tail.size() > kShownOutput) tail.erase(0, tail.size() - kShownOutput);
-  if (!tail.empty()) text += ":\n" + tail;
-  return FailedPrecondition(text + "\n(all of its output: " + output_ + ")");
+  for (const std::string& file : {log_, output_}) {
+    if (file.empty()) continue;
+    const std::string tail = TailOf(file);
+    if (!tail.empty()) text += "\n" + tail + "\n(end of " + file + ")";
+  }
+  return FailedPrecondition(text);
 }
 
 Status EndWithParent(int64_t parent_pid) {

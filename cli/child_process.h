@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -15,9 +16,10 @@ namespace canopy::cli {
 // it ends when its parent does (--parent). Not thread-safe.
 class ChildProcess {
  public:
-  // What the child prints goes to the file `output`, which is emptied first.
+  // What the child prints goes to the file `output`, which is emptied first; `log`, where not empty, is the
+  // file to which it writes its log.
   static StatusOr<ChildProcess> Start(const std::string& program, std::vector<std::string> arguments,
-                                      const std::string& output);
+                                      const std::string& output, const std::string& log = "");
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
   // Stops it.
@@ -27,15 +29,15 @@ class ChildProcess {
   bool Running();
   // SIGTERM, and SIGKILL where it has not ended after `timeout_ms`. Blocks until it has ended.
   void Stop(int64_t timeout_ms);
-  // "canopy controller start ended with status 1: <the last lines of its output>"; REQUIRES that it ended.
+  // "canopy controller start ended with status 1: <the last lines of its log>"; REQUIRES that it ended.
   Status Failure() const;
 
  private:
-  ChildProcess(pid_t pid, std::string name, std::string output)
-      : pid_(pid), name_(std::move(name)), output_(std::move(output)) {}
+  ChildProcess(pid_t pid, std::string name, std::string output, std::string log)
+      : pid_(pid), name_(std::move(name)), output_(std::move(output)), log_(std::move(log)) {}
 
   pid_t pid_ = -1;
-  std::string name_, output_;
+  std::string name_, output_, log_;
   std::optional<int> wait_status_;
 };
 

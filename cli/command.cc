@@ -73,6 +73,18 @@ std::string StateDirectory(const config::Settings& settings, const std::string& 
   return std::filesystem::absolute(settings.Get("state_dir") + "/" + role).lexically_normal();
 }
 
+std::string Suggestion(const Context& context, const std::string& line) {
+  std::string text = context.invoked_as + " " + line;
+  for (const char* setting : {"state_dir", "controller", "credentials"}) {
+    const auto flag = context.flags.find(setting);
+    if (flag == context.flags.end()) continue;
+    std::string name = setting;
+    std::replace(name.begin(), name.end(), '_', '-');
+    text += " --" + name + " " + flag->second;
+  }
+  return text;
+}
+
 int TerminalWidth(int descriptor) {
   if (!isatty(descriptor)) return 0;
   winsize size{};

@@ -17,6 +17,7 @@ namespace canopy::cli {
 // What the verbs share: the flags that stand for settings, and the verb that the command line names.
 struct Context {
   std::string program;                       // this program's own path, for starting itself
+  std::string invoked_as;                    // as the user calls it: argv[0]
   std::map<std::string, std::string> flags;  // by setting name: those given
   std::string config_file;                   // --config, empty: the default one
   std::function<Status()> action;            // of the chosen verb
@@ -37,6 +38,10 @@ void AddFormat(CLI::App* verb, Format& format);
 StatusOr<config::Settings> LoadSettings(const Context& context);
 // <state_dir>/<role> as an absolute path, where role is "controller" or "agent".
 std::string StateDirectory(const config::Settings& settings, const std::string& role);
+
+// A command line to suggest: `canopy <line>` as the user calls the program, with the flags that say which
+// controller is meant.
+std::string Suggestion(const Context& context, const std::string& line);
 
 // The terminal's width where that descriptor is one, else 0.
 int TerminalWidth(int descriptor);

@@ -44,7 +44,7 @@ Status Launch(const Context& context, const Options& options) {
   if (!options.wait) return {};
   CANOPY_ASSIGN_OR_RETURN(const v1::CampaignStatus status,
                           WatchCampaign(connection->client(), reply.name(), [] { return Status(); }));
-  return PrintOutcome(connection->client(), connection->hello(), status);
+  return PrintOutcome(context, *connection, status);
 }
 
 }  // namespace

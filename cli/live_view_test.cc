@@ -61,7 +61,9 @@ TEST(LiveViewTest, OnATerminalTheViewIsRedrawnInPlaceAndCutToItsWidth) {
   EXPECT_THAT(out.str(), HasSubstr("\x1b[" + std::to_string(lines) + "A"));
   for (size_t at = 0; at < out.str().size();) {
     const size_t end = out.str().find('\n', at);
-    if (out.str()[at] != '\x1b') EXPECT_LT(end - at, 20u);
+    if (out.str()[at] != '\x1b') {
+      EXPECT_LT(end - at, 20u);
+    }
     at = end + 1;
   }
 }

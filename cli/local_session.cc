@@ -49,7 +49,8 @@ Status LocalSession::StartController() {
                                         "--log-file",    base_ + "/logs/controller.log"};
   controller_.reset();
   CANOPY_ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Start(context_.program, std::move(arguments),
-                                                                  base_ + "/logs/controller.out"));
+                                                                  base_ + "/logs/controller.out",
+                                                                  base_ + "/logs/controller.log"));
   controller_.emplace(std::move(child));
   return {};
 }
@@ -63,8 +64,9 @@ Status LocalSession::StartAgent() {
     if (!value.empty()) arguments.insert(arguments.end(), {std::string("--") + setting, value});
   }
   agent_.reset();
-  CANOPY_ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Start(context_.program, std::move(arguments),
-                                                                  base_ + "/logs/agent.out"));
+  CANOPY_ASSIGN_OR_RETURN(ChildProcess child,
+                          ChildProcess::Start(context_.program, std::move(arguments),
+                                              base_ + "/logs/agent.out", base_ + "/logs/agent.log"));
   agent_.emplace(std::move(child));
   return {};
 }

@@ -28,6 +28,7 @@ int Main(int argc, char** argv) {
   }
   Context context;
   context.program = OwnPath();
+  context.invoked_as = argv[0];
   CLI::App app("Canopy searches for neural network architectures, on one machine or many.", "canopy");
   app.set_version_flag("--version", "canopy " CANOPY_VERSION);
   app.add_option("--config", context.config_file,

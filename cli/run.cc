@@ -27,18 +27,16 @@ struct RunOptions {
 
 // The command line that goes on with this campaign.
 std::string ContinueCommand(const RunOptions& options, const Context& context) {
-  std::string command = "canopy run " + options.launch.file;
-  if (!options.launch.name.empty()) command += " --name " + options.launch.name;
-  for (const std::string& folder : options.data) command += " --data " + folder;
-  if (const auto flag = context.flags.find("state_dir"); flag != context.flags.end()) {
-    command += " --state-dir " + flag->second;
-  }
-  return command;
+  std::string line = "run " + options.launch.file;
+  if (!options.launch.name.empty()) line += " --name " + options.launch.name;
+  for (const std::string& folder : options.data) line += " --data " + folder;
+  return Suggestion(context, line);
 }
 
-void PrintHowToStartAnother(const CampaignFiles& files) {
-  std::cerr << "\nThis campaign has ended. Start another with\n  canopy run " << files.request.campaign_file()
-            << " --name " << files.full_name.substr(files.full_name.find('/') + 1) << "-2\n";
+void PrintHowToStartAnother(const CampaignFiles& files, const Context& context) {
+  const std::string name = files.full_name.substr(files.full_name.find('/') + 1);
+  std::cerr << "\nThis campaign has ended. Start another with\n  "
+            << Suggestion(context, "run " + files.request.campaign_file() + " --name " + name + "-2") << '\n';
 }
 
 // Launches the campaign, or goes on with the one of that name. `ended`: it had ended before.
@@ -72,7 +70,8 @@ StatusOr<v1::CampaignStatus> LaunchOrContinue(CampaignClient& client, const Camp
   return client.GetCampaign(files.full_name);
 }
 
-Status LaunchAndWatch(Connection& connection, const CampaignFiles& files, LocalSession* session) {
+Status LaunchAndWatch(const Context& context, Connection& connection, const CampaignFiles& files,
+                      LocalSession* session) {
   CampaignClient& client = connection.client();
   bool ended = false;
   CANOPY_ASSIGN_OR_RETURN(v1::CampaignStatus status, LaunchOrContinue(client, files, ended));
@@ -81,8 +80,8 @@ Status LaunchAndWatch(Connection& connection, const CampaignFiles& files, LocalS
                               return session ? session->KeepUp() : Status();
                             }));
   }
-  const Status outcome = PrintOutcome(client, connection.hello(), status);
-  if (ended) PrintHowToStartAnother(files);
+  const Status outcome = PrintOutcome(context, connection, status);
+  if (ended) PrintHowToStartAnother(files, context);
   return outcome;
 }
 
@@ -105,11 +104,13 @@ Status Run(Context& context, const RunOptions& options) {
   }
   Status status = session ? session->Start() : Status();
   if (status.ok())
-    status = LaunchAndWatch(live ? *live : session->connection(), files, session ? &*session : nullptr);
+    status =
+        LaunchAndWatch(context, live ? *live : session->connection(), files, session ? &*session : nullptr);
   if (ExitCodeOf(status) == ExitCode::kInterrupted) {
     std::cerr << "\nStopping. "
               << (session ? "Go on with\n  " + ContinueCommand(options, context)
-                          : "The campaign goes on; watch it with\n  canopy watch " + files.full_name)
+                          : "The campaign goes on; watch it with\n  " +
+                                Suggestion(context, "watch " + files.full_name))
               << '\n';
   }
   return status;

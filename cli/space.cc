@@ -91,6 +91,7 @@ Status Check(const SpaceOptions& options) {
   return {};
 }
 
+// As candidates are written everywhere, with active decisions alone; CSV has a column for each decision.
 Status Sample(const SpaceOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
   Rng rng = Rng::Derive(options.seed, "space sample");
@@ -101,10 +102,10 @@ Status Sample(const SpaceOptions& options) {
   if (json) std::cout << "[";
   for (int64_t i = 0; i < options.count; ++i) {
     const Candidate candidate = space.Sample(rng);
-    // As candidates are written everywhere: a decision that is not active is not there.
-    if (json) std::cout << (i > 0 ? ",\n " : "\n ") << candidate.ToJson();
-    if (options.format == Format::kJsonl) std::cout << candidate.ToJson() << '\n';
-    if (json || options.format == Format::kJsonl) continue;
+    if (options.format != Format::kCsv) {
+      std::cout << (!json ? "" : i > 0 ? ",\n " : "\n ") << candidate.ToJson() << (json ? "" : "\n");
+      continue;
+    }
     std::vector<Cell> row;
     for (const Decision& decision : space.decisions()) {
       const Value* value = candidate.Find(decision.name);
@@ -113,7 +114,7 @@ Status Sample(const SpaceOptions& options) {
     table.AddRow(std::move(row));
   }
   if (json) std::cout << "\n]\n";
-  if (!json && options.format != Format::kJsonl) table.Print(std::cout, options.format, TerminalWidth(1));
+  if (options.format == Format::kCsv) table.Print(std::cout, options.format);
   return {};
 }
 

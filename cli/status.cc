@@ -86,7 +86,7 @@ Status Watch(const Context& context, const StatusOptions& options) {
     return Unavailable("no controller runs, so there is nothing to watch: go on with `canopy run`");
   }
   CANOPY_ASSIGN_OR_RETURN(status, WatchCampaign(client, name, [] { return Status(); }));
-  return PrintOutcome(client, connection->hello(), status);
+  return PrintOutcome(context, *connection, status);
 }
 
 Status Best(const Context& context, const StatusOptions& options) {

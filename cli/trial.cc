@@ -13,6 +13,7 @@
 #include "cli/connection.h"
 #include "cli/nouns.h"
 #include "cli/table.h"
+#include "cli/trial_json.h"
 
 namespace canopy::cli {
 namespace {
@@ -139,9 +140,8 @@ void PrintAttempts(const v1::TrialDetails& trial) {
                {"peak_bytes", Display::kCount},
                {"message"}});
   for (const v1::AttemptDetails& attempt : trial.attempts()) {
-    std::string state = v1::AttemptState_Name(attempt.state());
-    state.erase(0, std::string("ATTEMPT_STATE_").size());
-    table.AddRow({attempt.id(), attempt.fence(), state, FailureName(attempt.failure_class()), attempt.host(),
+    table.AddRow({attempt.id(), attempt.fence(), StateName(attempt.state()),
+                  FailureName(attempt.failure_class()), attempt.host(),
                   attempt.device_kind() + " " + attempt.device_model(), attempt.started_us(),
                   attempt.busy_ms(), attempt.cpu_ms(), attempt.peak_memory_bytes(), attempt.message()});
   }
@@ -158,8 +158,12 @@ void PrintAttempts(const v1::TrialDetails& trial) {
 Status Show(const Context& context, const TrialOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const auto connection, Connect(context));
   CANOPY_ASSIGN_OR_RETURN(const v1::TrialDetails trial, connection->client().GetTrial(options.trial));
-  if (options.format != Format::kTable) {
+  if (options.format == Format::kCsv) {
     TrialTable({trial.summary()}, MetricsOf({trial.summary()})).Print(std::cout, options.format);
+    return {};
+  }
+  if (options.format != Format::kTable) {
+    std::cout << TrialJson(trial) << '\n';
     return {};
   }
   PrintResult(trial);

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
+#include <string>
 
 #include "base/clock.h"
 #include "base/strings.h"
@@ -45,24 +47,28 @@ StatusOr<v1::CampaignStatus> WatchCampaign(CampaignClient& client, const std::st
   }
 }
 
-Status PrintOutcome(CampaignClient& client, const v1::UserHelloReply& controller,
-                    const v1::CampaignStatus& status) {
+Status PrintOutcome(const Context& context, Connection& connection, const v1::CampaignStatus& status) {
   const v1::CampaignSummary& summary = status.summary();
   const std::string name = summary.project() + "/" + summary.name();
-  CANOPY_ASSIGN_OR_RETURN(const v1::CampaignReport report, client.GetReport(name));
+  CANOPY_ASSIGN_OR_RETURN(const v1::CampaignReport report, connection.client().GetReport(name));
   std::cout << '\n';
   PrintReport(report, status, std::cout);
-  std::cout << "Database      " << controller.database_path() << '\n';
-  if (!report.result_path().empty()) std::cout << "Result        " << report.result_path() << '\n';
-  std::cout << "\nTry next:\n"
-            << "  canopy best " << name << '\n'
-            << "  canopy trial show " << (summary.best_trial().empty() ? name + "/1" : summary.best_trial())
-            << '\n'
-            << "  canopy query \"select * from campaigns\"\n"
+  std::cout << "Database  " << connection.hello().database_path() << '\n';
+  if (!report.result_path().empty()) std::cout << "Result    " << report.result_path() << '\n';
+  std::string view = summary.project() + "__" + summary.name();
+  std::replace(view.begin(), view.end(), '-', '_');
+  const std::string trial = summary.best_trial().empty() ? name + "/1" : summary.best_trial();
+  std::cout << "\nTry next:\n  " << Suggestion(context, "best " + name) << "\n  "
+            << Suggestion(context, "trial show " + trial) << "\n  "
+            << Suggestion(context, "query \"select * from " + view + " limit 5\"") << '\n'
             << std::flush;
   if (summary.state() == v1::CAMPAIGN_STATE_COMPLETED) return {};
-  return CampaignEnded(name + " is " + StateName(summary.state()) +
-                       (summary.reason().empty() ? "" : ": " + summary.reason()));
+  std::string message = name + " is " + StateName(summary.state());
+  if (!summary.reason().empty()) message += ": " + Printable(summary.reason());
+  if (summary.state() == v1::CAMPAIGN_STATE_PAUSED) {
+    message += "\ngo on with: " + Suggestion(context, "campaign resume " + name);
+  }
+  return CampaignEnded(message);
 }
 
 }  // namespace canopy::cli

@@ -6,6 +6,8 @@
 #include "base/status.h"
 #include "canopy/v1/campaign_service.pb.h"
 #include "cli/campaign_client.h"
+#include "cli/command.h"
+#include "cli/connection.h"
 
 namespace canopy::cli {
 
@@ -18,7 +20,6 @@ StatusOr<v1::CampaignStatus> WatchCampaign(CampaignClient& client, const std::st
 
 // Prints the report of a campaign that has ended to standard output, with where its files are and the
 // commands to try next. CampaignEnded() where it has no result.
-Status PrintOutcome(CampaignClient& client, const v1::UserHelloReply& controller,
-                    const v1::CampaignStatus& status);
+Status PrintOutcome(const Context& context, Connection& connection, const v1::CampaignStatus& status);
 
 }  // namespace canopy::cli

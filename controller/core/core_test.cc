@@ -360,6 +360,7 @@ TEST(Core, TheBudgetsLastTrialIsTriedAgainWhenItsWorkerIsLost) {
   world.AnswerRefills();
   world.Hello("w", 1);
   const auto first = world.Poll("w");
+  world.Pass(10);
   EXPECT_EQ(world.Progress().state, model::CampaignState::kFinalizing);
   world.Hello("w", 1);
   const auto again = world.Poll("w");

@@ -50,7 +50,9 @@ int64_t Core::Impl::FinalsReserveMs(const Campaign& campaign) const {
   const int64_t waves = (trials + slots - 1) / slots;
   const double mean =
       static_cast<double>(campaign.live.search_busy_ms) / static_cast<double>(campaign.live.search_completed);
-  return static_cast<int64_t>(static_cast<double>(waves) * mean * kSlower) + kTestsMs;
+  const int64_t needed = static_cast<int64_t>(static_cast<double>(waves) * mean * kSlower) + kTestsMs;
+  // Half of the time is the search's, however dear a trial is.
+  return std::min(needed, settings.budget_duration_ms / 2);
 }
 
 void Core::Impl::CloseSearch(Campaign& campaign, const std::string& why) {

@@ -1,5 +1,6 @@
 #include "controller/http/http_server.h"
 
+#include <httplib.h>
 #include <openssl/crypto.h>
 #include <sys/socket.h>
 
@@ -11,13 +12,14 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "controller/http/metrics_page.h"
-#include "httplib.h"
 
 namespace canopy::http {
 namespace {
 
 constexpr const char* kLoopback = "127.0.0.1";
 constexpr size_t kMaxBodyBytes = 64 * 1024;
+// An idle connection holds up a stop for that long.
+constexpr time_t kKeepAliveSeconds = 1;
 
 StatusOr<std::string> LoadOrMakeToken(const std::string& path) {
   if (!FileExists(path)) {
@@ -52,6 +54,7 @@ class HttpServer::Impl {
   Impl(std::string token, engine::Engine& engine, storage::Reader& reader)
       : authorization_("Bearer " + std::move(token)), engine_(engine), reader_(reader) {
     server_.set_payload_max_length(kMaxBodyBytes);
+    server_.set_keep_alive_timeout(kKeepAliveSeconds);
     // Not the library's SO_REUSEPORT, by which two servers would share a port.
     server_.set_socket_options([](socket_t socket) {
       const int yes = 1;

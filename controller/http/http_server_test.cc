@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -13,7 +14,6 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/strings.h"
-#include "httplib.h"
 #include "storage/sqlite_trial_store.h"
 
 namespace canopy::http {

@@ -1,5 +1,5 @@
-// Replays every campaign of a database through fresh proposers: `replay_check DATABASE`. Ends with status 1 and
-// the first difference where the log has other proposals.
+// Replays every campaign of a database through fresh proposers: `replay_check DATABASE`. Ends with status 1
+// and the first difference where the log has other proposals.
 #include <cstdint>
 #include <iostream>
 #include <memory>
@@ -16,7 +16,8 @@ Status CheckAll(const std::string& path) {
   constexpr int64_t kPage = 100;
   CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<storage::Reader> reader, storage::Reader::Open(path));
   for (int64_t after_id = 0;;) {
-    CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::CampaignRow> campaigns, reader->Campaigns(after_id, kPage));
+    CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::CampaignRow> campaigns,
+                            reader->Campaigns(after_id, kPage));
     for (const storage::CampaignRow& campaign : campaigns) {
       const int64_t id = campaign.campaign.id;
       const StatusOr<engine::ReplayedProposals> replayed = engine::ReplayProposals(path, id);

@@ -40,7 +40,8 @@ std::optional<uint64_t> ByteCount(ElementType type, const std::vector<int64_t>& 
   uint64_t count = static_cast<uint64_t>(ElementBytes(type));
   for (const int64_t size : shape) {
     if (size < 0) return std::nullopt;
-    if (size > 0 && count > std::numeric_limits<uint64_t>::max() / static_cast<uint64_t>(size)) return std::nullopt;
+    if (size > 0 && count > std::numeric_limits<uint64_t>::max() / static_cast<uint64_t>(size))
+      return std::nullopt;
     count *= static_cast<uint64_t>(size);
   }
   return count;
@@ -101,8 +102,10 @@ StatusOr<std::string> Serialize(const Checkpoint& checkpoint) {
   if (!checkpoint.metadata.empty()) header[std::string(kMetadataKey)] = checkpoint.metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    if (name == kMetadataKey || ByteCount(tensor.type, tensor.shape) != std::optional<uint64_t>(tensor.bytes.size()))
-      return InvalidArgument("tensor '" + name + "': expected another name, or bytes that match its shape and type");
+    if (name == kMetadataKey ||
+        ByteCount(tensor.type, tensor.shape) != std::optional<uint64_t>(tensor.bytes.size()))
+      return InvalidArgument("tensor '" + name +
+                             "': expected another name, or bytes that match its shape and type");
     header[name] = {{"dtype", kTypes[static_cast<size_t>(tensor.type)].name},
                     {"shape", tensor.shape},
                     {"data_offsets", {offset, offset + tensor.bytes.size()}}};
@@ -147,7 +150,8 @@ StatusOr<Checkpoint> Parse(std::string_view bytes) {
   uint64_t covered = 0;
   for (Entry& entry : entries) {
     if (entry.begin != covered || entry.end > bytes.size())
-      return Damaged("the offsets of tensor '" + entry.name.substr(0, 80) + "' overlap, leave a hole or pass the end");
+      return Damaged("the offsets of tensor '" + entry.name.substr(0, 80) +
+                     "' overlap, leave a hole or pass the end");
     covered = entry.end;
     entry.tensor.bytes = bytes.substr(entry.begin, entry.end - entry.begin);
     checkpoint.tensors.emplace(std::move(entry.name), std::move(entry.tensor));

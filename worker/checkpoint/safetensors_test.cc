@@ -41,8 +41,9 @@ TEST(Safetensors, ACheckpointSurvivesTheRoundTrip) {
 
 // The layout that other implementations write.
 TEST(Safetensors, ReadsAFileOfAnotherWriter) {
-  const auto parsed = Parse(File(
-      R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"__metadata__":{"format":"pt"}})", "\1\2\3\4"));
+  const auto parsed =
+      Parse(File(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"__metadata__":{"format":"pt"}})",
+                 "\1\2\3\4"));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->tensors.at("w").bytes, "\1\2\3\4");
   EXPECT_EQ(parsed->metadata.at("format"), "pt");
@@ -74,7 +75,9 @@ TEST(Safetensors, HostileHeadersAreRefusedWithTheReason) {
       {File(R"({"w":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}})", "x"), "pass the end"},
       {File(R"({"w":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "xy"), "hole"},
       {File(R"({"v":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
-            R"("w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"), "overlap"},
+            R"("w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+            "x"),
+       "overlap"},
       {File("{}", "x"), "left over"},
       {File(R"({"__metadata__":{"a":1}})", ""), "object of strings"},
   };

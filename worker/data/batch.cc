@@ -19,7 +19,7 @@ std::vector<Table> Tables(const Normalization& normalization) {
 }
 
 struct Placement {
-  int64_t down = 0;   // of the crop window, in source pixels; negative: into the padding
+  int64_t down = 0;  // of the crop window, in source pixels; negative: into the padding
   int64_t right = 0;
   bool flipped = false;
 };
@@ -55,7 +55,8 @@ Normalization ComputeNormalization(const ImageSet& images, std::span<const int64
       sum_of_squares[c] += uint64_t{pixel[i]} * pixel[i];
     }
   }
-  const double count = static_cast<double>(examples.size()) * static_cast<double>(images.height * images.width);
+  const double count =
+      static_cast<double>(examples.size()) * static_cast<double>(images.height * images.width);
   Normalization normalization;
   for (size_t c = 0; c < channels; ++c) {
     const double mean = static_cast<double>(sum[c]) / count;

@@ -76,7 +76,8 @@ TEST(FillBatch, ACropIsAShiftOfAtMostThePaddingWithZerosBehind) {
         for (int y = 0; y < 3; ++y)
           for (int x = 0; x < 4; ++x) {
             const bool inside = y + dy >= 0 && y + dy < 3 && x + dx >= 0 && x + dx < 4;
-            const float expected = inside ? images.pixels[static_cast<size_t>(((y + dy) * 4 + x + dx) * 2)] : 0.0F;
+            const float expected =
+                inside ? images.pixels[static_cast<size_t>(((y + dy) * 4 + x + dx) * 2)] : 0.0F;
             equal = equal && out[static_cast<size_t>((y * 4 + x) * 2)] == expected;
           }
         explained = explained || equal;

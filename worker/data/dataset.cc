@@ -39,13 +39,12 @@ StatusOr<std::string> DatasetFolder(std::string_view name, std::string_view path
     if (known.name == name) return std::string(known.folder);
     names.emplace_back(known.name);
   }
-  return InvalidArgument("dataset '" + std::string(name) + "' has no default folder" + DidYouMean(name, names) +
-                         "; give its path, or use one of: " + Join(names, ", "));
+  return InvalidArgument("dataset '" + std::string(name) + "' has no default folder" +
+                         DidYouMean(name, names) + "; give its path, or use one of: " + Join(names, ", "));
 }
 
 StatusOr<ImageSet> LoadPart(const std::string& folder, Part part) {
-  auto images =
-      ReadIdx(FileOf(folder, part, "images-idx3-ubyte"), FileOf(folder, part, "labels-idx1-ubyte"));
+  auto images = ReadIdx(FileOf(folder, part, "images-idx3-ubyte"), FileOf(folder, part, "labels-idx1-ubyte"));
   if (images.ok()) return images;
   return Status(images.status().code(), ToAbsl(Message(images.status()) + std::string(kRemedy)));
 }
@@ -59,8 +58,8 @@ Status VerifyPart(std::string_view content_digest, Part part, std::string_view d
   const std::string& expected = parts[part == Part::kTrain ? 0 : 1];
   if (content_digest == expected) return absl::OkStatus();
   return FailedPrecondition(std::string("the dataset's ") + (part == Part::kTrain ? "training" : "test") +
-                            " part has the content digest " + std::string(content_digest) + ", expected " + expected +
-                            "; use the files that the campaign was launched with");
+                            " part has the content digest " + std::string(content_digest) + ", expected " +
+                            expected + "; use the files that the campaign was launched with");
 }
 
 StatusOr<DatasetDescription> DescribeDataset(const std::string& folder) {

@@ -152,7 +152,8 @@ TEST_F(DatasetTest, ACompressedFileWithABrokenChecksumIsRefused) {
 TEST(DatasetFolder, AKnownNameNeedsNoPathAndAnUnknownOneListsTheNames) {
   EXPECT_EQ(*DatasetFolder("fashion-mnist", ""), "/usr/share/datasets/fashion-mnist");
   EXPECT_EQ(*DatasetFolder("mine", "/data/mine"), "/data/mine");
-  EXPECT_THAT(DatasetFolder("fashion-mnst", "").status().ToString(), HasSubstr("did you mean 'fashion-mnist'"));
+  EXPECT_THAT(DatasetFolder("fashion-mnst", "").status().ToString(),
+              HasSubstr("did you mean 'fashion-mnist'"));
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ StatusOr<std::vector<uint64_t>> ReadHeader(ByteSource& source, const std::string
   std::vector<uint64_t> sizes;
   uint64_t total = 1;
   for (size_t at = 4; at < header.size(); at += 4) {
-    const uint64_t size = uint64_t{header[at]} << 24 | header[at + 1] << 16 | header[at + 2] << 8 | header[at + 3];
+    const uint64_t size =
+        uint64_t{header[at]} << 24 | header[at + 1] << 16 | header[at + 2] << 8 | header[at + 3];
     if (size == 0 || total > kMaxBytes / size)
       return DataLoss(path + " is damaged: its header announces no bytes or more than 8 GiB");
     total *= size;

@@ -180,9 +180,8 @@ StatusOr<std::string> EncodeResult(const Result& result) {
   object["trainer_build"] = result.trainer_build;
   object["libtorch_version"] = result.libtorch_version;
   if (result.weights)
-    object["weights"] = {{"path", result.weights->path},
-                         {"sha256", result.weights->sha256},
-                         {"bytes", result.weights->bytes}};
+    object["weights"] = {
+        {"path", result.weights->path}, {"sha256", result.weights->sha256}, {"bytes", result.weights->bytes}};
   return FormatLine(object, {{"metrics", FormatMetrics(result.metrics)}});
 }
 
@@ -311,7 +310,8 @@ TrainerMessage GetMessage(std::string_view type, FieldReader& fields) {
   if (type == "checkpoint_now") return GetAttemptMessage<CheckpointNow>(fields);
   fields.Expect(false, "type",
                 "one of hello, job, started, measurement, rung_report, rung_answer, result, failure, stop, "
-                "checkpoint_now, got '" + std::string(type) + "'");
+                "checkpoint_now, got '" +
+                    std::string(type) + "'");
   return Hello{};
 }
 

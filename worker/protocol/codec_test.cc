@@ -73,9 +73,8 @@ TEST(Codec, EveryMessageSurvivesTheRoundTripInOneLine) {
 }
 
 TEST(Codec, BareNanAndInfinityAreMetricValuesBothWays) {
-  const auto decoded = Decode(
-      R"({"type":"measurement","attempt_id":"a","fence":"1","step":1,)"
-      R"("metrics":{"x":NaN,"y":-Infinity,"z":Infinity,"NaN":1}})");
+  const auto decoded = Decode(R"({"type":"measurement","attempt_id":"a","fence":"1","step":1,)"
+                              R"("metrics":{"x":NaN,"y":-Infinity,"z":Infinity,"NaN":1}})");
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   const auto& metrics = std::get<Measurement>(*decoded).metrics;
   EXPECT_TRUE(std::isnan(metrics.at("x")));
@@ -141,7 +140,8 @@ TEST(Codec, ALineAboveOneMebibyteIsRefusedBothWays) {
 
 TEST(Codec, DeepNestingIsRefusedBeforeItCanExhaustTheStack) {
   const std::string deep(500000, '[');
-  EXPECT_THAT(Decode("{\"type\":\"job\",\"graph\":{\"a\":" + deep).status().ToString(), HasSubstr("64 levels"));
+  EXPECT_THAT(Decode("{\"type\":\"job\",\"graph\":{\"a\":" + deep).status().ToString(),
+              HasSubstr("64 levels"));
 }
 
 TEST(Codec, BytesThatAreNoUtf8AreReplacedInWhatWeSend) {
@@ -160,9 +160,14 @@ TEST(Codec, MutatedLinesAreRefusedOrUnderstood) {
       for (int64_t edits = rng.Int(1, 4); edits > 0; --edits) {
         const size_t at = rng.Below(mutated.size());
         switch (rng.Below(3)) {
-          case 0: mutated[at] = static_cast<char>(rng.Below(256)); break;
-          case 1: mutated.erase(at, rng.Below(8)); break;
-          default: mutated.insert(at, line.substr(rng.Below(line.size()), rng.Below(12)));
+          case 0:
+            mutated[at] = static_cast<char>(rng.Below(256));
+            break;
+          case 1:
+            mutated.erase(at, rng.Below(8));
+            break;
+          default:
+            mutated.insert(at, line.substr(rng.Below(line.size()), rng.Below(12)));
         }
         if (mutated.empty()) mutated = "x";
       }
@@ -181,7 +186,8 @@ TEST(ZygoteCodec, EveryMessageSurvivesTheRoundTrip) {
       Signal{.attempt_id = "a", .signal = 19},
       Spawned{.attempt_id = "a", .pid = 77},
       SpawnFailed{.attempt_id = "a", .message = "fork: no memory"},
-      Exited{.attempt_id = "a", .pid = 77, .wait_status = 9, .user_ms = 1, .system_ms = 2, .max_rss_bytes = 3}};
+      Exited{
+          .attempt_id = "a", .pid = 77, .wait_status = 9, .user_ms = 1, .system_ms = 2, .max_rss_bytes = 3}};
   for (const ZygoteMessage& message : messages) {
     const auto decoded = DecodeZygote(*EncodeZygote(message));
     ASSERT_TRUE(decoded.ok()) << decoded.status();

@@ -127,7 +127,8 @@ const json* FieldReader::Find(const char* name, bool required) {
 
 bool FieldReader::Expect(bool ok, const char* name, std::string_view expected) {
   if (ok || !status_.ok()) return ok;
-  status_ = InvalidArgument("trainer protocol: " + path_ + "." + name + ": expected " + std::string(expected));
+  status_ =
+      InvalidArgument("trainer protocol: " + path_ + "." + name + ": expected " + std::string(expected));
   return false;
 }
 

@@ -13,7 +13,8 @@ StatusOr<std::optional<std::string>> LineReader::Next() {
   const size_t newline = buffer_.find('\n', scanned_);
   const size_t end = newline == std::string::npos ? buffer_.size() : newline;
   if (end - begin_ > kMaxLineBytes)
-    return InvalidArgument("trainer protocol: expected a newline within 1 MiB; the peer sends something else");
+    return InvalidArgument(
+        "trainer protocol: expected a newline within 1 MiB; the peer sends something else");
   if (newline == std::string::npos) {
     scanned_ = end;
     return std::optional<std::string>();

@@ -21,8 +21,7 @@ struct Encoder {
          {"dataset", {{"name", dataset.name}, {"path", dataset.path}, {"digest", dataset.digest}}}});
   }
   StatusOr<std::string> operator()(const Signal& signal) const {
-    return FormatLine(
-        {{"type", "signal"}, {"attempt_id", signal.attempt_id}, {"signal", signal.signal}});
+    return FormatLine({{"type", "signal"}, {"attempt_id", signal.attempt_id}, {"signal", signal.signal}});
   }
   StatusOr<std::string> operator()(const Spawned& spawned) const {
     return FormatLine({{"type", "spawned"}, {"attempt_id", spawned.attempt_id}, {"pid", spawned.pid}});
@@ -87,8 +86,9 @@ ZygoteMessage GetMessage(std::string_view type, FieldReader& fields) {
     fields.Get("max_rss_bytes", exited.max_rss_bytes);
     return exited;
   }
-  fields.Expect(false, "type", "one of hello, spawn, signal, spawned, spawn_failed, exited, got '" +
-                                   std::string(type) + "'");
+  fields.Expect(
+      false, "type",
+      "one of hello, spawn, signal, spawned, spawn_failed, exited, got '" + std::string(type) + "'");
   return Hello{};
 }
 

@@ -25,8 +25,8 @@ std::vector<int> ReaderCounts(const NetworkGraph& graph) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& graph, at::ScalarType compute_type,
-                                                          uint64_t seed) {
+StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& graph,
+                                                          at::ScalarType compute_type, uint64_t seed) {
   std::unique_ptr<GraphModule> module(new GraphModule(graph, compute_type));
   CANOPY_RETURN_IF_ERROR(module->AddSteps());
   module->FindLastUses();
@@ -53,7 +53,8 @@ Status GraphModule::AddSteps() {
     Operation* const producer = made_by[static_cast<size_t>(value_of[first])];
     const bool sole_reader = readers[first] == 1;
     auto* const batch_norm = dynamic_cast<BatchNorm*>(producer);
-    if (node.op == "relu" && batch_norm != nullptr && sole_reader && value_of[first] == static_cast<int>(first)) {
+    if (node.op == "relu" && batch_norm != nullptr && sole_reader &&
+        value_of[first] == static_cast<int>(first)) {
       batch_norm->FuseRelu();
       value_of[i] = value_of[first];
       needs_gradient[i] = needs_gradient[first];
@@ -70,8 +71,10 @@ Status GraphModule::AddSteps() {
         folded_pairs_.push_back({convolution, folded});
     value_of[i] = static_cast<int>(i);
     made_by[i] = operation.get();
-    needs_gradient[i] = input_needs_gradient || node.op == "conv2d" || node.op == "linear" || node.op == "batch_norm";
-    steps_.push_back({.operation = std::move(operation), .inputs = std::move(inputs), .output = static_cast<int>(i)});
+    needs_gradient[i] =
+        input_needs_gradient || node.op == "conv2d" || node.op == "linear" || node.op == "batch_norm";
+    steps_.push_back(
+        {.operation = std::move(operation), .inputs = std::move(inputs), .output = static_cast<int>(i)});
   }
   graph_output_ = value_of[static_cast<size_t>(graph_.output)];
   return absl::OkStatus();
@@ -108,19 +111,17 @@ at::Tensor GraphModule::ForwardTraining(const at::Tensor& images, Rng& noise) {
 
 void GraphModule::Backward(const at::Tensor& output_gradient) {
   store_.gradients().zero_();  // what no gradient reaches has none
-  std::vector<at::Tensor> gradients(graph_.nodes.size());
-  gradients[static_cast<size_t>(graph_output_)] = output_gradient;
+  // One gradient per reader of each value; summed once, when all are there.
+  std::vector<std::vector<at::Tensor>> gradients(graph_.nodes.size());
+  gradients[static_cast<size_t>(graph_output_)].push_back(output_gradient);
   for (size_t s = steps_.size(); s-- > 0;) {
     Step& step = steps_[s];
-    const at::Tensor gradient = std::exchange(gradients[static_cast<size_t>(step.output)], at::Tensor());
-    if (!gradient.defined()) continue;
-    const std::vector<at::Tensor> input_gradients = step.operation->Backward(gradient);
-    for (size_t i = 0; i < step.inputs.size(); ++i) {
-      if (!input_gradients[i].defined()) continue;
-      at::Tensor& sum = gradients[static_cast<size_t>(step.inputs[i])];
-      // Never in place: an addition hands the same tensor to each of its inputs.
-      sum = sum.defined() ? sum + input_gradients[i] : input_gradients[i];
-    }
+    const auto parts = std::exchange(gradients[static_cast<size_t>(step.output)], {});
+    if (parts.empty()) continue;
+    std::vector<at::Tensor> input_gradients = step.operation->Backward(SumOf(parts));
+    for (size_t i = 0; i < step.inputs.size(); ++i)
+      if (input_gradients[i].defined())
+        gradients[static_cast<size_t>(step.inputs[i])].push_back(std::move(input_gradients[i]));
   }
 }
 

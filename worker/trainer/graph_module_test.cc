@@ -8,7 +8,8 @@
 namespace canopy::trainer {
 namespace {
 
-std::unique_ptr<GraphModule> Build(const search_space::NetworkGraph& graph, at::ScalarType type = at::kFloat) {
+std::unique_ptr<GraphModule> Build(const search_space::NetworkGraph& graph,
+                                   at::ScalarType type = at::kFloat) {
   auto network = GraphModule::Build(graph, type, 11);
   EXPECT_TRUE(network.ok()) << network.status();
   return *std::move(network);
@@ -27,7 +28,8 @@ at::Tensor Reference(const at::Tensor& x, const std::vector<at::Tensor>& p) {
     return at::convolution(input, weight, {}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 1);
   };
   const auto norm = [](const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) {
-    return std::get<0>(at::native_batch_norm(input, OptionalTensor(weight), OptionalTensor(bias), {}, {}, true, 0.1, 1e-5));
+    return std::get<0>(
+        at::native_batch_norm(input, OptionalTensor(weight), OptionalTensor(bias), {}, {}, true, 0.1, 1e-5));
   };
   const at::Tensor stem = at::relu(norm(conv(x, p[0]), p[1], p[2]));
   const at::Tensor sum = at::relu(stem + norm(conv(stem, p[3]), p[4], p[5]));
@@ -74,14 +76,15 @@ TEST(GraphModule, FoldedInferenceEqualsRunningStatisticsOneByOne) {
   for (Buffer& buffer : network->store().buffers()) buffer.value.uniform_(0.5, 2);
   const auto& p = network->store().parameters();
   const auto& b = network->store().buffers();
-  const auto norm = [](const at::Tensor& x, const Parameter& weight, const Parameter& bias, const Buffer& mean,
-                       const Buffer& variance) {
+  const auto norm = [](const at::Tensor& x, const Parameter& weight, const Parameter& bias,
+                       const Buffer& mean, const Buffer& variance) {
     const auto channels = [](const at::Tensor& t) { return t.view({1, -1, 1, 1}); };
     return (x - channels(mean.value)) / (channels(variance.value) + 1e-5).sqrt() * channels(weight.value) +
            channels(bias.value);
   };
   const auto conv = [](const at::Tensor& x, const Parameter& weight, int64_t padding) {
-    return at::convolution(x, weight.value.contiguous(), {}, {1, 1}, {padding, padding}, {1, 1}, false, {0, 0}, 1);
+    return at::convolution(x, weight.value.contiguous(), {}, {1, 1}, {padding, padding}, {1, 1}, false,
+                           {0, 0}, 1);
   };
   const at::Tensor images = Images(5);
   const at::Tensor first = conv(images, p[0], 1);
@@ -118,7 +121,8 @@ TEST(GraphModule, Bf16StaysCloseToFp32) {
 }
 
 TEST(GraphModule, ParametersDependOnTheSeedAlone) {
-  EXPECT_TRUE(at::equal(Build(SmallNetwork(3, 8, 4))->store().values(), Build(SmallNetwork(3, 8, 4))->store().values()));
+  EXPECT_TRUE(at::equal(Build(SmallNetwork(3, 8, 4))->store().values(),
+                        Build(SmallNetwork(3, 8, 4))->store().values()));
   auto other = *GraphModule::Build(SmallNetwork(3, 8, 4), at::kFloat, 12);
   EXPECT_FALSE(at::equal(Build(SmallNetwork(3, 8, 4))->store().values(), other->store().values()));
 }

@@ -46,9 +46,8 @@ class JobExecution {
       : job_(job), monitor_(monitor), datasets_(datasets), result_(result) {}
 
   bool Execute() {
-    at::set_num_threads(static_cast<int>(job_.purpose == Purpose::kMeasure && job_.measure
-                                             ? job_.measure->threads
-                                             : job_.threads));
+    at::set_num_threads(static_cast<int>(
+        job_.purpose == Purpose::kMeasure && job_.measure ? job_.measure->threads : job_.threads));
     if (!BuildNetwork()) return false;
     switch (job_.purpose) {
       case Purpose::kSearch:
@@ -88,8 +87,9 @@ class JobExecution {
     if (!Take(search_space::ComputeCosts(graph), kClass, costs)) return false;
     const auto& output = graph.nodes[static_cast<size_t>(graph.output)].shape;
     if (output != std::vector<int64_t>{job_.class_count})
-      return Fail(kClass, InvalidArgument("the network's output must be one value per class, of which the task has " +
-                                          std::to_string(job_.class_count)));
+      return Fail(kClass,
+                  InvalidArgument("the network's output must be one value per class, of which the task has " +
+                                  std::to_string(job_.class_count)));
     const auto type = job_.numeric_mode == trainer_protocol::NumericMode::kBf16 ? at::kBFloat16 : at::kFloat;
     if (!Take(GraphModule::Build(graph, type, job_.seeds.initialization), kClass, network_)) return false;
     result_.params = network_->store().count();
@@ -103,12 +103,12 @@ class JobExecution {
     if (network_->graph().nodes[0].shape != shape)
       return Fail(FailureClass::kInvalidCandidate,
                   InvalidArgument("the network's input has not the shape of the dataset's images, " +
-                                  std::to_string(images.channels) + "x" + std::to_string(images.height) + "x" +
-                                  std::to_string(images.width)));
+                                  std::to_string(images.channels) + "x" + std::to_string(images.height) +
+                                  "x" + std::to_string(images.width)));
     if (images.class_count > job_.class_count)
       return Fail(FailureClass::kData,
-                  DataLoss("the dataset has a label " + std::to_string(images.class_count - 1) + ", expected " +
-                           std::to_string(job_.class_count) + " classes, counted from 0"));
+                  DataLoss("the dataset has a label " + std::to_string(images.class_count - 1) +
+                           ", expected " + std::to_string(job_.class_count) + " classes, counted from 0"));
     return true;
   }
 
@@ -121,11 +121,15 @@ class JobExecution {
       return false;
     const data::Normalization normalization = data::ComputeNormalization(*images, split.train);
     const TrainingData data = {*images, split, normalization};
-    if (!Started(TotalSteps(job_, data))) return false;
+    const int64_t total_steps = TotalSteps(job_, data);
+    if (total_steps < 1)
+      return Fail(FailureClass::kTrainerCrash, InvalidArgument("a job that trains has at least one epoch"));
+    if (!Started(total_steps)) return false;
     auto summary = Train(job_, data, *network_, monitor_);
     if (!summary.ok())
-      return Fail(absl::IsOutOfRange(summary.status()) ? FailureClass::kDiverged : FailureClass::kTrainerCrash,
-                  summary.status());
+      return Fail(
+          absl::IsOutOfRange(summary.status()) ? FailureClass::kDiverged : FailureClass::kTrainerCrash,
+          summary.status());
     Report(*summary);
     result_.dataset_digest = job_.dataset.digest;
     result_.split_hash = split.hash;
@@ -166,7 +170,8 @@ class JobExecution {
     if (!Take(data::DatasetFolder(job_.dataset.name, job_.dataset.path), FailureClass::kData, folder) ||
         !Take(data::LoadPart(folder, data::Part::kTest), FailureClass::kData, images) || !CheckImages(images))
       return false;
-    const Status verified = data::VerifyPart(data::ContentDigest(images), data::Part::kTest, job_.dataset.digest);
+    const Status verified =
+        data::VerifyPart(data::ContentDigest(images), data::Part::kTest, job_.dataset.digest);
     if (!verified.ok()) return Fail(FailureClass::kData, verified);
     if (!Started(0)) return false;
     std::vector<int64_t> all(static_cast<size_t>(images.count));
@@ -185,8 +190,9 @@ class JobExecution {
   }
 
   bool MeasureNetwork() {
-    return Started(0) && Take(MeasureLatency(*network_, job_.measure.value_or(trainer_protocol::Measure{}), monitor_),
-                              FailureClass::kTrainerCrash, result_.metrics);
+    return Started(0) &&
+           Take(MeasureLatency(*network_, job_.measure.value_or(trainer_protocol::Measure{}), monitor_),
+                FailureClass::kTrainerCrash, result_.metrics);
   }
 
   bool Started(int64_t total_steps) {

@@ -18,6 +18,7 @@
 namespace canopy::trainer {
 namespace {
 
+using ::testing::HasSubstr;
 using trainer_protocol::Failure;
 using trainer_protocol::FailureClass;
 using trainer_protocol::Job;
@@ -27,7 +28,6 @@ using trainer_protocol::Purpose;
 using trainer_protocol::Result;
 using trainer_protocol::Started;
 using trainer_protocol::Stop;
-using ::testing::HasSubstr;
 
 class JobRunnerTest : public ::testing::Test {
  protected:
@@ -217,6 +217,12 @@ TEST_F(JobRunnerTest, ANetworkThatDoesNotFitTheTaskIsInvalid) {
   job = Example();
   job.graph = SmallNetwork(1, 9, StripedDataset::kClasses).ToJson();
   MustFail(job, FailureClass::kInvalidCandidate, "1x8x8");
+}
+
+TEST_F(JobRunnerTest, AJobWithoutAStepIsRefused) {
+  Job job = Example();
+  job.epochs = 0;
+  MustFail(job, FailureClass::kTrainerCrash, "at least one epoch");
 }
 
 TEST_F(JobRunnerTest, ADatasetThatIsMissingOrAnotherIsADataFailure) {

@@ -18,7 +18,8 @@ double NearestRank(const std::vector<double>& ascending, double fraction) {
 
 }  // namespace
 
-StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network, const trainer_protocol::Measure& measure,
+StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network,
+                                                   const trainer_protocol::Measure& measure,
                                                    JobMonitor& monitor) {
   const c10::InferenceMode inference;
   const at::ScalarType type = network.store().compute_type();

@@ -17,7 +17,8 @@ at::Tensor Logits() {
 TEST(Loss, AgreesWithLibTorchsCrossEntropy) {
   const at::Tensor logits = Logits();
   const at::Tensor targets = at::tensor({2, 0, 1}, at::kLong);
-  EXPECT_NEAR(Evaluate(logits, kLabels).sum, at::cross_entropy_loss(logits, targets, {}, 2).item<double>(), 1e-5);
+  EXPECT_NEAR(Evaluate(logits, kLabels).sum, at::cross_entropy_loss(logits, targets, {}, 2).item<double>(),
+              1e-5);
 
   at::Tensor reference = logits.clone().requires_grad_();
   const at::Tensor loss = at::cross_entropy_loss(reference, targets, {}, 1, -100, 0.1);
@@ -28,7 +29,8 @@ TEST(Loss, AgreesWithLibTorchsCrossEntropy) {
 }
 
 TEST(Loss, CountsTheExamplesWhoseLabelIsTheLargestLogit) {
-  const at::Tensor logits = at::tensor({0.0, 1.0, 9.0, 0.0, 5.0, 1.0, 0.0, 0.0, 0.0, 3.0, 3.0, 0.0}).view({3, 4});
+  const at::Tensor logits =
+      at::tensor({0.0, 1.0, 9.0, 0.0, 5.0, 1.0, 0.0, 0.0, 0.0, 3.0, 3.0, 0.0}).view({3, 4});
   EXPECT_EQ(Evaluate(logits.to(at::kFloat), kLabels).correct, 3);
   EXPECT_EQ(Evaluate(logits.to(at::kFloat), std::vector<uint8_t>{0, 0, 2}).correct, 1);  // 3 = 3: the first
 }

@@ -45,8 +45,8 @@ std::string TrainerBuild() {
 bool HasFastBf16() {
   std::ifstream cpuinfo("/proc/cpuinfo");
   for (std::string line; std::getline(cpuinfo, line);)
-    if (line.starts_with("flags")) return line.find("avx512_bf16") != std::string::npos ||
-                                          line.find("amx_bf16") != std::string::npos;
+    if (line.starts_with("flags"))
+      return line.find("avx512_bf16") != std::string::npos || line.find("amx_bf16") != std::string::npos;
   return false;
 }
 
@@ -72,8 +72,9 @@ StatusOr<int> InheritedSocket() {
   int type = 0;
   socklen_t size = sizeof type;
   if (!number || ::getsockopt(static_cast<int>(*number), SOL_SOCKET, SO_TYPE, &type, &size) != 0)
-    return FailedPrecondition("CANOPY_TRAINER_FD must name a connected Unix socket; an agent sets it. To run a "
-                              "job by hand, use --run-job FILE");
+    return FailedPrecondition(
+        "CANOPY_TRAINER_FD must name a connected Unix socket; an agent sets it. To run a "
+        "job by hand, use --run-job FILE");
   return static_cast<int>(*number);
 }
 

@@ -46,7 +46,9 @@ class Sgd final : public Optimizer {
 class Adamw final : public Optimizer {
  public:
   Adamw(const Recipe& recipe, ParameterStore& store)
-      : recipe_(recipe), store_(store), first_(at::zeros_like(store.values())),
+      : recipe_(recipe),
+        store_(store),
+        first_(at::zeros_like(store.values())),
         second_(at::zeros_like(store.values())) {}
 
   void Step(double learning_rate) override {

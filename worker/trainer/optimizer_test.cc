@@ -43,8 +43,10 @@ TEST(Optimizer, SgdTakesNesterovStepsWithDecayOnWeightsAlone) {
 
 TEST(Optimizer, AdamwDecaysApartFromTheGradient) {
   Example example;
-  const Recipe recipe{
-      .optimizer = trainer_protocol::Optimizer::kAdamw, .momentum = 0.9, .weight_decay = 0.1, .decay_all = true};
+  const Recipe recipe{.optimizer = trainer_protocol::Optimizer::kAdamw,
+                      .momentum = 0.9,
+                      .weight_decay = 0.1,
+                      .decay_all = true};
   const auto optimizer = MakeOptimizer(recipe, example.store);
   double expected = 1;
   double first = 0;

@@ -18,8 +18,7 @@ int64_t CountOf(const std::vector<int64_t>& shape) {
 // Row-major, but channels-last for four dimensions: contiguous(ChannelsLast) leaves a weight with one
 // input channel or a 1x1 kernel as it is, and oneDNN then takes a slower path.
 std::vector<int64_t> StridesOf(const std::vector<int64_t>& shape) {
-  if (shape.size() == 4)
-    return {shape[1] * shape[2] * shape[3], 1, shape[3] * shape[1], shape[1]};
+  if (shape.size() == 4) return {shape[1] * shape[2] * shape[3], 1, shape[3] * shape[1], shape[1]};
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
   return strides;

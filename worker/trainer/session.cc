@@ -46,7 +46,8 @@ StatusOr<std::optional<TrainerMessage>> Session::Receive(bool wait) {
       return std::optional<TrainerMessage>(std::move(message));
     }
     if (closed_ || (!wait && !Readable(socket_))) return std::optional<TrainerMessage>();
-    CANOPY_ASSIGN_OR_RETURN(const trainer_protocol::Received received, trainer_protocol::ReceiveBytes(socket_));
+    CANOPY_ASSIGN_OR_RETURN(const trainer_protocol::Received received,
+                            trainer_protocol::ReceiveBytes(socket_));
     for (const int descriptor : received.descriptors) ::close(descriptor);  // the protocol has none
     closed_ = received.bytes.empty();
     reader_.Append(received.bytes);
@@ -57,7 +58,8 @@ Status Session::Greet() {
   CANOPY_RETURN_IF_ERROR(Send(Hello{}));
   CANOPY_ASSIGN_OR_RETURN(const auto message, Receive(/*wait=*/true));
   const Hello* hello = message ? std::get_if<Hello>(&*message) : nullptr;
-  if (hello == nullptr) return FailedPrecondition("trainer protocol: expected hello as the agent's first line");
+  if (hello == nullptr)
+    return FailedPrecondition("trainer protocol: expected hello as the agent's first line");
   if (hello->version != trainer_protocol::kVersion)
     return FailedPrecondition("trainer protocol: the agent speaks version " + std::to_string(hello->version) +
                               ", this trainer version " + std::to_string(trainer_protocol::kVersion) +

@@ -35,9 +35,13 @@ int64_t BatchSize(const Job& job, const TrainingData& data) {
 class Run {
  public:
   Run(const Job& job, const TrainingData& data, GraphModule& network, JobMonitor& monitor)
-      : job_(job), data_(data), network_(network), monitor_(monitor),
+      : job_(job),
+        data_(data),
+        network_(network),
+        monitor_(monitor),
         loader_(data.images, data.normalization, network.store().compute_type()),
-        optimizer_(MakeOptimizer(job.recipe, network.store())), total_steps_(TotalSteps(job, data)),
+        optimizer_(MakeOptimizer(job.recipe, network.store())),
+        total_steps_(TotalSteps(job, data)),
         dropout_(Rng::Derive(job.seeds.augmentation, "dropout")) {}
 
   StatusOr<TrainingSummary> Execute() {
@@ -64,7 +68,8 @@ class Run {
     const auto begin = SteadyClock::now();
     for (size_t at = 0; at + batch_size <= order.size() && summary_.steps < total_steps_; at += batch_size) {
       CANOPY_RETURN_IF_ERROR(monitor_.CheckStop());
-      CANOPY_ASSIGN_OR_RETURN(const double loss, Step(std::span(order).subspan(at, batch_size), augmentation));
+      CANOPY_ASSIGN_OR_RETURN(const double loss,
+                              Step(std::span(order).subspan(at, batch_size), augmentation));
       loss_sum += loss;
       images += static_cast<int64_t>(batch_size);
       summary_.train_loss = loss_sum / static_cast<double>(images);
@@ -83,7 +88,8 @@ class Run {
     LossValue loss;
     {
       const c10::InferenceMode no_autograd;  // operations bring their own gradients
-      const at::Tensor logits = network_.ForwardTraining(loader_.Load(examples, augment, augmentation), dropout_);
+      const at::Tensor logits =
+          network_.ForwardTraining(loader_.Load(examples, augment, augmentation), dropout_);
       at::Tensor gradient;
       loss = EvaluateWithGradient(logits, loader_.Labels(examples), job_.recipe.label_smoothing, gradient);
       if (std::isfinite(loss.sum)) {
@@ -98,9 +104,9 @@ class Run {
   }
 
   Status Validate(int64_t complete_epochs) {
-    CANOPY_ASSIGN_OR_RETURN(summary_.validation,
-                            EvaluateExamples(network_, data_.images, data_.split.validation,
-                                             data_.normalization, monitor_));
+    CANOPY_ASSIGN_OR_RETURN(
+        summary_.validation,
+        EvaluateExamples(network_, data_.images, data_.split.validation, data_.normalization, monitor_));
     const Evaluation& validation = summary_.validation;
     if (!std::isfinite(validation.loss))
       return Diverged("the validation loss", validation.loss,
@@ -121,9 +127,10 @@ class Run {
   }
 
   Status Diverged(std::string_view what, double value, double learning_rate) const {
-    return absl::OutOfRangeError(ToAbsl(std::string(what) + " became " + FormatDouble(value) + " after step " +
-                                        std::to_string(summary_.steps) + " of " + std::to_string(total_steps_) +
-                                        ", at learning rate " + FormatDouble(learning_rate)));
+    return absl::OutOfRangeError(ToAbsl(std::string(what) + " became " + FormatDouble(value) +
+                                        " after step " + std::to_string(summary_.steps) + " of " +
+                                        std::to_string(total_steps_) + ", at learning rate " +
+                                        FormatDouble(learning_rate)));
   }
 
   const Job& job_;

@@ -52,13 +52,14 @@ Checkpoint SaveWeights(GraphModule& network, const NetworkWeights& weights) {
   file.metadata[kSplitHashKey] = weights.split_hash;
   for (const Parameter& parameter : network.store().parameters())
     file.tensors[parameter.name] = ToFileTensor(parameter.value);
-  for (const Buffer& buffer : network.store().buffers()) file.tensors[buffer.name] = ToFileTensor(buffer.value);
+  for (const Buffer& buffer : network.store().buffers())
+    file.tensors[buffer.name] = ToFileTensor(buffer.value);
   const data::Normalization& normalization = weights.normalization;
   const auto channels = static_cast<int64_t>(normalization.scale.size());
-  file.tensors[kScaleName] = {ElementType::kF32, {channels},
-                              BytesOf(normalization.scale.data(), normalization.scale.size())};
-  file.tensors[kOffsetName] = {ElementType::kF32, {channels},
-                               BytesOf(normalization.offset.data(), normalization.offset.size())};
+  file.tensors[kScaleName] = {
+      ElementType::kF32, {channels}, BytesOf(normalization.scale.data(), normalization.scale.size())};
+  file.tensors[kOffsetName] = {
+      ElementType::kF32, {channels}, BytesOf(normalization.offset.data(), normalization.offset.size())};
   return file;
 }
 

@@ -58,7 +58,8 @@ class ZygoteServer {
     while (!closed_) {
       pollfd items[] = {{.fd = control_, .events = POLLIN, .revents = 0},
                         {.fd = child_ended_, .events = POLLIN, .revents = 0}};
-      if (::poll(items, std::size(items), -1) < 0 && errno != EINTR) return FromErrno(errno, "poll in the zygote");
+      if (::poll(items, std::size(items), -1) < 0 && errno != EINTR)
+        return FromErrno(errno, "poll in the zygote");
       if (items[1].revents != 0) CANOPY_RETURN_IF_ERROR(ReapChildren());
       if (items[0].revents != 0) CANOPY_RETURN_IF_ERROR(HandleInput());
     }
@@ -82,7 +83,8 @@ class ZygoteServer {
   }
 
   Status HandleInput() {
-    CANOPY_ASSIGN_OR_RETURN(const trainer_protocol::Received received, trainer_protocol::ReceiveBytes(control_));
+    CANOPY_ASSIGN_OR_RETURN(const trainer_protocol::Received received,
+                            trainer_protocol::ReceiveBytes(control_));
     closed_ = received.bytes.empty();
     descriptors_.insert(descriptors_.end(), received.descriptors.begin(), received.descriptors.end());
     reader_.Append(received.bytes);
@@ -103,15 +105,17 @@ class ZygoteServer {
     }
     if (const auto* hello = std::get_if<Hello>(&message)) {
       if (hello->version == trainer_protocol::kVersion) return absl::OkStatus();
-      return FailedPrecondition("trainer protocol: the agent speaks version " + std::to_string(hello->version) +
-                                ", this trainer version " + std::to_string(trainer_protocol::kVersion));
+      return FailedPrecondition("trainer protocol: the agent speaks version " +
+                                std::to_string(hello->version) + ", this trainer version " +
+                                std::to_string(trainer_protocol::kVersion));
     }
     return InvalidArgument("the zygote got a message that only it sends");
   }
 
   Status SpawnChild(const Spawn& spawn) {
     if (descriptors_.size() < 2)
-      return InvalidArgument("spawn: expected two descriptors with the line, the trainer's socket and its log");
+      return InvalidArgument(
+          "spawn: expected two descriptors with the line, the trainer's socket and its log");
     const int socket = descriptors_[0];
     const int log = descriptors_[1];
     descriptors_.erase(descriptors_.begin(), descriptors_.begin() + 2);
@@ -173,7 +177,7 @@ class ZygoteServer {
   DatasetCache& datasets_;
   const ChildMain& child_main_;
   trainer_protocol::LineReader reader_;
-  std::deque<int> descriptors_;           // received, not yet used
+  std::deque<int> descriptors_;            // received, not yet used
   std::map<pid_t, std::string> attempts_;  // of children not yet reaped
   sigset_t inherited_mask_{};
   int child_ended_ = -1;

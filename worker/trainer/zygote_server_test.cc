@@ -27,6 +27,7 @@ extern char** environ;
 namespace canopy::trainer {
 namespace {
 
+using ::testing::HasSubstr;
 using trainer_protocol::Exited;
 using trainer_protocol::Hello;
 using trainer_protocol::Job;
@@ -36,7 +37,6 @@ using trainer_protocol::Spawned;
 using trainer_protocol::Stop;
 using trainer_protocol::TrainerMessage;
 using trainer_protocol::ZygoteMessage;
-using ::testing::HasSubstr;
 
 // Far above what anything takes; a test that meets it has failed.
 constexpr int kPatienceMs = 60000;
@@ -105,7 +105,8 @@ class Process {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, peer.theirs(), 7);
-    EXPECT_EQ(::posix_spawn(&pid_, CANOPY_TRAINER_PROGRAM, &actions, nullptr, argv.data(), environment.data()), 0);
+    EXPECT_EQ(
+        ::posix_spawn(&pid_, CANOPY_TRAINER_PROGRAM, &actions, nullptr, argv.data(), environment.data()), 0);
     posix_spawn_file_actions_destroy(&actions);
     peer.CloseTheirs();
   }
@@ -227,9 +228,10 @@ class ZygoteTest : public ProgramTest {
   int64_t SpawnOn(Peer& peer, const std::string& attempt_id) {
     const int log = ::open(log_path_.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
     const int descriptors[] = {peer.theirs(), log};
-    control_.SendLine(ControlLine(ZygoteMessage(trainer_protocol::Spawn{
-                          .attempt_id = attempt_id, .dataset = {.name = "striped", .path = dataset_.folder()}})),
-                      descriptors);
+    control_.SendLine(
+        ControlLine(ZygoteMessage(trainer_protocol::Spawn{
+            .attempt_id = attempt_id, .dataset = {.name = "striped", .path = dataset_.folder()}})),
+        descriptors);
     ::close(log);
     peer.CloseTheirs();
     const auto message = NextControl();
@@ -304,8 +306,10 @@ TEST_F(ZygoteTest, ASignalReachesTheAttemptItNamesAndNoOther) {
     peer->SendLine(Line(EndlessJob()));
     NextEvent(*peer);
   }
-  control_.SendLine(ControlLine(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "gone", .signal = SIGKILL})));
-  control_.SendLine(ControlLine(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "a2", .signal = SIGKILL})));
+  control_.SendLine(
+      ControlLine(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "gone", .signal = SIGKILL})));
+  control_.SendLine(
+      ControlLine(ZygoteMessage(trainer_protocol::Signal{.attempt_id = "a2", .signal = SIGKILL})));
   const Exited exited = NextExited();
   EXPECT_EQ(exited.attempt_id, "a2");
   EXPECT_TRUE(WIFSIGNALED(static_cast<int>(exited.wait_status)));

@@ -25,9 +25,9 @@ class Builder {
   }
 
   int ConvNorm(int input, int64_t channels, int64_t kernel, int64_t stride) {
-    const int conv = Append("conv2d",
-                            {{"out_channels", channels}, {"kernel", kernel}, {"stride", stride}, {"bias", false}},
-                            {input});
+    const int conv = Append(
+        "conv2d", {{"out_channels", channels}, {"kernel", kernel}, {"stride", stride}, {"bias", false}},
+        {input});
     return Append("batch_norm", {}, {conv});
   }
   int Relu(int input) { return Append("relu", {}, {input}); }

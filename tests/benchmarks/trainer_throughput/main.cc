@@ -54,7 +54,8 @@ data::ImageSet NoiseImages() {
   return images;
 }
 
-StatusOr<double> TrainerImagesPerSecond(const Options& options, const data::ImageSet& images, int64_t& params) {
+StatusOr<double> TrainerImagesPerSecond(const Options& options, const data::ImageSet& images,
+                                        int64_t& params) {
   CANOPY_ASSIGN_OR_RETURN(const auto graph, CellNetwork(1, 28, 10));
   const auto type = options.mode == "bf16" ? at::kBFloat16 : at::kFloat;
   CANOPY_ASSIGN_OR_RETURN(const auto network, trainer::GraphModule::Build(graph, type, 1));
@@ -85,9 +86,11 @@ StatusOr<double> PlainImagesPerSecond(const Options& options, int64_t params) {
   while (pipe && std::fgets(buffer, sizeof buffer, pipe.get()) != nullptr) output += buffer;
   const auto json = nlohmann::json::parse(output, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object())
-    return Unavailable("the plain PyTorch loop printed no result; it needs Python's torch (python3-torch): " + command);
+    return Unavailable("the plain PyTorch loop printed no result; it needs Python's torch (python3-torch): " +
+                       command);
   if (json.value("params", int64_t{0}) != params)
-    return Internal("the two networks differ: " + output + " against " + std::to_string(params) + " parameters");
+    return Internal("the two networks differ: " + output + " against " + std::to_string(params) +
+                    " parameters");
   return json.value("images_per_second", 0.0);
 }
 
@@ -103,7 +106,8 @@ Status Compare(const Options& options) {
   std::vector<double> plain_rates;
   std::vector<double> ratios;
   std::printf("images per second on one core, batch %lld, %s\n%8s %10s %10s %8s\n",
-              static_cast<long long>(options.batch), options.mode.c_str(), "round", "trainer", "plain", "ratio");
+              static_cast<long long>(options.batch), options.mode.c_str(), "round", "trainer", "plain",
+              "ratio");
   for (int64_t round = 1; round <= options.rounds; ++round) {
     int64_t params = 0;
     CANOPY_ASSIGN_OR_RETURN(const double trainer_rate, TrainerImagesPerSecond(options, images, params));
@@ -115,13 +119,15 @@ Status Compare(const Options& options) {
     CANOPY_ASSIGN_OR_RETURN(const double plain_rate, PlainImagesPerSecond(options, params));
     plain_rates.push_back(plain_rate);
     ratios.push_back(trainer_rate / plain_rate);
-    std::printf("%8lld %10.0f %10.0f %8.2f\n", static_cast<long long>(round), trainer_rate, plain_rate, ratios.back());
+    std::printf("%8lld %10.0f %10.0f %8.2f\n", static_cast<long long>(round), trainer_rate, plain_rate,
+                ratios.back());
     std::fflush(stdout);
   }
   if (options.alone) {
     std::printf("%8s %10.0f\n", "median", Median(trainer_rates));
   } else {
-    std::printf("%8s %10.0f %10.0f %8.2f\n", "median", Median(trainer_rates), Median(plain_rates), Median(ratios));
+    std::printf("%8s %10.0f %10.0f %8.2f\n", "median", Median(trainer_rates), Median(plain_rates),
+                Median(ratios));
   }
   return absl::OkStatus();
 }
@@ -131,8 +137,10 @@ int Main(int argc, char** argv) {
   Options options;
   app.add_option("--batch", options.batch, "Images per step")->check(CLI::PositiveNumber);
   app.add_option("--steps", options.steps, "Timed steps of each measurement")->check(CLI::PositiveNumber);
-  app.add_option("--rounds", options.rounds, "Measurements of each side, in turns")->check(CLI::PositiveNumber);
-  app.add_option("--mode", options.mode, "The trainer's numeric mode")->check(CLI::IsMember({"bf16", "fp32"}));
+  app.add_option("--rounds", options.rounds, "Measurements of each side, in turns")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--mode", options.mode, "The trainer's numeric mode")
+      ->check(CLI::IsMember({"bf16", "fp32"}));
   app.add_option("--python", options.python, "A Python with torch");
   app.add_flag("--alone", options.alone, "Measure the trainer only");
   CLI11_PARSE(app, argc, argv);

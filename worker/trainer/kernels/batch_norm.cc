@@ -35,22 +35,24 @@ CANOPY_INLINE void AddTo(double* sums, Float16Lanes lanes, int64_t count, int64_
 
 // Sums are of differences from the first row, so that a mean far from zero doesn't cancel the variance.
 template <typename T>
-CANOPY_INLINE void BatchStatisticsImpl(const T* x, int64_t rows, int64_t channels, double* mean, double* variance) {
+CANOPY_INLINE void BatchStatisticsImpl(const T* x, int64_t rows, int64_t channels, double* mean,
+                                       double* variance) {
   std::fill(mean, mean + channels, 0.0);
   std::fill(variance, variance + channels, 0.0);
-  ForEachBlock(rows, channels, [&](int64_t begin, int64_t end, int64_t channel, int64_t count,
-                                   int64_t first) CANOPY_INLINE_CALL {
-    const Float16Lanes origin = Load(x + channel, count);
-    Float16Lanes sum{};
-    Float16Lanes squares{};
-    for (int64_t row = begin; row < end; ++row) {
-      const Float16Lanes value = Load(x + row * channels + channel, count) - origin;
-      sum += value;
-      squares += value * value;
-    }
-    AddTo(mean + channel, sum, count, first);
-    AddTo(variance + channel, squares, count, first);
-  });
+  ForEachBlock(rows, channels,
+               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t first)
+                   CANOPY_INLINE_CALL {
+                     const Float16Lanes origin = Load(x + channel, count);
+                     Float16Lanes sum{};
+                     Float16Lanes squares{};
+                     for (int64_t row = begin; row < end; ++row) {
+                       const Float16Lanes value = Load(x + row * channels + channel, count) - origin;
+                       sum += value;
+                       squares += value * value;
+                     }
+                     AddTo(mean + channel, sum, count, first);
+                     AddTo(variance + channel, squares, count, first);
+                   });
   const double scale = 1.0 / static_cast<double>(rows);
   for (int64_t c = 0; c < channels; ++c) {
     const double offset = mean[c] * scale;
@@ -62,60 +64,62 @@ CANOPY_INLINE void BatchStatisticsImpl(const T* x, int64_t rows, int64_t channel
 template <bool kRelu, typename T>
 CANOPY_INLINE void ScaleShiftImpl(const T* x, int64_t rows, int64_t channels, const float* scale,
                                   const float* shift, T* y) {
-  ForEachBlock(rows, channels, [&](int64_t begin, int64_t end, int64_t channel, int64_t count,
-                                   int64_t) CANOPY_INLINE_CALL {
-    const Float16Lanes factor = Load(scale + channel, count);
-    const Float16Lanes offset = Load(shift + channel, count);
-    for (int64_t row = begin; row < end; ++row) {
-      Float16Lanes value = Load(x + row * channels + channel, count) * factor + offset;
-      if (kRelu) value = WherePositive(value, value);
-      Store(value, y + row * channels + channel, count);
-    }
-  });
+  ForEachBlock(rows, channels,
+               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t) CANOPY_INLINE_CALL {
+                 const Float16Lanes factor = Load(scale + channel, count);
+                 const Float16Lanes offset = Load(shift + channel, count);
+                 for (int64_t row = begin; row < end; ++row) {
+                   Float16Lanes value = Load(x + row * channels + channel, count) * factor + offset;
+                   if (kRelu) value = ZeroUnlessPositive(value, value);
+                   Store(value, y + row * channels + channel, count);
+                 }
+               });
 }
 
 template <bool kRelu, typename T>
-CANOPY_INLINE void BackwardSumsImpl(const T* x, const T* dy, int64_t rows, int64_t channels, const float* center,
-                                    const float* scale, const float* shift, double* sum_dy, double* sum_dy_x) {
+CANOPY_INLINE void BackwardSumsImpl(const T* x, const T* dy, int64_t rows, int64_t channels,
+                                    const float* center, const float* scale, const float* shift,
+                                    double* sum_dy, double* sum_dy_x) {
   std::fill(sum_dy, sum_dy + channels, 0.0);
   std::fill(sum_dy_x, sum_dy_x + channels, 0.0);
-  ForEachBlock(rows, channels, [&](int64_t begin, int64_t end, int64_t channel, int64_t count,
-                                   int64_t first) CANOPY_INLINE_CALL {
-    const Float16Lanes middle = Load(center + channel, count);
-    const Float16Lanes factor = Load(scale + channel, count);
-    const Float16Lanes offset = Load(shift + channel, count);
-    Float16Lanes sum{};
-    Float16Lanes sum_x{};
-    for (int64_t row = begin; row < end; ++row) {
-      const Float16Lanes value = Load(x + row * channels + channel, count);
-      Float16Lanes gradient = Load(dy + row * channels + channel, count);
-      if (kRelu) gradient = WherePositive(value * factor + offset, gradient);
-      sum += gradient;
-      sum_x += gradient * (value - middle);
-    }
-    AddTo(sum_dy + channel, sum, count, first);
-    AddTo(sum_dy_x + channel, sum_x, count, first);
-  });
+  ForEachBlock(rows, channels,
+               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t first)
+                   CANOPY_INLINE_CALL {
+                     const Float16Lanes middle = Load(center + channel, count);
+                     const Float16Lanes factor = Load(scale + channel, count);
+                     const Float16Lanes offset = Load(shift + channel, count);
+                     Float16Lanes sum{};
+                     Float16Lanes sum_x{};
+                     for (int64_t row = begin; row < end; ++row) {
+                       const Float16Lanes value = Load(x + row * channels + channel, count);
+                       Float16Lanes gradient = Load(dy + row * channels + channel, count);
+                       if (kRelu) gradient = ZeroUnlessPositive(value * factor + offset, gradient);
+                       sum += gradient;
+                       sum_x += gradient * (value - middle);
+                     }
+                     AddTo(sum_dy + channel, sum, count, first);
+                     AddTo(sum_dy_x + channel, sum_x, count, first);
+                   });
 }
 
 template <bool kRelu, typename T>
 CANOPY_INLINE void BackwardInputImpl(const T* x, const T* dy, int64_t rows, int64_t channels,
                                      const BackwardCoefficients& coefficients, const float* scale,
                                      const float* shift, T* dx) {
-  ForEachBlock(rows, channels, [&](int64_t begin, int64_t end, int64_t channel, int64_t count,
-                                   int64_t) CANOPY_INLINE_CALL {
-    const Float16Lanes a = Load(coefficients.a + channel, count);
-    const Float16Lanes b = Load(coefficients.b + channel, count);
-    const Float16Lanes c = Load(coefficients.c + channel, count);
-    const Float16Lanes factor = Load(scale + channel, count);
-    const Float16Lanes offset = Load(shift + channel, count);
-    for (int64_t row = begin; row < end; ++row) {
-      const Float16Lanes value = Load(x + row * channels + channel, count);
-      Float16Lanes gradient = Load(dy + row * channels + channel, count);
-      if (kRelu) gradient = WherePositive(value * factor + offset, gradient);
-      Store(a * gradient + b * value + c, dx + row * channels + channel, count);
-    }
-  });
+  ForEachBlock(rows, channels,
+               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t) CANOPY_INLINE_CALL {
+                 const Float16Lanes a = Load(coefficients.a + channel, count);
+                 const Float16Lanes b = Load(coefficients.b + channel, count);
+                 const Float16Lanes c = Load(coefficients.c + channel, count);
+                 const Float16Lanes factor = Load(scale + channel, count);
+                 const Float16Lanes offset = Load(shift + channel, count);
+                 for (int64_t row = begin; row < end; ++row) {
+                   const Float16Lanes value = Load(x + row * channels + channel, count);
+                   Float16Lanes gradient = Load(dy + row * channels + channel, count);
+                   if (kRelu) gradient = ZeroUnlessPositive(value * factor + offset, gradient);
+                   Store(a * gradient + b * value + c, dx + row * channels + channel, count);
+                 }
+               });
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ void ScaleShift(const uint16_t* x, int64_t rows, int64_t channels, const float* 
                 bool relu, uint16_t* y);
 
 // sum_dy = sum of dy, sum_dy_x = sum of dy * (x - center), per channel. Where `relu`, dy counts only where
-// x * scale + shift > 0: the ReLU behind the normalisation.
+// x * scale + shift > 0 (or is NaN): the ReLU behind the normalisation.
 void BackwardSums(const float* x, const float* dy, int64_t rows, int64_t channels, const float* center,
                   const float* scale, const float* shift, bool relu, double* sum_dy, double* sum_dy_x);
 void BackwardSums(const uint16_t* x, const uint16_t* dy, int64_t rows, int64_t channels, const float* center,

@@ -50,14 +50,13 @@ CANOPY_INLINE void Store(Float16Lanes lanes, uint16_t* to, int64_t count) {
   std::memcpy(to, &half, static_cast<size_t>(count) * sizeof(uint16_t));
 }
 
-// The lanes of `value` where `condition` is positive, else zero.
-CANOPY_INLINE Float16Lanes WherePositive(Float16Lanes condition, Float16Lanes value) {
-  Uint16Lanes bits;
+// The lanes of `value`, but zero where `condition` <= 0: the ReLU's derivative, and with itself as the
+// condition the ReLU. A NaN condition keeps the value, so that a NaN stays visible.
+CANOPY_INLINE Float16Lanes ZeroUnlessPositive(Float16Lanes condition, Float16Lanes value) {
+  const Int16Lanes zeroed = condition <= 0;
+  Int16Lanes bits;
   std::memcpy(&bits, &value, sizeof bits);
-  const Int16Lanes mask = condition > 0;
-  Uint16Lanes mask_bits;
-  std::memcpy(&mask_bits, &mask, sizeof mask_bits);
-  bits &= mask_bits;
+  bits &= ~zeroed;
   std::memcpy(&value, &bits, sizeof bits);
   return value;
 }

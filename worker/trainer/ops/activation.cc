@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/ops/builders.h"
 
 namespace canopy::trainer {
@@ -29,10 +30,20 @@ class Activation final : public Operation {
   at::Tensor kept_;
 };
 
-struct Relu {
+struct ReluFunction {
   static constexpr Keeps kKeeps = Keeps::kOutput;
-  static at::Tensor Apply(const at::Tensor& x) { return at::relu(x); }
-  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) { return at::threshold_backward(dy, y, 0); }
+  static at::Tensor Apply(const at::Tensor& x) {
+    const at::Tensor input = Dense(x);
+    at::Tensor y = at::empty_like(input);
+    WithElements(y, [&](auto elements) { Relu(elements(input), y.numel(), elements(y)); });
+    return y;
+  }
+  static at::Tensor Gradient(const at::Tensor& gradient, const at::Tensor& y) {
+    const at::Tensor dy = Dense(gradient);
+    at::Tensor dx = at::empty_like(y);
+    WithElements(y, [&](auto elements) { ReluBackward(elements(y), elements(dy), y.numel(), elements(dx)); });
+    return dx;
+  }
 };
 
 struct Relu6 {
@@ -46,7 +57,9 @@ struct Relu6 {
 struct HardSwish {
   static constexpr Keeps kKeeps = Keeps::kInput;
   static at::Tensor Apply(const at::Tensor& x) { return at::hardswish(x); }
-  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) { return at::hardswish_backward(dy, x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) {
+    return at::hardswish_backward(dy, x);
+  }
 };
 
 struct Silu {
@@ -64,7 +77,9 @@ struct Gelu {
 struct Sigmoid {
   static constexpr Keeps kKeeps = Keeps::kOutput;
   static at::Tensor Apply(const at::Tensor& x) { return at::sigmoid(x); }
-  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) { return at::sigmoid_backward(dy, y); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) {
+    return at::sigmoid_backward(dy, y);
+  }
 };
 
 struct Tanh {
@@ -75,7 +90,7 @@ struct Tanh {
 
 }  // namespace
 
-BuiltOperation BuildRelu(const BuildContext&) { return std::make_unique<Activation<Relu>>(); }
+BuiltOperation BuildRelu(const BuildContext&) { return std::make_unique<Activation<ReluFunction>>(); }
 BuiltOperation BuildRelu6(const BuildContext&) { return std::make_unique<Activation<Relu6>>(); }
 BuiltOperation BuildHardSwish(const BuildContext&) { return std::make_unique<Activation<HardSwish>>(); }
 BuiltOperation BuildSilu(const BuildContext&) { return std::make_unique<Activation<Silu>>(); }

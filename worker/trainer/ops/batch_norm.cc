@@ -6,23 +6,10 @@
 
 #include "search_spaces/ops/operator.h"
 #include "worker/trainer/kernels/batch_norm.h"
+#include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/ops/builders.h"
 
 namespace canopy::trainer {
-namespace {
-
-// Calls body(pointer maker): bf16 elements are seen as their 16 bits.
-template <typename Body>
-void WithElements(const at::Tensor& like, const Body& body) {
-  if (like.scalar_type() == at::kFloat) {
-    body([](const at::Tensor& tensor) { return static_cast<float*>(tensor.data_ptr()); });
-  } else {
-    body([](const at::Tensor& tensor) { return static_cast<uint16_t*>(tensor.data_ptr()); });
-  }
-}
-
-}  // namespace
-
 at::Tensor BatchNorm::Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) {
   const at::Tensor input = Dense(inputs[0]);
   if (!mode.training) return Infer(input);
@@ -49,7 +36,8 @@ at::Tensor BatchNorm::Forward(std::span<const at::Tensor> inputs, const ForwardM
       batch_mean_[c] = static_cast<float>(mean[c]);
       inverse_deviation_[c] = static_cast<float>(inverse);
       scale_[c] = static_cast<float>(scale);
-      shift_[c] = static_cast<float>((bias == nullptr ? 0.0 : static_cast<double>(bias[c])) - mean[c] * scale);
+      shift_[c] =
+          static_cast<float>((bias == nullptr ? 0.0 : static_cast<double>(bias[c])) - mean[c] * scale);
       running_mean[c] += static_cast<float>(momentum_ * (mean[c] - static_cast<double>(running_mean[c])));
       running_variance[c] +=
           static_cast<float>(momentum_ * (variance[c] * unbiased - static_cast<double>(running_variance[c])));
@@ -91,8 +79,8 @@ std::vector<at::Tensor> BatchNorm::Backward(const at::Tensor& gradient) {
     }
     if (!needs_input_gradient_) return;
     dx = at::empty_like(input);
-    BackwardInput(elements(input), elements(dy), rows, channels, {a.data(), b.data(), c.data()}, scale_.data(),
-                  shift_.data(), relu_, elements(dx));
+    BackwardInput(elements(input), elements(dy), rows, channels, {a.data(), b.data(), c.data()},
+                  scale_.data(), shift_.data(), relu_, elements(dx));
   });
   return {dx};
 }
@@ -108,7 +96,9 @@ BatchNorm::Affine BatchNorm::InferenceAffine() const {
 at::Tensor BatchNorm::Infer(const at::Tensor& input) const {
   if (folded_) {
     at::Tensor output = input;  // no other node reads the convolution's output
-    return relu_ ? at::relu_(output) : output;
+    if (relu_)
+      WithElements(input, [&](auto elements) { Relu(elements(input), input.numel(), elements(output)); });
+    return output;
   }
   const Affine affine = InferenceAffine();
   at::Tensor output = at::empty_like(input);

@@ -14,7 +14,8 @@ class Linear final : public Operation {
 
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
     if (mode.training) input_ = inputs[0];
-    return at::linear(inputs[0], weight_.compute, OptionalTensor(bias_ == nullptr ? at::Tensor() : bias_->compute));
+    return at::linear(inputs[0], weight_.compute,
+                      OptionalTensor(bias_ == nullptr ? at::Tensor() : bias_->compute));
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
     const at::Tensor input = std::exchange(input_, at::Tensor());
@@ -37,11 +38,10 @@ BuiltOperation BuildLinear(const BuildContext& context) {
   const int64_t features = search_space::IntegerOf(attributes, "features");
   const bool has_bias = search_space::SwitchOf(attributes, "bias");
   const int64_t inputs = context.inputs[0]->shape[0];
-  Parameter& weight = context.store.Add(context.prefix + "weight", {features, inputs}, /*decays=*/true,
-                                        FanInUniform(inputs));
+  Parameter& weight =
+      context.store.Add(context.prefix + "weight", {features, inputs}, /*decays=*/true, FanInUniform(inputs));
   Parameter* bias = nullptr;
-  if (has_bias)
-    bias = &context.store.Add(context.prefix + "bias", {features}, /*decays=*/false, Constant(0));
+  if (has_bias) bias = &context.store.Add(context.prefix + "bias", {features}, /*decays=*/false, Constant(0));
   return std::make_unique<Linear>(weight, bias);
 }
 

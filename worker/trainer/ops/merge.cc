@@ -12,10 +12,7 @@ class Add final : public Operation {
  public:
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode&) override {
     count_ = inputs.size();
-    if (count_ == 1) return inputs[0];
-    at::Tensor sum = inputs[0] + inputs[1];
-    for (size_t i = 2; i < count_; ++i) sum.add_(inputs[i]);
-    return sum;
+    return SumOf(std::vector<at::Tensor>(inputs.begin(), inputs.end()));
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
     return std::vector<at::Tensor>(count_, gradient);

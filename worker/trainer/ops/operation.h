@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "search_spaces/graph.h"
+#include "worker/trainer/ops/dense.h"
 #include "worker/trainer/parameters.h"
 #include "worker/trainer/torch_compat.h"
 
@@ -17,8 +18,8 @@ struct ForwardMode {
   Rng* noise = nullptr;  // REQUIRED for training: where dropout draws its masks
 };
 
-// One operator of the network with its parameters. Images are [N, C, H, W] in channels-last memory,
-// vectors [N, features], in the store's compute type. The gradient is written by hand, not by autograd:
+// One operator of the network with its parameters; tensors are as ops/dense.h says, in the store's compute
+// type. The gradient is written by hand, not by autograd:
 // it saves autograd's bookkeeping and frees each activation as soon as it is used.
 class Operation {
  public:
@@ -50,11 +51,5 @@ struct BuildContext {
 // REQUIRES a node as search_space::AppendNode or NetworkGraph::FromJson make it: its attributes and shapes
 // are checked there.
 using OperationBuilder = std::unique_ptr<Operation> (*)(const BuildContext& context);
-
-// The tensor itself where its memory is dense and channels-last (images) or row-major (vectors), else a
-// copy that is.
-at::Tensor Dense(const at::Tensor& tensor);
-// An uninitialised image tensor in channels-last memory.
-at::Tensor EmptyImages(int64_t count, int64_t channels, int64_t height, int64_t width, at::ScalarType type);
 
 }  // namespace canopy::trainer

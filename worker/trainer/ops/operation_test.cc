@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "worker/trainer/ops/batch_norm.h"
 #include "worker/trainer/ops/registry.h"
 #include "worker/trainer/testing/graphs.h"
 
@@ -29,7 +31,8 @@ struct Case {
 };
 
 at::Tensor BatchNormReference(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return std::get<0>(at::native_batch_norm(x, OptionalTensor(weight), OptionalTensor(bias), {}, {}, true, 0.1, 1e-5));
+  return std::get<0>(
+      at::native_batch_norm(x, OptionalTensor(weight), OptionalTensor(bias), {}, {}, true, 0.1, 1e-5));
 }
 
 std::vector<Case> Cases() {
@@ -41,60 +44,134 @@ std::vector<Case> Cases() {
     };
   };
   return {
-      {"Conv3x3", "conv2d", {{"out_channels", int64_t{5}}, {"kernel", int64_t{3}}, {"bias", true}}, {image},
+      {"Conv3x3",
+       "conv2d",
+       {{"out_channels", int64_t{5}}, {"kernel", int64_t{3}}, {"bias", true}},
+       {image},
        conv(1, 1, 1, 1)},
-      {"ConvOneChannel", "conv2d", {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"bias", false}}, {{1, 8, 8}},
+      {"ConvOneChannel",
+       "conv2d",
+       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"bias", false}},
+       {{1, 8, 8}},
        conv(1, 1, 1, 1)},
-      {"ConvPointwise", "conv2d", {{"out_channels", int64_t{4}}, {"kernel", int64_t{1}}, {"bias", false}}, {image},
+      {"ConvPointwise",
+       "conv2d",
+       {{"out_channels", int64_t{4}}, {"kernel", int64_t{1}}, {"bias", false}},
+       {image},
        conv(1, 0, 1, 1)},
-      {"ConvStrided", "conv2d",
-       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"bias", false}}, {image},
+      {"ConvStrided",
+       "conv2d",
+       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"bias", false}},
+       {image},
        conv(2, 1, 1, 1)},
-      {"ConvDilated", "conv2d",
-       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"dilation", int64_t{2}}, {"bias", false}}, {image},
+      {"ConvDilated",
+       "conv2d",
+       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"dilation", int64_t{2}}, {"bias", false}},
+       {image},
        conv(1, 2, 2, 1)},
-      {"ConvDepthwise", "conv2d",
-       {{"out_channels", int64_t{6}}, {"kernel", int64_t{3}}, {"groups", int64_t{6}}, {"bias", false}}, {image},
+      {"ConvDepthwise",
+       "conv2d",
+       {{"out_channels", int64_t{6}}, {"kernel", int64_t{3}}, {"groups", int64_t{6}}, {"bias", false}},
+       {image},
        conv(1, 1, 1, 6)},
-      {"BatchNormImage", "batch_norm", {}, {image},
+      {"BatchNormImage",
+       "batch_norm",
+       {},
+       {image},
        [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormWide", "batch_norm", {}, {{37, 4, 4}},
+      {"BatchNormWide",
+       "batch_norm",
+       {},
+       {{37, 4, 4}},
        [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormVector", "batch_norm", {}, {{20}},
+      {"BatchNormVector",
+       "batch_norm",
+       {},
+       {{20}},
        [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormWithoutAffine", "batch_norm", {{"affine", false}}, {image},
+      {"BatchNormWithoutAffine",
+       "batch_norm",
+       {{"affine", false}},
+       {image},
        [](const Tensors& x, const Tensors&) { return BatchNormReference(x[0], {}, {}); }},
-      {"Linear", "linear", {{"features", int64_t{7}}}, {{11}},
+      {"Linear",
+       "linear",
+       {{"features", int64_t{7}}},
+       {{11}},
        [](const Tensors& x, const Tensors& p) { return at::linear(x[0], p[0], OptionalTensor(p[1])); }},
       {"Relu", "relu", {}, {image}, [](const Tensors& x, const Tensors&) { return at::relu(x[0]); }},
       {"Relu6", "relu6", {}, {image}, [](const Tensors& x, const Tensors&) { return at::clamp(x[0], 0, 6); }},
-      {"HardSwish", "hard_swish", {}, {image},
+      {"HardSwish",
+       "hard_swish",
+       {},
+       {image},
        [](const Tensors& x, const Tensors&) { return x[0] * at::clamp(x[0] + 3, 0, 6) / 6; }},
-      {"Silu", "silu", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0] * at::sigmoid(x[0]); }},
-      {"Gelu", "gelu", {}, {image},
+      {"Silu",
+       "silu",
+       {},
+       {image},
+       [](const Tensors& x, const Tensors&) { return x[0] * at::sigmoid(x[0]); }},
+      {"Gelu",
+       "gelu",
+       {},
+       {image},
        [](const Tensors& x, const Tensors&) { return x[0] * 0.5 * (1 + at::erf(x[0] / std::sqrt(2.0))); }},
-      {"Sigmoid", "sigmoid", {}, {image}, [](const Tensors& x, const Tensors&) { return 1 / (1 + at::exp(-x[0])); }},
+      {"Sigmoid",
+       "sigmoid",
+       {},
+       {image},
+       [](const Tensors& x, const Tensors&) { return 1 / (1 + at::exp(-x[0])); }},
       {"Tanh", "tanh", {}, {image}, [](const Tensors& x, const Tensors&) { return at::tanh(x[0]); }},
-      {"MaxPool", "max_pool", {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}}, {image},
-       [](const Tensors& x, const Tensors&) { return at::max_pool2d(x[0], {3, 3}, {2, 2}, {1, 1}); }},
-      {"AvgPool", "avg_pool",
-       {{"kernel", int64_t{3}}, {"stride", int64_t{1}}, {"padding", int64_t{1}}, {"count_include_pad", false}},
+      {"MaxPool",
+       "max_pool",
+       {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}},
+       {image},
+       [](const Tensors& x, const Tensors&) {
+         return at::max_pool2d(x[0], {3, 3}, {2, 2}, {1, 1});
+       }},
+      {"AvgPool",
+       "avg_pool",
+       {{"kernel", int64_t{3}},
+        {"stride", int64_t{1}},
+        {"padding", int64_t{1}},
+        {"count_include_pad", false}},
        {image},
        [](const Tensors& x, const Tensors&) {
          return at::avg_pool2d(x[0], {3, 3}, {1, 1}, {1, 1}, false, false);
        }},
-      {"GlobalAvgPool", "global_avg_pool", {}, {image},
-       [](const Tensors& x, const Tensors&) { return x[0].sum({2, 3}) / 64; }},
+      {"GlobalAvgPool",
+       "global_avg_pool",
+       {},
+       {image},
+       [](const Tensors& x, const Tensors&) {
+         return x[0].sum({2, 3}) / 64;
+       }},
       {"Flatten", "flatten", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0].flatten(1); }},
       {"Identity", "identity", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0] * 1; }},
-      {"Zero", "zero", {{"stride", int64_t{2}}}, {{6, 7, 7}},
-       [](const Tensors& x, const Tensors&) { return at::avg_pool2d(x[0], {1, 1}, {2, 2}) * 0; }},
-      {"Add", "add", {}, {image, image, image},
+      {"Zero",
+       "zero",
+       {{"stride", int64_t{2}}},
+       {{6, 7, 7}},
+       [](const Tensors& x, const Tensors&) {
+         return at::avg_pool2d(x[0], {1, 1}, {2, 2}) * 0;
+       }},
+      {"Add",
+       "add",
+       {},
+       {image, image, image},
        [](const Tensors& x, const Tensors&) { return x[0] + x[1] + x[2]; }},
-      {"Multiply", "multiply", {}, {image, image, image},
+      {"Multiply",
+       "multiply",
+       {},
+       {image, image, image},
        [](const Tensors& x, const Tensors&) { return x[0] * x[1] * x[2]; }},
-      {"Concat", "concat", {}, {image, {3, 8, 8}},
-       [](const Tensors& x, const Tensors&) { return at::cat({x[0], x[1]}, 1); }},
+      {"Concat",
+       "concat",
+       {},
+       {image, {3, 8, 8}},
+       [](const Tensors& x, const Tensors&) {
+         return at::cat({x[0], x[1]}, 1);
+       }},
   };
 }
 
@@ -106,10 +183,11 @@ struct Built {
     std::vector<int> inputs;
     for (size_t i = 0; i < c.inputs.size(); ++i) {
       // Nodes of the right shapes to hang the operator on: the graph has one input only.
-      inputs.push_back(i == 0 ? 0
-                       : c.inputs[i] == c.inputs[0]
-                           ? builder.Add("identity", {}, {0})
-                           : builder.Add("conv2d", {{"out_channels", c.inputs[i][0]}, {"kernel", int64_t{1}}}, {0}));
+      inputs.push_back(
+          i == 0 ? 0
+          : c.inputs[i] == c.inputs[0]
+              ? builder.Add("identity", {}, {0})
+              : builder.Add("conv2d", {{"out_channels", c.inputs[i][0]}, {"kernel", int64_t{1}}}, {0}));
     }
     const auto& node = builder.graph().nodes[static_cast<size_t>(builder.Add(c.op, c.attributes, inputs))];
     std::vector<const search_space::Node*> input_nodes;
@@ -156,7 +234,8 @@ TEST_P(OperationTest, AgreesWithLibTorchForwardAndBackward) {
     EXPECT_TRUE(at::allclose(actual, reference_inputs[i].grad(), 1e-3, 1e-4)) << "input " << i;
   }
   for (size_t i = 0; i < reference_parameters.size(); ++i)
-    EXPECT_TRUE(at::allclose(built.store.parameters()[i].gradient, reference_parameters[i].grad(), 1e-3, 1e-4))
+    EXPECT_TRUE(
+        at::allclose(built.store.parameters()[i].gradient, reference_parameters[i].grad(), 1e-3, 1e-4))
         << built.store.parameters()[i].name;
 }
 
@@ -202,6 +281,33 @@ TEST(Operations, BatchNormOfAMeanFarFromZeroKeepsItsVariance) {
   const at::Tensor output = built.operation->Forward(inputs, {.training = true, .noise = &noise});
   EXPECT_NEAR(output.std().item<double>(), 1.0, 0.01);
   EXPECT_NEAR(output.mean().item<double>(), 0.0, 0.01);
+}
+
+// A ReLU that turned NaN into zero would hide that a training has diverged.
+TEST(Operations, NanPassesThroughReluAloneAndFusedInBothModes) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    ParameterStore store(type);
+    GraphBuilder builder({4, 4, 4});
+    const int norm = builder.Add("batch_norm");
+    const int relu = builder.Add("relu");
+    std::vector<std::unique_ptr<Operation>> operations;
+    for (const int index : {norm, relu}) {
+      const auto& nodes = builder.graph().nodes;
+      operations.push_back(*BuildOperation({nodes[static_cast<size_t>(index)], {&nodes[0]}, "", store}));
+    }
+    store.Allocate(1);
+    dynamic_cast<BatchNorm&>(*operations[0]).FuseRelu();
+    for (const float nan : {NAN, -NAN}) {
+      const Tensors inputs = {Dense(at::full({2, 4, 4, 4}, nan, type))};
+      Rng noise(1);
+      for (auto& operation : operations) {
+        EXPECT_TRUE(operation->Forward(inputs, {}).isnan().all().item<bool>());
+        EXPECT_TRUE(
+            operation->Forward(inputs, {.training = true, .noise = &noise}).isnan().all().item<bool>());
+        EXPECT_TRUE(operation->Backward(inputs[0])[0].isnan().all().item<bool>());
+      }
+    }
+  }
 }
 
 TEST(Operations, AnUnknownOperatorIsRefusedWithTheKnownNames) {

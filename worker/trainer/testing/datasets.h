@@ -58,11 +58,13 @@ class StripedDataset {
     std::ofstream pixels(folder_ + "/" + part + "-images-idx3-ubyte", std::ios::binary);
     pixels.write("\0\0\x08\x03", 4);
     for (const int64_t size : {images.count, images.height, images.width}) PutSize(pixels, size);
-    pixels.write(reinterpret_cast<const char*>(images.pixels.data()), static_cast<std::streamsize>(images.pixels.size()));
+    pixels.write(reinterpret_cast<const char*>(images.pixels.data()),
+                 static_cast<std::streamsize>(images.pixels.size()));
     std::ofstream labels(folder_ + "/" + part + "-labels-idx1-ubyte", std::ios::binary);
     labels.write("\0\0\x08\x01", 4);
     PutSize(labels, images.count);
-    labels.write(reinterpret_cast<const char*>(images.labels.data()), static_cast<std::streamsize>(images.labels.size()));
+    labels.write(reinterpret_cast<const char*>(images.labels.data()),
+                 static_cast<std::streamsize>(images.labels.size()));
   }
 
   std::string folder_;

@@ -33,7 +33,8 @@ class GraphBuilder {
     return graph_.output;
   }
   int Conv(int64_t channels, int64_t kernel, int64_t stride = 1, std::vector<int> inputs = {}) {
-    return Add("conv2d", {{"out_channels", channels}, {"kernel", kernel}, {"stride", stride}, {"bias", false}},
+    return Add("conv2d",
+               {{"out_channels", channels}, {"kernel", kernel}, {"stride", stride}, {"bias", false}},
                std::move(inputs));
   }
   int Linear(int64_t features) { return Add("linear", {{"features", features}}); }
