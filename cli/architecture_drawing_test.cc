@@ -32,8 +32,8 @@ TEST(ArchitectureDrawingTest, AConvolutionTakesWhatFollowsItIntoItsLine) {
   EXPECT_THAT(
       Draw("  - conv2d: {out_channels: 4, kernel: 3, stride: 2}\n  - batch_norm\n  - relu\n"
            "  - global_avg_pool\n  - linear: {features: classes}\n"),
-      ElementsAre("   1  input                         1x8x8", "   2  conv 3x3 /2, 4 + bn + relu    4x4x4",
-                  "   3  global avg pool                   4", "   4  linear, 10                       10"));
+      ElementsAre("   1  input                       1x8x8", "   2  conv 3x3 /2, 4 + bn + relu  4x4x4",
+                  "   3  global avg pool                 4", "   4  linear, 10                     10"));
 }
 
 TEST(ArchitectureDrawingTest, ForksNameTheirInputs) {

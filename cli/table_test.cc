@@ -64,7 +64,7 @@ TEST(TableTest, TimesAndDurationsAreForPeopleInTablesOnly) {
   table.AddRow({int64_t{1772368496123456}, int64_t{200000}});
   table.AddRow({int64_t{0}, Cell()});
   EXPECT_EQ(Print(table, Format::kTable),
-            "AT                        TOOK\n2026-03-01 12:34:56  3 m 20 s\n-                           -\n");
+            "AT                       TOOK\n2026-03-01 12:34:56  3 m 20 s\n-                           -\n");
   EXPECT_EQ(Print(table, Format::kCsv), "at,took\n2026-03-01T12:34:56.123456Z,200000\n,\n");
 }
 
