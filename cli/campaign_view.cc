@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/strings.h"
 #include "cli/architecture_drawing.h"
@@ -85,7 +86,7 @@ void PrintFinalists(const v1::CampaignReport& report, std::ostream& out) {
   out << '\n';
 }
 
-void PrintBest(const v1::CampaignStatus& status, std::ostream& out) {
+void PrintBest(const v1::CampaignStatus& status, std::ostream& out, int width) {
   if (status.best_size() == 0) {
     out << "No trial has a result yet.\n";
     return;
@@ -93,7 +94,7 @@ void PrintBest(const v1::CampaignStatus& status, std::ostream& out) {
   out << "Best SEARCH trials of " << FullName(status.summary()) << " at " << ComparedAt(status.summary())
       << ", one seed each\n\n";
   TrialTable({status.best().begin(), status.best().end()}, {status.summary().objective_metric()})
-      .Print(out, Format::kTable);
+      .Print(out, Format::kTable, width);
   out << '\n';
 }
 
@@ -137,8 +138,8 @@ std::vector<std::string> ProgressLines(const v1::CampaignStatus& status) {
   std::vector<std::string> lines = {head + "  (" + ComparedAt(summary) + ", " + summary.strategy() + ")",
                                     "trials      " + TrialCounts(status)};
   if (status.candidates_an_hour() > 0) {
-    lines.push_back("speed       " + FormatFixed(status.candidates_an_hour(), 0) + " candidates an hour on " +
-                    Plural(status.slots(), "slot"));
+    lines.push_back("speed       " + FormatFixed(status.candidates_an_hour(), 0) + " candidates an hour" +
+                    (status.slots() > 0 ? " on " + Plural(status.slots(), "slot") : ""));
   }
   lines.push_back(
       "best        " +
@@ -177,11 +178,17 @@ std::string ProgressLine(const v1::CampaignStatus& status) {
 }
 
 std::vector<std::string> MetricsOf(const std::vector<v1::TrialSummary>& trials) {
-  std::set<std::string> names;
+  // What is ranked stands first.
+  const auto rank = [](const std::string& name) {
+    return name.rfind("val_", 0) == 0 ? 0 : name.rfind("test_", 0) == 0 ? 1 : 2;
+  };
+  std::set<std::pair<int, std::string>> names;
   for (const v1::TrialSummary& trial : trials) {
-    for (const auto& [name, value] : trial.metrics()) names.insert(name);
+    for (const auto& [name, value] : trial.metrics()) names.emplace(rank(name), name);
   }
-  return {names.begin(), names.end()};
+  std::vector<std::string> ordered;
+  for (const auto& [position, name] : names) ordered.push_back(name);
+  return ordered;
 }
 
 Table TrialTable(const std::vector<v1::TrialSummary>& trials, const std::vector<std::string>& metrics) {
@@ -210,23 +217,17 @@ Table TrialTable(const std::vector<v1::TrialSummary>& trials, const std::vector<
   return table;
 }
 
-void PrintReport(const v1::CampaignReport& report, const v1::CampaignStatus& status, std::ostream& out) {
-  if (report.finalists_size() == 0) {
-    PrintBest(status, out);
-  } else {
-    PrintFinalists(report, out);
-  }
+void PrintReport(const v1::CampaignReport& report, const v1::CampaignStatus& status, std::ostream& out,
+                 int width) {
+  if (report.finalists_size() == 0) return PrintBest(status, out, width);
+  PrintFinalists(report, out);
   if (!report.sentence().empty()) out << Printable(report.sentence()) << "\n\n";
-  const std::string& graph = report.winner().graph_json();
-  if (graph.empty()) return;
-  out << "The best architecture:\n\n";
-  const auto drawing = DrawArchitecture(graph);
-  if (!drawing.ok()) {
-    out << Message(drawing.status()) << '\n';
-    return;
-  }
-  for (const std::string& line : *drawing) out << line << '\n';
-  out << '\n';
+}
+
+void PrintArchitecture(const std::string& graph_json, std::ostream& out) {
+  const auto drawing = DrawArchitecture(graph_json);
+  out << "The best architecture:\n\n"
+      << (drawing.ok() ? Join(*drawing, "\n") : Message(drawing.status())) << "\n\n";
 }
 
 }  // namespace canopy::cli

@@ -30,13 +30,16 @@ std::vector<std::string> ProgressLines(const v1::CampaignStatus& status);
 // The same as one line, for a log.
 std::string ProgressLine(const v1::CampaignStatus& status);
 
-// The names of the metrics that any of them has, sorted.
+// The names of the metrics that any of them has: those of validation, of test, others.
 std::vector<std::string> MetricsOf(const std::vector<v1::TrialSummary>& trials);
 // Trials as a table; the objective's and other metrics have a column each.
 Table TrialTable(const std::vector<v1::TrialSummary>& trials, const std::vector<std::string>& metrics);
 
-// The end of a campaign: leaderboard of the finals, the plain sentence, the winner's architecture as a
-// drawing. Before there are finals, the best SEARCH trials.
-void PrintReport(const v1::CampaignReport& report, const v1::CampaignStatus& status, std::ostream& out);
+// The end of a campaign: leaderboard of the finals and the plain sentence. Where there are no finals, the
+// best SEARCH trials, as lines of at most `width` characters (0: any).
+void PrintReport(const v1::CampaignReport& report, const v1::CampaignStatus& status, std::ostream& out,
+                 int width);
+// A network graph as a drawing in text, under a heading.
+void PrintArchitecture(const std::string& graph_json, std::ostream& out);
 
 }  // namespace canopy::cli

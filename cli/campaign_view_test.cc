@@ -88,7 +88,7 @@ TEST(CampaignViewTest, TheReportComparesWinnerAndReference) {
   *report.mutable_reference() = reference;
   report.set_sentence("The search won.");
   std::ostringstream out;
-  PrintReport(report, Running(), out);
+  PrintReport(report, Running(), out, 0);
   EXPECT_THAT(out.str(),
               HasSubstr("mean validation accuracy over the seeds at 2 epochs, bf16, fashion-mnist"));
   EXPECT_THAT(out.str(), HasSubstr("default/macro/7 (winner)        0.9200"));
@@ -101,7 +101,7 @@ TEST(CampaignViewTest, TheReportComparesWinnerAndReference) {
 TEST(CampaignViewTest, WithoutFinalsTheReportShowsTheBestTrials) {
   v1::CampaignReport report;
   std::ostringstream out;
-  PrintReport(report, Running(), out);
+  PrintReport(report, Running(), out, 0);
   EXPECT_EQ(out.str(), "No trial has a result yet.\n");
 }
 

@@ -11,7 +11,7 @@ enum class ExitCode {
   kUsage = 2,          // the command line itself
   kRefused = 3,        // a file or value was read and refused
   kNotFound = 4,       // no such campaign, trial or file
-  kUnreachable = 5,    // no controller answers, or it does not let us in
+  kUnreachable = 5,    // no controller answers, or it does not permit this
   kCampaignEnded = 6,  // the campaign was waited for, and paused itself, failed or was cancelled
   kInterrupted = 130,  // Ctrl-C
 };

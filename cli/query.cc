@@ -59,7 +59,8 @@ void AddQuery(CLI::App& app, Context& context) {
   auto options = std::make_shared<QueryOptions>();
   CLI::App* verb =
       AddVerb(app, context, "query", "Ask the trial database in SQL, read-only (docs/storage_format.md)",
-              "canopy query \"select * from default__fashion_macro order by val_accuracy desc limit 5\"",
+              "canopy query \"select trial, val_accuracy, params from default__fashion_macro order by "
+              "val_accuracy desc limit 5\"",
               [&context, options] { return Run(context, *options); });
   verb->add_option("SQL", options->sql, "one SELECT statement on the documented views")->required();
   verb->add_option("--max-rows", options->max_rows, "at most so many (default: 1000)")

@@ -30,6 +30,11 @@ std::string ContinueCommand(const RunOptions& options, const Context& context) {
   std::string line = "run " + options.launch.file;
   if (!options.launch.name.empty()) line += " --name " + options.launch.name;
   for (const std::string& folder : options.data) line += " --data " + folder;
+  for (const char* setting : {"slots", "trainer"}) {
+    if (const auto flag = context.flags.find(setting); flag != context.flags.end()) {
+      line += std::string(" --") + setting + " " + flag->second;
+    }
+  }
   return Suggestion(context, line);
 }
 

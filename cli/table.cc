@@ -44,8 +44,6 @@ std::string CsvField(const Cell& cell, Display display) {
   return quoted + "\"";
 }
 
-bool IsNumeric(Display display) { return display != Display::kText && display != Display::kTime; }
-
 }  // namespace
 
 StatusOr<Format> ParseFormat(std::string_view name) {
@@ -134,6 +132,14 @@ void Table::PrintTable(std::ostream& out, int width) const {
     auto& line = lines.emplace_back();
     for (size_t i = 0; i < row.size(); ++i) line.push_back(Show(row[i], columns_[i].display));
   }
+  // Numbers stand right, a column with any text left.
+  std::vector<bool> right(columns_.size());
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const Display display = columns_[i].display;
+    right[i] = display != Display::kText && display != Display::kTime &&
+               std::none_of(rows_.begin(), rows_.end(),
+                            [i](const auto& row) { return std::holds_alternative<std::string>(row[i]); });
+  }
   std::vector<size_t> widths(columns_.size(), 0);
   for (const auto& line : lines) {
     for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(line[i]));
@@ -143,7 +149,7 @@ void Table::PrintTable(std::ostream& out, int width) const {
     for (size_t i = 0; i < line.size(); ++i) {
       const std::string padding(widths[i] - DisplayWidth(line[i]), ' ');
       if (i > 0) text += "  ";
-      text += IsNumeric(columns_[i].display) ? padding + line[i] : line[i] + padding;
+      text += right[i] ? padding + line[i] : line[i] + padding;
     }
     text.erase(text.find_last_not_of(' ') + 1);
     out << (width > 0 ? CutTo(text, static_cast<size_t>(width)) : text) << '\n';

@@ -87,6 +87,13 @@ TEST(TableTest, WidthCountsCharactersNotBytes) {
   EXPECT_EQ(CutTo("größenwahn", 6), "grö...");
 }
 
+TEST(TableTest, AColumnOfUnknownKindStandsAsItsValuesSay) {
+  Table table({{"name", Display::kNumber}, {"n", Display::kNumber}});
+  table.AddRow({"a", int64_t{10}});
+  table.AddRow({"bcdef", int64_t{2}});
+  EXPECT_EQ(Print(table, Format::kTable), "NAME    N\na      10\nbcdef   2\n");
+}
+
 TEST(TableTest, NonFiniteNumbersAreTexts) {
   Table table({{"x", Display::kNumber}});
   table.AddRow({std::numeric_limits<double>::quiet_NaN()});

@@ -52,7 +52,13 @@ Status PrintOutcome(const Context& context, Connection& connection, const v1::Ca
   const std::string name = summary.project() + "/" + summary.name();
   CANOPY_ASSIGN_OR_RETURN(const v1::CampaignReport report, connection.client().GetReport(name));
   std::cout << '\n';
-  PrintReport(report, status, std::cout);
+  PrintReport(report, status, std::cout, TerminalWidth(STDOUT_FILENO));
+  std::string graph_json = report.winner().graph_json();
+  if (graph_json.empty() && !summary.best_trial().empty()) {
+    CANOPY_ASSIGN_OR_RETURN(const v1::TrialDetails best, connection.client().GetTrial(summary.best_trial()));
+    graph_json = best.graph_json();
+  }
+  if (!graph_json.empty()) PrintArchitecture(graph_json, std::cout);
   std::cout << "Database  " << connection.hello().database_path() << '\n';
   if (!report.result_path().empty()) std::cout << "Result    " << report.result_path() << '\n';
   std::string view = summary.project() + "__" + summary.name();
@@ -60,7 +66,9 @@ Status PrintOutcome(const Context& context, Connection& connection, const v1::Ca
   const std::string trial = summary.best_trial().empty() ? name + "/1" : summary.best_trial();
   std::cout << "\nTry next:\n  " << Suggestion(context, "best " + name) << "\n  "
             << Suggestion(context, "trial show " + trial) << "\n  "
-            << Suggestion(context, "query \"select * from " + view + " limit 5\"") << '\n'
+            << Suggestion(context, "query \"select trial, objective, params, macs from " + view +
+                                       " where purpose = 'SEARCH' order by objective desc limit 5\"")
+            << '\n'
             << std::flush;
   if (summary.state() == v1::CAMPAIGN_STATE_COMPLETED) return {};
   std::string message = name + " is " + StateName(summary.state());

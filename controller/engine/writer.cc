@@ -30,14 +30,6 @@ void EndProcess(const Status& status) {
   std::_Exit(kExitStorageFailed);
 }
 
-std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
-    const controller::CoreState& state) {
-  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> records;
-  for (const controller::LiveCampaign& live : state.campaigns)
-    records[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
-  return records;
-}
-
 }  // namespace
 
 Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store, const Clock& clock,
@@ -46,11 +38,16 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
       store_(std::move(store)),
       clock_(clock),
       queue_(queue),
-      campaigns_(RecordsOf(state)),
-      core_(std::move(state), options_.limits, Now()) {
+      core_(
+          [&] {
+            for (const controller::LiveCampaign& live : state.campaigns)
+              campaigns_[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
+            return std::move(state);
+          }(),
+          options_.limits, Now()) {
   proposers_ =
       std::make_unique<ProposerPool>(options_.make_strategy, [this](controller::ProposalsReady ready) {
-        Job job = EventJob{.event = std::move(ready)};
+        Job job = EventJob{.event = std::move(ready), .done = [](const StatusOr<ReplyBody>&) {}};
         queue_.Push(job, /*internal=*/true);
       });
   thread_ = std::thread([this] { Run(); });

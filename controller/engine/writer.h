@@ -56,7 +56,8 @@ class Writer {
   const std::unique_ptr<storage::TrialStore> store_;
   const Clock& clock_;
   EventQueue& queue_;
-  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;  // live ones
+  // Live ones; before core_, whose construction fills it.
+  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;
   controller::Core core_;
   StatisticsRecorder statistics_;
 
