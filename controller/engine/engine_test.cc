@@ -58,9 +58,9 @@ class EngineTest : public ::testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void StartEngine(EngineOptions options = {}) {
+  void StartEngine(EngineOptions options = {}, int64_t max_pages = 0) {
     engine_.reset();
-    auto store = storage::SqliteTrialStore::Open(path_);
+    auto store = storage::SqliteTrialStore::Open(path_, {.backup_directory = "", .max_pages = max_pages});
     ASSERT_TRUE(store.ok()) << store.status();
     database_id_ = (*store)->database_id();
     incarnation_ = (*store)->incarnation();
@@ -82,14 +82,17 @@ class EngineTest : public ::testing::Test {
   }
   StatusOr<std::string> CallForUser(const std::string& request_id, const std::string& digest,
                                     controller::Event event) {
-    const auto answer = std::make_shared<std::promise<StatusOr<std::string>>>();
+    auto answer = std::make_shared<std::promise<StatusOr<std::string>>>();
+    std::future<StatusOr<std::string>> future = answer->get_future();
     const auto encode = [](const ReplyBody& body) {
       const auto* launched = std::get_if<controller::Launched>(&body);
       return launched != nullptr ? std::to_string(launched->campaign_id) : "commanded";
     };
-    engine_->SubmitForUser({request_id, digest, encode}, std::move(event),
-                           [answer](StatusOr<std::string> text) { answer->set_value(std::move(text)); });
-    return answer->get_future().get();
+    // The callback alone holds the promise: a call that is dropped unanswered breaks it.
+    engine_->SubmitForUser(
+        {request_id, digest, encode}, std::move(event),
+        [answer = std::move(answer)](StatusOr<std::string> text) { answer->set_value(std::move(text)); });
+    return future.get();
   }
 
   static controller::LaunchCampaign Campaign(const std::string& name, int64_t trials) {
@@ -326,6 +329,26 @@ TEST_F(EngineTest, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
   resume.verb = controller::CampaignVerb::kResume;
   ASSERT_TRUE(CallForUser("u2", "d", resume).ok());
   EXPECT_GT(TakeLease("r1").attempt.id, 0);
+}
+
+TEST_F(EngineTest, AWriteThatFailsEndsTheEngineAndAcknowledgesNothing) {
+  const auto failure = std::make_shared<std::promise<Status>>();
+  EngineOptions options;
+  options.on_storage_failure = [failure](const Status& status) { failure->set_value(status); };
+  constexpr int64_t kPages = 150;
+  StartEngine(std::move(options), kPages);
+  int64_t acknowledged = 0;
+  for (bool going = true; going; acknowledged += going) {
+    const std::string number = std::to_string(acknowledged);
+    try {
+      going = CallForUser("u" + number, "d", Campaign("c" + number, 5)).ok();
+    } catch (const std::future_error&) {
+      going = false;  // dropped unanswered
+    }
+  }
+  EXPECT_EQ(failure->get_future().get().code(), absl::StatusCode::kResourceExhausted);
+  StartEngine();
+  EXPECT_EQ(static_cast<int64_t>((*storage::Reader::Open(path_))->Campaigns(0, 1000)->size()), acknowledged);
 }
 
 TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {

@@ -30,6 +30,14 @@ void EndProcess(const Status& status) {
   std::_Exit(kExitStorageFailed);
 }
 
+std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
+    const controller::CoreState& state) {
+  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> records;
+  for (const controller::LiveCampaign& live : state.campaigns)
+    records[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
+  return records;
+}
+
 }  // namespace
 
 Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store, const Clock& clock,
@@ -38,16 +46,11 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
       store_(std::move(store)),
       clock_(clock),
       queue_(queue),
-      core_(
-          [&] {
-            for (const controller::LiveCampaign& live : state.campaigns)
-              campaigns_[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
-            return std::move(state);
-          }(),
-          options_.limits, Now()) {
+      campaigns_(RecordsOf(state)),
+      core_(std::move(state), options_.limits, Now()) {
   proposers_ =
       std::make_unique<ProposerPool>(options_.make_strategy, [this](controller::ProposalsReady ready) {
-        Job job = EventJob{.event = std::move(ready), .done = [](const StatusOr<ReplyBody>&) {}};
+        Job job = EventJob{.event = std::move(ready)};
         queue_.Push(job, /*internal=*/true);
       });
   thread_ = std::thread([this] { Run(); });
@@ -103,6 +106,7 @@ void Writer::RunBatch(std::deque<Job> batch) {
   if (!status.ok()) {
     failed_ = true;
     queue_.Close();
+    deliveries_.clear();  // nothing of it is durable
     options_.on_storage_failure ? options_.on_storage_failure(status) : EndProcess(status);
     return;
   }

@@ -56,8 +56,7 @@ class Writer {
   const std::unique_ptr<storage::TrialStore> store_;
   const Clock& clock_;
   EventQueue& queue_;
-  // Live ones; before core_, whose construction fills it.
-  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;
+  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;  // live ones
   controller::Core core_;
   StatisticsRecorder statistics_;
 
