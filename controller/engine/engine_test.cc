@@ -281,6 +281,12 @@ TEST_F(EngineTest, ATakenNameIsRefusedAndNothingChanges) {
   EXPECT_EQ(*CallForUser("u3", "d", Campaign("c2", 5)), "2");
 }
 
+TEST_F(EngineTest, ANameThatSqliteKeepsForItselfIsRefusedAndTheEngineGoesOn) {
+  EXPECT_EQ(CallForUser("u1", "d", Campaign("sqlite-x", 5)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(*CallForUser("u2", "d", Campaign("c", 5)), "1");
+}
+
 TEST_F(EngineTest, APollWithoutWorkEndsWithoutALease) {
   Hello();
   const StatusOr<ReplyBody> reply = Call(Ask("r1"), 0);

@@ -155,7 +155,8 @@ Status Writer::HandleForUser(UserJob& job) {
   if (*earlier) return deliver(**earlier);
   if (const auto* launch = std::get_if<controller::LaunchCampaign>(&job.event)) {
     const Status fine = store_->CheckNewCampaign(launch->campaign.project, launch->campaign.name);
-    if (absl::IsAlreadyExists(fine)) return deliver(fine);
+    // A user's mistake is the answer of the call, not the database's failure.
+    if (absl::IsAlreadyExists(fine) || absl::IsInvalidArgument(fine)) return deliver(fine);
     CANOPY_RETURN_IF_ERROR(fine);
   }
   CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));

@@ -96,6 +96,14 @@ TEST_F(CampaignServiceTest, AWrongFileIsRefusedWithItsPosition) {
   EXPECT_THAT(status.error_message(), HasSubstr("params"));
 }
 
+TEST_F(CampaignServiceTest, ANameThatNoViewMayHaveIsRefusedBeforeTheLaunch) {
+  Greet(HelloRequest(NewUuid()));
+  v1::LaunchRequest dry = LaunchRequest("");
+  dry.set_dry_run(true);
+  dry.set_name("sqlite-x");
+  EXPECT_EQ(Launch(dry).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(CampaignServiceTest, StrictRefusesMixedBuilds) {
   Greet(HelloRequest(NewUuid()));
   v1::WorkerHelloRequest other = HelloRequest(NewUuid());

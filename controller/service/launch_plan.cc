@@ -58,6 +58,13 @@ Status CheckDecisions(const CampaignFile& campaign, const SearchSpace& space) {
   return engine::ColumnsOf(space).status();
 }
 
+// Both become part of a view's name, and SQLite keeps names that begin like its own for itself.
+Status CheckName(const char* what, const std::string& name) {
+  if (IsResourceName(name) && !name.starts_with("sqlite")) return absl::OkStatus();
+  return InvalidArgument(std::string(what) + " name '" + name +
+                         "': expected lower-case letters, digits and dashes, not beginning with 'sqlite'");
+}
+
 StatusOr<std::vector<Constraint>> ParseConstraints(const CampaignFile& campaign, const SearchSpace& space) {
   std::vector<Constraint> constraints;
   for (size_t i = 0; i < campaign.settings.constraints.size(); ++i) {
@@ -169,9 +176,8 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   CANOPY_ASSIGN_OR_RETURN(CampaignFile file,
                           config::ParseCampaign(request.campaign_text(), request.campaign_file(), overrides));
   if (!request.name().empty()) file.name = request.name();
-  if (!IsResourceName(file.name))
-    return InvalidArgument("campaign name '" + file.name +
-                           "': expected lower-case letters, digits and dashes");
+  CANOPY_RETURN_IF_ERROR(CheckName("campaign", file.name));
+  CANOPY_RETURN_IF_ERROR(CheckName("project", file.project));
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space,
                           SearchSpace::Parse(request.space_text(), request.space_file()));
   CANOPY_RETURN_IF_ERROR(CheckDecisions(file, space));
