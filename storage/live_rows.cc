@@ -27,17 +27,15 @@ Status ReadTrials(Database& database, Live& live) {
   }
 }
 
-Status ReadAttempts(Database& database, Live& live) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows,
-                          database.Query("SELECT " + AttemptColumns() +
-                                             " FROM attempt WHERE campaign_id = ? AND state = 'RUNNING' "
-                                             "ORDER BY id",
-                                         {live.campaign.id}));
+StatusOr<std::vector<model::AttemptRecord>> ReadAttempts(Database& database, const std::string& rest,
+                                                         const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + AttemptColumns("a.") + rest, values));
+  std::vector<model::AttemptRecord> attempts;
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) return {};
+    if (!more) return attempts;
     RowReader reader(rows);
-    ReadAttempt(reader, live.attempts.emplace_back());
+    ReadAttempt(reader, attempts.emplace_back());
     CANOPY_RETURN_IF_ERROR(reader.status());
   }
 }
@@ -45,7 +43,7 @@ Status ReadAttempts(Database& database, Live& live) {
 StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std::string& rest,
                                                    const std::vector<SqlValue>& values) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + TrialColumns(true) + ", " +
-                                                        ResultColumns("r.") + ", a.worker_id" +
+                                                        ResultColumns("r.") + ", a.worker_id, a.busy_ms" +
                                                         " FROM result r JOIN trial t ON t.id = r.trial_id "
                                                         "JOIN candidate c ON c.id = t.candidate_id "
                                                         "JOIN attempt a ON a.id = r.attempt_id " +
@@ -60,6 +58,7 @@ StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std
     ReadTrial(reader, finished.trial);
     VisitResult(reader, finished.result);
     reader("worker_id", finished.worker_id);
+    reader("busy_ms", finished.busy_ms);
     CANOPY_RETURN_IF_ERROR(reader.status());
   }
 }
@@ -82,8 +81,21 @@ Status ReadSignatures(Database& database, Live& live) {
   const int64_t id = live.campaign.id, first_id = live.progress.signatures_from;
   CANOPY_ASSIGN_OR_RETURN(live.first_signatures,
                           ReadTexts(database, from + "LIMIT ?", {id, first_id, kFirstSignatures}));
-  CANOPY_ASSIGN_OR_RETURN(live.last_signatures,
-                          ReadTexts(database, from + "DESC LIMIT ?", {id, first_id, kLastSignatures}));
+  // A candidate counts once, by its newest end.
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows,
+      database.Query("SELECT a.signature, c.candidate_hash FROM attempt a JOIN trial t ON t.id = a.trial_id "
+                     "JOIN candidate c ON c.id = t.candidate_id "
+                     "WHERE a.campaign_id = ? AND a.signature_seq IS NOT NULL AND a.id >= ? AND NOT EXISTS "
+                     "(SELECT 1 FROM trial u JOIN attempt b ON b.trial_id = u.id WHERE u.campaign_id = "
+                     "t.campaign_id AND u.candidate_id = t.candidate_id AND b.signature_seq > "
+                     "a.signature_seq AND b.id >= ?) ORDER BY a.signature_seq DESC LIMIT ?",
+                     {id, first_id, first_id, kLastSignatures}));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) break;
+    live.last_signatures.push_back({rows.Text(0), rows.Text(1)});
+  }
   std::reverse(live.last_signatures.begin(), live.last_signatures.end());
   return {};
 }
@@ -106,11 +118,28 @@ Status ReadCounts(Database& database, Live& live) {
 Status ReadRest(Database& database, Live& live) {
   CANOPY_ASSIGN_OR_RETURN(live.reference, ReadReference(database, live.campaign.id));
   CANOPY_RETURN_IF_ERROR(ReadTrials(database, live));
-  CANOPY_RETURN_IF_ERROR(ReadAttempts(database, live));
+  CANOPY_ASSIGN_OR_RETURN(
+      live.attempts,
+      ReadAttempts(database,
+                   " FROM attempt a WHERE a.campaign_id = ? AND a.state = 'RUNNING' ORDER BY a.id",
+                   {live.campaign.id}));
+  CANOPY_ASSIGN_OR_RETURN(
+      live.expired,
+      ReadAttempts(database,
+                   " FROM trial t JOIN attempt a ON a.id = t.last_attempt_id WHERE t.campaign_id = ? AND "
+                   "t.state = 'PENDING' AND a.state = 'EXPIRED' ORDER BY a.id",
+                   {live.campaign.id}));
+  const std::string better =
+      live.campaign.settings.objective_goal == model::Goal::kMaximize ? ">" : "<";
   CANOPY_ASSIGN_OR_RETURN(
       live.best,
       ReadFinished(database,
-                   "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL ORDER BY " +
+                   "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND NOT "
+                   "EXISTS (SELECT 1 FROM trial u JOIN result s ON s.trial_id = u.id WHERE u.campaign_id = "
+                   "t.campaign_id AND u.candidate_id = t.candidate_id AND u.purpose = 'SEARCH' AND "
+                   "(s.objective " +
+                       better +
+                       " r.objective OR (s.objective = r.objective AND s.trial_id < r.trial_id))) ORDER BY " +
                        BestFirst(live.campaign.settings.objective_goal) + " LIMIT ?",
                    {live.campaign.id, live.campaign.settings.finals_top + 1}));
   CANOPY_ASSIGN_OR_RETURN(
@@ -167,6 +196,18 @@ StatusOr<std::vector<Live>> ReadLiveCampaigns(Database& database) {
   }
   for (Live& live : list) CANOPY_RETURN_IF_ERROR(ReadRest(database, live));
   return list;
+}
+
+StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database) {
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows, database.Query("SELECT worker_id, slot, result_id, MAX(ended_us) FROM attempt WHERE "
+                                "result_id <> '' GROUP BY worker_id, slot ORDER BY worker_id, slot"));
+  std::vector<model::SlotResult> results;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return results;
+    results.push_back({rows.Text(0), rows.Int(1), rows.Text(2)});
+  }
 }
 
 StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id) {

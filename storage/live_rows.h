@@ -13,6 +13,7 @@ namespace canopy::storage {
 
 // What TrialStore's loads return; each blocks on disk. DataLoss where a row cannot be read.
 StatusOr<std::vector<TrialStore::LiveRows>> ReadLiveCampaigns(Database& database);
+StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database);
 StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id);
 
 // A campaign's reference candidate, nullopt where its space names none.

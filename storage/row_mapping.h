@@ -162,6 +162,10 @@ void VisitProgress(Visitor& v, Record& progress) {
   v("winner_is_reference", progress.winner_is_reference);
   v("winner_committed", progress.winner_committed);
   v("test_reads", progress.test_reads);
+  v("pinned_dataset_digest", progress.pinned_dataset_digest);
+  v("pinned_trainer_build", progress.pinned_trainer_build);
+  v("pinned_device", progress.pinned_device);
+  v("archived", progress.archived);
   v("finished_us", progress.finished_us);
 }
 
@@ -193,6 +197,13 @@ void VisitTrial(Visitor& v, Record& trial) {
   v("purpose", trial.purpose);
   v("replicate", trial.replicate);
   v("reference", trial.reference);
+  v("owner", trial.owner);
+  v("project", trial.project);
+  v("description", trial.description);
+  v("labels_json", trial.labels_json);
+  v("notes", trial.notes);
+  v("git_commit", trial.git_commit);
+  v("device_count", trial.device_count);
   v.Reference("parent_trial_id", trial.parent_trial_id);
   v("seen_seq", trial.seen_seq);
   v("required_worker_id", trial.required_worker_id);
@@ -211,6 +222,8 @@ void VisitTrialState(Visitor& v, Record& trial) {
   v("timeouts", trial.timeouts);
   v("out_of_memory", trial.out_of_memory);
   v("interruptions", trial.interruptions);
+  v("data_failures", trial.data_failures);
+  v("out_of_memory_bytes", trial.out_of_memory_bytes);
   v("crash_hosts_json", trial.crash_hosts);
   v.Reference("last_attempt_id", trial.last_attempt_id);
   v("last_fence", trial.last_fence);
@@ -231,6 +244,7 @@ void VisitAttempt(Visitor& v, Record& attempt) {
   v("device_kind", attempt.device_kind);
   v("device_uuid", attempt.device_uuid);
   v("device_model", attempt.device_model);
+  v("device_count", attempt.device_count);
   v("device_share", attempt.device_share);
   v("cores", attempt.cores);
   v("started_us", attempt.started_us);

@@ -61,7 +61,9 @@ class Store final : public TrialStore {
   StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) override {
     return ReadProposer(*database_, campaign_id);
   }
-  Status Checkpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(TRUNCATE)"); }
+  StatusOr<std::vector<model::SlotResult>> LoadSlotResults() override { return ReadSlotResults(*database_); }
+  Status Checkpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(PASSIVE)"); }
+  Status FinalCheckpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(TRUNCATE)"); }
 
  private:
   // The candidate's row, and the graph as this writing has it where that differs; NULL otherwise.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 
@@ -183,14 +184,67 @@ TEST_F(SqliteTrialStoreTest, SignaturesComeBackInTheOrderOfTheEnds) {
   ASSERT_TRUE(end(4, model::FailureClass::kWorkerLost).ok());
   ASSERT_TRUE(end(2, model::FailureClass::kTimeout).ok());
   EXPECT_THAT(Live().first_signatures, ElementsAre("", "TRAINER_CRASH: on try ", "TIMEOUT: on try "));
-  EXPECT_EQ(Live().last_signatures, Live().first_signatures);
+  EXPECT_THAT(Live().last_signatures, ElementsAre(model::EndSignature{"", "candidate1"},
+                                                  model::EndSignature{"TRAINER_CRASH: on try ", "candidate3"},
+                                                  model::EndSignature{"TIMEOUT: on try ", "candidate2"}));
 
   model::CampaignProgress progress = Live().progress;
   progress.signatures_from = 5;
   ASSERT_TRUE(Write([&] { return store_->UpdateCampaign(1, progress); }).ok());
   ASSERT_TRUE(end(5, model::FailureClass::kTimeout).ok());
   EXPECT_THAT(Live().first_signatures, ElementsAre("TIMEOUT: on try "));
-  EXPECT_THAT(Live().last_signatures, ElementsAre("TIMEOUT: on try "));
+  EXPECT_THAT(Live().last_signatures, ElementsAre(model::EndSignature{"TIMEOUT: on try ", "candidate5"}));
+}
+
+TEST_F(SqliteTrialStoreTest, ReplicatesAreOneEntryAmongTheBest) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
+  model::TrialRecord twin = SampleTrial(2);
+  twin.candidate = SampleCandidate(1);
+  twin.replicate = 1;
+  model::AttemptRecord attempt = SampleAttempt(2, 2);
+  ASSERT_TRUE(Write([&]() -> Status {
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(twin));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
+                return store_->InsertResult(SampleResult(attempt, 2, 0.6));
+              }).ok());
+  ASSERT_TRUE(AddCompletedTrial(*store_, 3, 0.4).ok());
+  std::vector<int64_t> best;
+  for (const auto& finished : Live().best) best.push_back(finished.trial.id);
+  EXPECT_THAT(best, ElementsAre(2, 3));
+}
+
+TEST_F(SqliteTrialStoreTest, ARepeatedResultIdOfAnotherTrialIsStored) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
+  model::AttemptRecord attempt = SampleAttempt(2, 2);
+  model::ResultRecord result = SampleResult(attempt, 2, 0.6);
+  result.result_id = SampleResult(SampleAttempt(1, 1), 1, 0.5).result_id;
+  EXPECT_TRUE(Write([&]() -> Status {
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(2)));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
+                return store_->InsertResult(result);
+              }).ok());
+}
+
+TEST_F(SqliteTrialStoreTest, APendingTrialsExpiredAttemptAndASlotsNewestResultComeBack) {
+  model::TrialRecord trial = SampleTrial(1);
+  model::AttemptRecord attempt = SampleAttempt(1, 1), other = SampleAttempt(2, 2);
+  attempt.state = model::AttemptState::kExpired;
+  trial.last_attempt_id = 1;
+  other.result_id = "abc";
+  other.state = model::AttemptState::kSucceeded;
+  ASSERT_TRUE(Write([&]() -> Status {
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(trial));
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(2)));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(attempt));
+                CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(other));
+                return store_->UpdateTrial(trial);
+              }).ok());
+  ASSERT_EQ(Live().expired.size(), 1u);
+  EXPECT_EQ(Live().expired[0].worker_id, attempt.worker_id);
+  const auto results = *store_->LoadSlotResults();
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].result_id, "abc");
+  EXPECT_EQ(results[0].slot, 1);
 }
 
 TEST_F(SqliteTrialStoreTest, IsomorphicCandidateKeepsItsOwnWriting) {
@@ -358,8 +412,19 @@ TEST_F(SqliteTrialStoreTest, FullDiskRefusesWorkAndDamagesNothing) {
 TEST_F(SqliteTrialStoreTest, CheckpointEmptiesTheWriteAheadLog) {
   ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
   EXPECT_GT(std::filesystem::file_size(path_ + "-wal"), 0u);
-  ASSERT_TRUE(store_->Checkpoint().ok());
+  ASSERT_TRUE(store_->FinalCheckpoint().ok());
   EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0u);
+}
+
+TEST_F(SqliteTrialStoreTest, CheckpointWaitsForNoReader) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
+  auto reader = Database::Open(path_, Database::Mode::kReadOnly);
+  ASSERT_TRUE((*reader)->RunScript("BEGIN").ok());
+  ASSERT_TRUE((*reader)->QueryInt("SELECT COUNT(*) FROM trial").ok());
+  ASSERT_TRUE(AddCompletedTrial(*store_, 2, 0.5).ok());
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(store_->Checkpoint().ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
 }
 
 TEST_F(SqliteTrialStoreTest, EndedCampaignsAreNotLoaded) {

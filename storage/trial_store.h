@@ -75,18 +75,23 @@ class TrialStore {
     std::optional<model::CandidateFacts> reference;
     std::vector<model::TrialRecord> trials;      // not terminal, ascending id
     std::vector<model::AttemptRecord> attempts;  // running, ascending id
+    std::vector<model::AttemptRecord> expired;   // the newest attempts of PENDING trials, where they expired
     struct Finished {
       model::TrialRecord trial;
       model::ResultRecord result;
       std::string worker_id;
+      int64_t busy_ms = 0;
     };
-    std::vector<Finished> best;    // the finals_top + 1 best SEARCH trials, best first
+    // The finals_top + 1 best candidates by their best SEARCH trial, best first.
+    std::vector<Finished> best;
     std::vector<Finished> finals;  // completed FINAL trials, ascending id
-    std::vector<std::string> first_signatures, last_signatures;  // attempts.signature, oldest first
+    std::vector<std::string> first_signatures;       // of the first 5 attempts, oldest first
+    std::vector<model::EndSignature> last_signatures;  // of the last 20 candidates' newest attempts
     int64_t trials_total = 0;
     int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0;
   };
   virtual StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() = 0;
+  virtual StatusOr<std::vector<model::SlotResult>> LoadSlotResults() = 0;
   virtual StatusOr<int64_t> Counter(const std::string& name) = 0;  // 0 where never set
   virtual std::string database_id() const = 0;
   virtual int64_t incarnation() const = 0;
@@ -106,8 +111,10 @@ class TrialStore {
   };
   virtual StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) = 0;
 
-  // Moves WAL pages into the database file, truncating the WAL where no reader is in the way.
+  // Moves WAL pages into the database file, as many as no reader holds back, without waiting for one.
   virtual Status Checkpoint() = 0;
+  // The same, and truncates the WAL, waiting a while for readers: for the end.
+  virtual Status FinalCheckpoint() = 0;
 };
 
 }  // namespace canopy::storage

@@ -7,6 +7,8 @@ namespace canopy::controller {
 
 using model::CampaignState;
 
+constexpr int64_t kSaveProgressMs = 10'000;
+
 void Core::Impl::Handle(LaunchCampaign event) {
   if (static_cast<int64_t>(campaigns.size()) >= limits.max_live_campaigns) {
     Answer(event.token, ResourceExhausted("this controller runs " + std::to_string(campaigns.size()) +
@@ -69,18 +71,9 @@ void Core::Impl::Handle(CommandCampaign event) {
     case CampaignVerb::kCancel: {
       std::vector<int64_t> trial_ids;
       for (const auto& [trial_id, trial] : campaign.trials) trial_ids.push_back(trial_id);
-      for (auto& [attempt_id, attempt] : campaign.attempts) {
-        attempt.record.state = model::AttemptState::kCancelled;
-        attempt.record.message = "the campaign was cancelled";
-        attempt.record.ended_us = now.wall_us;
-        attempt.record.cost.allocated_ms = now.monotonic_ms - attempt.granted_ms;
-        Write(UpdateAttempt{attempt.record});
-      }
-      campaign.attempts.clear();
-      for (const int64_t trial_id : trial_ids)
-        EndTrial(campaign, trial_id, model::TrialState::kCancelled, "the campaign was cancelled");
       SetState(campaign, CampaignState::kCancelled, "cancelled by " + event.principal, "campaign_cancelled",
                event.principal);
+      for (const int64_t trial_id : trial_ids) CancelTrial(campaign, trial_id, "the campaign was cancelled");
       break;
     }
   }
@@ -117,6 +110,9 @@ void Core::Impl::Handle(Tick) {
       LoseAttempt(campaign, attempt_id, model::AttemptState::kExpired,
                   "no heartbeat within the lease's time to live");
     Advance(campaign);
+    // A restart loses no more of the running time than this.
+    if (campaign.active() && now.monotonic_ms - campaign.active_mark_ms >= kSaveProgressMs)
+      SaveProgress(campaign);
     const bool idle = campaign.active() && campaign.attempts.empty() && !campaign.trials.empty();
     if (!idle)
       campaign.idle_since_ms = 0;

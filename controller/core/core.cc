@@ -46,6 +46,11 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
       incarnation(state.incarnation),
       counters(state.counters),
       now(start) {
+  const auto granted = [&](const model::AttemptRecord& attempt) {
+    return now.monotonic_ms - std::max<int64_t>(0, now.wall_us - attempt.started_us) / 1000;
+  };
+  for (const model::SlotResult& result : state.slot_results)
+    last_result_ids[result.worker_id][result.slot] = result.result_id;
   for (LiveCampaign& live : state.campaigns) {
     Campaign campaign;
     for (model::TrialRecord& trial : live.trials) {
@@ -54,12 +59,17 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
     }
     for (model::AttemptRecord& attempt : live.attempts) {
       const int64_t id = attempt.id;
+      const int64_t granted_ms = granted(attempt);
       // Agents get time to find the restarted controller and claim what they run.
-      campaign.attempts[id] = {std::move(attempt), now.monotonic_ms,
-                               now.monotonic_ms + 2 * limits.lease_ttl_ms};
+      campaign.attempts[id] = {std::move(attempt), granted_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms};
+    }
+    for (model::AttemptRecord& attempt : live.expired) {
+      const int64_t trial_id = attempt.trial_id, granted_ms = granted(attempt);
+      campaign.expired[trial_id] = {std::move(attempt), granted_ms};
     }
     live.trials.clear();
     live.attempts.clear();
+    live.expired.clear();
     campaign.active_mark_ms = now.monotonic_ms;
     const int64_t id = live.campaign.id;
     campaign.live = std::move(live);

@@ -31,10 +31,12 @@ struct LiveCampaign {
   std::optional<model::CandidateFacts> reference;
   std::vector<model::TrialRecord> trials;      // not terminal, ascending id
   std::vector<model::AttemptRecord> attempts;  // running, ascending id
-  // The finals_top best SEARCH trials that completed, best first.
+  std::vector<model::AttemptRecord> expired;   // the newest attempts of PENDING trials, where they expired
+  // The finals_top + 1 best candidates by their best SEARCH trial, best first.
   struct Best {
     double objective = 0;
     int64_t trial_id = 0;
+    int64_t busy_ms = 0;
     model::CandidateFacts candidate;
   };
   std::vector<Best> best;
@@ -45,8 +47,9 @@ struct LiveCampaign {
     std::string worker_id;
   };
   std::vector<Final> finals;
-  // The first attempts' and the last 20 attempts' failure signatures, oldest first; empty: succeeded.
-  std::vector<std::string> first_signatures, last_signatures;
+  // How the first 5 attempts ended, and the newest attempts of the last 20 candidates; oldest first.
+  std::vector<std::string> first_signatures;
+  std::vector<model::EndSignature> last_signatures;
   int64_t trials_total = 0;
   int64_t search_trials = 0;  // created, whatever their state
   int64_t search_completed = 0;
@@ -57,6 +60,7 @@ struct CoreState {
   std::string database_id;
   int64_t incarnation = 0;
   std::vector<LiveCampaign> campaigns;
+  std::vector<model::SlotResult> slot_results;
 };
 
 // The controller's decisions as a pure state machine: no clock, thread, I/O or randomness. Single-threaded.

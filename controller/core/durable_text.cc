@@ -19,7 +19,9 @@ ordered_json Describe(const model::CampaignProgress& p) {
           {"proposals", p.proposals},
           {"exhausted", p.strategy_exhausted},
           {"finals_stage", p.finals_stage},
-          {"winner", {p.winner_trial_id, p.winner_committed}},
+          {"winner", {p.winner_trial_id, p.winner_is_reference, p.winner_committed}},
+          {"pinned", {p.pinned_dataset_digest, p.pinned_trainer_build, p.pinned_device}},
+          {"archived", p.archived},
           {"signatures_from", p.signatures_from},
           {"test_reads", p.test_reads}};
 }
@@ -34,7 +36,8 @@ ordered_json Describe(const model::TrialRecord& t) {
           {"seen_seq", t.seen_seq},
           {"state", std::string(model::ToString(t.state))},
           {"reason", t.reason},
-          {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions}},
+          {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
+          {"out_of_memory_bytes", t.out_of_memory_bytes},
           {"crash_hosts", t.crash_hosts},
           {"last_lease", {t.last_attempt_id, t.last_fence}},
           {"worker", t.required_worker_id}};
@@ -54,16 +57,35 @@ std::string Core::Impl::DurableText() const {
     for (const auto& [attempt_id, attempt] : campaign.attempts)
       entry["attempts"].push_back({attempt_id, attempt.record.trial_id, attempt.record.fence,
                                    attempt.record.worker_id, attempt.record.request_id, attempt.record.slot});
+    for (const auto& [trial_id, attempt] : campaign.expired)
+      entry["expired"].push_back(
+          {trial_id, attempt.record.id, attempt.record.fence, attempt.record.worker_id, attempt.record.slot});
     for (const LiveCampaign::Best& best : campaign.live.best)
-      entry["best"].push_back({best.trial_id, best.objective});
+      entry["best"].push_back({best.trial_id, best.objective, best.busy_ms});
     for (const LiveCampaign::Final& final : campaign.live.finals)
       entry["finals"].push_back({final.trial.id, final.result.weights_sha256, final.worker_id});
-    entry["signatures"] = {campaign.live.first_signatures, campaign.live.last_signatures};
+    entry["signatures"] = {campaign.live.first_signatures};
+    for (const model::EndSignature& last : campaign.live.last_signatures)
+      entry["signatures"].push_back({last.candidate_hash, last.text});
     entry["counts"] = {campaign.live.trials_total, campaign.live.search_trials,
                        campaign.live.search_completed, campaign.live.search_busy_ms};
     root["campaigns"].push_back(std::move(entry));
   }
+  for (const auto& [worker_id, slots] : last_result_ids)
+    for (const auto& [slot, result_id] : slots)
+      root["slot_results"].push_back({worker_id, slot, result_id});
   return root.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string Core::Impl::WaitingReason(const Campaign& campaign) const {
+  std::string reason = "no worker is connected";
+  for (const auto& [worker_id, worker] : workers)
+    for (const auto& [trial_id, trial] : campaign.trials) {
+      std::string why;
+      if (Eligible(worker, campaign, trial, &why)) return "the workers that could run it are busy";
+      reason = why;
+    }
+  return reason;
 }
 
 std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
@@ -82,14 +104,7 @@ std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
       glance.running.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps});
     if (campaign.idle_since_ms > 0)
       glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
-    if (glance.waiting_without_worker_ms >= kWaitingMs) {
-      glance.waiting_reason = "no worker is connected";
-      for (const auto& [worker_id, worker] : workers)
-        for (const auto& [trial_id, trial] : campaign.trials) {
-          std::string why;
-          if (!Eligible(worker, campaign, trial, &why)) glance.waiting_reason = why;
-        }
-    }
+    if (glance.waiting_without_worker_ms >= kWaitingMs) glance.waiting_reason = WaitingReason(campaign);
     glances.push_back(std::move(glance));
   }
   return glances;

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
 
+#include "base/strings.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -27,7 +29,8 @@ std::vector<Finalist> Finalists(const Campaign& campaign) {
       return finalist.finals[0]->trial.candidate.candidate_hash == final.trial.candidate.candidate_hash;
     });
     if (same == finalists.end()) {
-      finalists.push_back({final.trial.parent_trial_id, final.trial.reference, {}, 0});
+      const bool control = campaign.settings().finals_reference && final.trial.reference;
+      finalists.push_back({final.trial.parent_trial_id, control, {}, 0});
       same = std::prev(finalists.end());
     }
     same->finals.push_back(&final);
@@ -37,21 +40,54 @@ std::vector<Finalist> Finalists(const Campaign& campaign) {
   return finalists;
 }
 
+// When slots that are given one trial after another have done them.
+class SlotTimes {
+ public:
+  explicit SlotTimes(int64_t slots) : times_(static_cast<size_t>(std::max<int64_t>(1, slots))) {}
+  void Add(int64_t cost_ms, int64_t trials = 1) {
+    for (int64_t i = 0; i < trials; ++i) *std::min_element(times_.begin(), times_.end()) += cost_ms;
+  }
+  int64_t Last() const { return *std::max_element(times_.begin(), times_.end()); }
+
+ private:
+  std::vector<int64_t> times_;
+};
+
+// Kept for TEST and MEASURE.
+int64_t TestsMs(const model::CampaignSettings& settings) {
+  return std::min<int64_t>(15'000, settings.budget_duration_ms / 10);
+}
+
 }  // namespace
+
+int64_t Core::Impl::FinalCostMs(const Campaign& campaign, const std::string& candidate_hash) const {
+  for (const LiveCampaign::Best& best : campaign.live.best)
+    if (best.candidate.candidate_hash == candidate_hash) return best.busy_ms;
+  return MeanSearchMs(campaign);
+}
+
+bool Core::Impl::IsControl(const Campaign& campaign, const std::string& candidate_hash) const {
+  return campaign.settings().finals_reference && candidate_hash == campaign.live.reference->candidate_hash;
+}
 
 int64_t Core::Impl::FinalsReserveMs(const Campaign& campaign) const {
   const model::CampaignSettings& settings = campaign.settings();
   if (settings.finals_top == 0 || campaign.live.search_completed == 0) return 0;
-  // The best candidates are slower than the mean one, and TEST and MEASURE follow.
-  constexpr double kSlower = 1.35;
-  constexpr int64_t kTestsMs = 15'000;
-  const int64_t trials = (settings.finals_top + (settings.finals_reference ? 1 : 0)) * settings.finals_seeds;
-  const int64_t slots = std::max<int64_t>(1, KnownSlots());
-  const int64_t waves = (trials + slots - 1) / slots;
-  const double mean =
-      static_cast<double>(campaign.live.search_busy_ms) / static_cast<double>(campaign.live.search_completed);
-  const int64_t needed = static_cast<int64_t>(static_cast<double>(waves) * mean * kSlower) + kTestsMs;
-  // Half of the time is the search's, however dear a trial is.
+  // Trials alike differ a little, and so do the machine's other loads.
+  constexpr double kMargin = 1.15;
+  SlotTimes slots(KnownSlots());
+  if (settings.finals_reference)
+    slots.Add(FinalCostMs(campaign, campaign.live.reference->candidate_hash), settings.finals_seeds);
+  int64_t finalists = 0;
+  for (const LiveCampaign::Best& best : campaign.live.best)
+    if (finalists < settings.finals_top && !IsControl(campaign, best.candidate.candidate_hash)) {
+      slots.Add(best.busy_ms, settings.finals_seeds);
+      ++finalists;
+    }
+  for (; finalists < settings.finals_top; ++finalists)
+    slots.Add(MeanSearchMs(campaign), settings.finals_seeds);
+  const auto needed = static_cast<int64_t>(static_cast<double>(slots.Last()) * kMargin) + TestsMs(settings);
+  // Half of the time is the search's, however dear a trial is: fewer finalists are taken then.
   return std::min(needed, settings.budget_duration_ms / 2);
 }
 
@@ -84,8 +120,14 @@ void Core::Impl::AddFinals(Campaign& campaign, int64_t parent_trial_id,
 void Core::Impl::AdvanceFinals(Campaign& campaign) {
   model::CampaignProgress& progress = campaign.progress();
   if (campaign.settings().finals_top == 0) {
+    if (campaign.settings().budget_duration_ms > 0) TrimSearch(campaign);
     if (campaign.trials.empty()) SetState(campaign, CampaignState::kCompleted, "", "campaign_completed");
     return;
+  }
+  if (campaign.settings().budget_duration_ms > 0) {
+    if (progress.finals_stage == 1) TrimSearch(campaign);
+    if (progress.finals_stage == 2) TrimFinals(campaign);
+    if (progress.finals_stage == 3) TrimMeasurements(campaign);
   }
   if (progress.finals_stage == 1 && campaign.Count(Purpose::kSearch) == 0 &&
       campaign.Count(Purpose::kProxy) == 0) {
@@ -102,17 +144,98 @@ void Core::Impl::AdvanceFinals(Campaign& campaign) {
 }
 
 void Core::Impl::AddFinalists(Campaign& campaign) {
+  const model::CampaignSettings& settings = campaign.settings();
+  const bool bounded = settings.budget_duration_ms > 0;
+  const int64_t left = bounded ? LeftMs(campaign) - TestsMs(settings) / 2 : 0;
+  SlotTimes slots(KnownSlots());
+  for (const auto& [id, attempt] : campaign.attempts) {
+    const model::TrialRecord& trial = campaign.trials.at(attempt.record.trial_id);
+    const int64_t cost = FinalCostMs(campaign, trial.candidate.candidate_hash);
+    slots.Add(std::max<int64_t>(0, cost - (now.monotonic_ms - attempt.granted_ms)));
+  }
+  for (const auto& [id, trial] : campaign.trials)
+    if (trial.state == TrialState::kPending) slots.Add(FinalCostMs(campaign, trial.candidate.candidate_hash));
   int64_t added = 0;
-  for (const LiveCampaign::Best& best : campaign.live.best) {
-    if (added == campaign.settings().finals_top) break;
-    const bool is_reference = campaign.settings().finals_reference &&
-                              best.candidate.candidate_hash == campaign.live.reference->candidate_hash;
-    if (is_reference) continue;
+  std::vector<int64_t> dropped;
+  const std::vector<LiveCampaign::Best> ranked = campaign.live.best;
+  for (const LiveCampaign::Best& best : ranked) {
+    if (added + static_cast<int64_t>(dropped.size()) == settings.finals_top) break;
+    if (IsControl(campaign, best.candidate.candidate_hash)) continue;
+    slots.Add(best.busy_ms, settings.finals_seeds);
+    if (added > 0 && bounded && (!dropped.empty() || slots.Last() > left)) {
+      dropped.push_back(best.trial_id);
+      continue;
+    }
     AddFinals(campaign, best.trial_id, best.candidate);
     ++added;
   }
+  if (!dropped.empty())
+    Log(campaign.id(), 0, 0, "finalists_dropped",
+        nlohmann::json{{"trials", dropped},
+                       {"why", "with them the finals would end " +
+                                   FormatDuration(std::max<int64_t>(0, slots.Last() - left)) +
+                                   " after the budget's duration"}}
+            .dump());
   campaign.progress().finals_stage = 2;
   SaveProgress(campaign);
+}
+
+void Core::Impl::TrimSearch(Campaign& campaign) {
+  const bool no_time = NoTimeForAnother(campaign);
+  // Waiting on would leave the finals without a single finalist.
+  const auto& best = campaign.live.best;
+  bool too_late = false;
+  if (!best.empty() && campaign.settings().finals_top > 0) {
+    SlotTimes one(KnownSlots());
+    one.Add(best[0].busy_ms, campaign.settings().finals_seeds);
+    too_late = LeftMs(campaign) - TestsMs(campaign.settings()) <= one.Last();
+  }
+  std::vector<int64_t> late;
+  for (const auto& [id, trial] : campaign.trials)
+    if (trial.purpose == Purpose::kSearch && (trial.state == TrialState::kPending ? no_time : too_late))
+      late.push_back(id);
+  for (const int64_t id : late) CancelTrial(campaign, id, "no time was left for it before the finals");
+}
+
+void Core::Impl::TrimFinals(Campaign& campaign) {
+  const int64_t left = LeftMs(campaign) - TestsMs(campaign.settings()) / 2;
+  // One finalist, the furthest, is always waited for; of the reference one trial is.
+  std::map<std::string, int64_t> progress;  // by candidate: done and running trials, the done ones weigh more
+  const int64_t seeds = campaign.settings().finals_seeds;
+  for (const LiveCampaign::Final& final : campaign.live.finals)
+    progress[final.trial.candidate.candidate_hash] += seeds + 1;
+  for (const auto& [id, trial] : campaign.trials)
+    progress[trial.candidate.candidate_hash] += trial.state == TrialState::kLeased;
+  std::string kept;
+  int64_t furthest = -1;
+  const auto consider = [&](const std::string& hash) {
+    if (IsControl(campaign, hash) || progress[hash] <= furthest) return;
+    kept = hash;
+    furthest = progress[hash];
+  };
+  for (const LiveCampaign::Best& best : campaign.live.best)
+    if (progress.count(best.candidate.candidate_hash) > 0) consider(best.candidate.candidate_hash);
+  std::vector<int64_t> late;
+  for (const auto& [id, trial] : campaign.trials) {
+    const std::string& hash = trial.candidate.candidate_hash;
+    if (trial.purpose != Purpose::kFinal || hash == kept) continue;
+    const bool waits = trial.state == TrialState::kPending;
+    if (left > (waits ? FinalCostMs(campaign, hash) : 0)) continue;
+    if (IsControl(campaign, hash) && progress[hash] <= (waits ? 0 : seeds)) {
+      progress[hash] += seeds + 1;  // this one is kept
+      continue;
+    }
+    late.push_back(id);
+  }
+  for (const int64_t id : late) CancelTrial(campaign, id, "the budget's duration leaves no time for it");
+}
+
+void Core::Impl::TrimMeasurements(Campaign& campaign) {
+  if (LeftMs(campaign) > 0) return;
+  std::vector<int64_t> late;
+  for (const auto& [id, trial] : campaign.trials)
+    if (trial.purpose == Purpose::kMeasure && trial.state == TrialState::kPending) late.push_back(id);
+  for (const int64_t id : late) CancelTrial(campaign, id, "the budget's duration leaves no time for it");
 }
 
 void Core::Impl::ChooseWinner(Campaign& campaign) {
@@ -127,16 +250,28 @@ void Core::Impl::ChooseWinner(Campaign& campaign) {
     if (winner == nullptr || (maximize ? finalist.mean > winner->mean : finalist.mean < winner->mean))
       winner = &finalist;
   }
+  int64_t winner_trial_id = winner != nullptr ? winner->parent_trial_id : 0;
+  // A search that came upon the reference and nothing else found that.
+  for (const LiveCampaign::Best& best : campaign.live.best)
+    for (const Finalist& finalist : finalists)
+      if (winner == nullptr && finalist.reference && IsControl(campaign, best.candidate.candidate_hash)) {
+        winner = &finalist;
+        winner_trial_id = best.trial_id;
+      }
   if (winner == nullptr) {
     SetState(campaign, CampaignState::kFailed, "no finalist completed its trials with every seed",
              "campaign_failed");
     return;
   }
-  progress.winner_trial_id = winner->parent_trial_id;
+  progress.winner_trial_id = winner_trial_id;
+  progress.winner_is_reference = winner->reference;
   progress.winner_committed = true;
   SaveProgress(campaign);
-  Log(campaign.id(), winner->parent_trial_id, 0, "winner_committed",
-      nlohmann::json{{"mean_objective", winner->mean}, {"seeds", winner->finals.size()}}.dump());
+  Log(campaign.id(), winner_trial_id, 0, "winner_committed",
+      nlohmann::json{{"mean_objective", winner->mean},
+                     {"seeds", winner->finals.size()},
+                     {"is_reference", winner->reference}}
+          .dump());
   const auto add = [&](Purpose purpose, const LiveCampaign::Final& final) {
     model::TrialRecord trial;
     trial.purpose = purpose;

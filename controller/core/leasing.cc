@@ -31,6 +31,11 @@ int Rank(Purpose purpose) {
   return 6;
 }
 
+// What may make two devices' figures differ.
+std::string DeviceClass(const model::WorkerRecord& worker) {
+  return worker.device_kind + " " + worker.device_model;
+}
+
 }  // namespace
 
 int64_t Core::Impl::KnownSlots() const {
@@ -46,28 +51,62 @@ std::pair<Campaign*, LiveAttempt*> Core::Impl::FindAttempt(int64_t attempt_id) {
   return {nullptr, nullptr};
 }
 
+LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id, int64_t fence) {
+  const auto [campaign, live] = FindAttempt(attempt_id);
+  if (live != nullptr) {
+    if (live->record.fence != fence || live->record.worker_id != worker_id) return nullptr;
+    live->expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+    return live;
+  }
+  for (auto& [id, candidate] : campaigns) {
+    const auto expired =
+        std::find_if(candidate.expired.begin(), candidate.expired.end(),
+                     [&](const auto& entry) { return entry.second.record.id == attempt_id; });
+    if (expired == candidate.expired.end()) continue;
+    LiveAttempt attempt = expired->second;
+    const bool slot_taken =
+        std::any_of(candidate.attempts.begin(), candidate.attempts.end(), [&](const auto& other) {
+          return other.second.record.worker_id == worker_id &&
+                 other.second.record.slot == attempt.record.slot;
+        });
+    if (attempt.record.fence != fence || attempt.record.worker_id != worker_id || slot_taken) return nullptr;
+    model::TrialRecord& trial = candidate.trials.at(expired->first);
+    candidate.expired.erase(expired);
+    attempt.record.state = AttemptState::kRunning;
+    attempt.record.failure.reset();
+    attempt.record.message.clear();
+    attempt.record.ended_us = 0;
+    attempt.record.cost = {};
+    attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+    trial.state = TrialState::kLeased;
+    trial.reason.clear();
+    trial.failure.reset();
+    --trial.interruptions;
+    Write(UpdateAttempt{attempt.record});
+    Write(UpdateTrial{trial});
+    Log(candidate.id(), trial.id, attempt_id, "attempt_reinstated",
+        nlohmann::json{{"fence", fence}}.dump(), "worker:" + worker_id);
+    return &(candidate.attempts[attempt_id] = std::move(attempt));
+  }
+  return nullptr;
+}
+
 void Core::Impl::Handle(WorkerHello event) {
   Worker& worker = workers[event.worker.id];
   const int64_t first_seen = worker.record.first_seen_us;
   worker.record = std::move(event.worker);
   worker.record.first_seen_us = first_seen != 0 ? first_seen : now.wall_us;
-  worker.record.last_seen_us = now.wall_us;
-  worker.seen_ms = now.monotonic_ms;
+  worker.Seen(now);
   worker.failed_datasets.clear();
   Write(UpsertWorker{worker.record});
 
   Welcomed welcome;
   std::vector<int64_t> claimed;
   for (const auto& [attempt_id, fence] : event.running) {
-    const auto [campaign, attempt] = FindAttempt(attempt_id);
-    const bool ours =
-        attempt != nullptr && attempt->record.fence == fence && attempt->record.worker_id == worker.record.id;
-    if (!ours) {
+    if (Claim(worker.record.id, attempt_id, fence) == nullptr)
       welcome.attempts_to_stop.push_back(attempt_id);
-      continue;
-    }
-    attempt->expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
-    claimed.push_back(attempt_id);
+    else
+      claimed.push_back(attempt_id);
   }
   for (auto& [id, campaign] : campaigns) {
     std::vector<int64_t> lost;
@@ -88,20 +127,18 @@ void Core::Impl::Handle(WorkerHeartbeat event) {
     Answer(event.token, NotFound("worker " + event.worker_id + " is not known here since the restart"));
     return;
   }
-  found->second.seen_ms = now.monotonic_ms;
+  found->second.Seen(now);
   HeartbeatAnswered answer;
   answer.ttl_ms = limits.lease_ttl_ms;
   // One call a worker and interval: 1,000 a second at the most.
   answer.interval_ms = std::clamp<int64_t>(static_cast<int64_t>(workers.size()), limits.heartbeat_interval_ms,
                                            limits.lease_ttl_ms / 3);
   for (const AttemptProgress& progress : event.attempts) {
-    const auto [campaign, attempt] = FindAttempt(progress.attempt_id);
-    if (attempt == nullptr || attempt->record.fence != progress.fence ||
-        attempt->record.worker_id != event.worker_id) {
+    LiveAttempt* const attempt = Claim(event.worker_id, progress.attempt_id, progress.fence);
+    if (attempt == nullptr) {
       answer.attempts_to_stop.push_back(progress.attempt_id);
       continue;
     }
-    attempt->expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
     attempt->step = progress.step;
     attempt->total_steps = progress.total_steps;
   }
@@ -120,7 +157,14 @@ void Core::Impl::Handle(WorkerExchange event) {
                                            " has not said Hello since the controller started"));
     return;
   }
-  found->second.seen_ms = now.monotonic_ms;
+  const int64_t slots = found->second.record.slots;
+  if (event.wants_lease && (event.slot < 0 || event.slot >= slots)) {
+    Answer(event.token, InvalidArgument("slot " + std::to_string(event.slot) + ": expected 0 to " +
+                                        std::to_string(slots - 1) + ", as worker " + event.worker_id +
+                                        " has said Hello with " + std::to_string(slots)));
+    return;
+  }
+  found->second.Seen(now);
   Exchanged answer;
   if (event.outcome) answer.verdict = TakeOutcome(event.worker_id, *event.outcome);
   if (!event.wants_lease) {
@@ -180,8 +224,8 @@ void Core::Impl::Dispatch() {
     if (!TryGrant(poll)) polls.push_back(std::move(poll));
 }
 
-bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
-                          std::string* why) const {
+bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                      std::string* why) const {
   const model::CampaignSettings& settings = campaign.settings();
   const model::WorkerRecord& record = worker.record;
   if (!trial.required_worker_id.empty() && trial.required_worker_id != record.id) {
@@ -193,24 +237,63 @@ bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const 
     *why = "no connected worker can run numeric mode " + settings.numeric_mode;
     return false;
   }
+  const model::CampaignProgress& progress = campaign.progress();
+  const std::string& digest = progress.pinned_dataset_digest.empty() ? settings.task.dataset_digest
+                                                                     : progress.pinned_dataset_digest;
   const bool has_dataset =
       std::any_of(record.datasets.begin(), record.datasets.end(), [&](const model::DatasetOnWorker& dataset) {
-        return dataset.name == settings.task.dataset &&
-               (settings.task.dataset_digest.empty() || dataset.digest == settings.task.dataset_digest);
+        const bool shaped = settings.task.input_shape.empty() ||
+                            (dataset.input_shape == settings.task.input_shape &&
+                             dataset.classes == settings.task.classes);
+        return dataset.name == settings.task.dataset && shaped &&
+               (digest.empty() || dataset.digest == digest);
       });
   if (!has_dataset || worker.failed_datasets.count(settings.task.dataset) > 0) {
     *why = "no connected worker has verified dataset " + settings.task.dataset;
     return false;
   }
+  // Empty where nothing is pinned yet.
+  const auto other = [&](const std::string& pinned, const std::string& own) {
+    return settings.strict && !pinned.empty() && pinned != own;
+  };
+  if (other(progress.pinned_trainer_build, record.trainer_build) ||
+      other(progress.pinned_device, DeviceClass(record))) {
+    *why = "the campaign is strict and began with trainer build " + progress.pinned_trainer_build +
+           " on device " + progress.pinned_device;
+    return false;
+  }
+  if (trial.out_of_memory > 0 && record.memory_bytes <= trial.out_of_memory_bytes) {
+    *why = "it ran out of memory on a worker with " + std::to_string(trial.out_of_memory_bytes) +
+           " bytes and waits for one with more";
+    return false;
+  }
+  return true;
+}
+
+bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                          std::string* why) const {
+  if (!Fits(worker, campaign, trial, why)) return false;
   // What crashed on a host is tried on another one, where there is one.
   const auto crashed_on = [&](const std::string& host) {
     return std::find(trial.crash_hosts.begin(), trial.crash_hosts.end(), host) != trial.crash_hosts.end();
   };
-  if (!crashed_on(record.host)) return true;
-  const bool another = std::any_of(workers.begin(), workers.end(),
-                                   [&](const auto& entry) { return !crashed_on(entry.second.record.host); });
-  *why = "it crashed on host " + record.host + " and waits for another";
+  const std::string& host = worker.record.host;
+  if (!crashed_on(host)) return true;
+  const bool another = std::any_of(workers.begin(), workers.end(), [&](const auto& entry) {
+    std::string ignored;
+    return !crashed_on(entry.second.record.host) && Fits(entry.second, campaign, trial, &ignored);
+  });
+  *why = "it crashed on host " + host + " and waits for another";
   return !another;
+}
+
+void Core::Impl::Pin(Campaign& campaign, const model::WorkerRecord& worker) {
+  model::CampaignProgress& progress = campaign.progress();
+  if (progress.pinned_dataset_digest.empty())
+    for (const model::DatasetOnWorker& dataset : worker.datasets)
+      if (dataset.name == campaign.settings().task.dataset) progress.pinned_dataset_digest = dataset.digest;
+  if (progress.pinned_trainer_build.empty()) progress.pinned_trainer_build = worker.trainer_build;
+  if (progress.pinned_device.empty()) progress.pinned_device = DeviceClass(worker);
 }
 
 bool Core::Impl::TryGrant(const ParkedPoll& poll) {
@@ -230,7 +313,7 @@ bool Core::Impl::TryGrant(const ParkedPoll& poll) {
     for (auto& [id, trial] : campaign->trials) {
       std::string why;
       if (trial.state != TrialState::kPending) continue;
-      if (trial.purpose == Purpose::kSearch && campaign->progress().epochs == 0) continue;
+      if (trial.purpose != Purpose::kProxy && campaign->progress().epochs == 0) continue;
       if (chosen != nullptr && Rank(chosen->purpose) <= Rank(trial.purpose)) continue;
       if (Eligible(worker->second, *campaign, trial, &why)) chosen = &trial;
     }
@@ -252,22 +335,30 @@ bool Core::Impl::TryGrant(const ParkedPoll& poll) {
     record.device_kind = host.device_kind;
     record.device_uuid = host.device_uuid;
     record.device_model = host.device_model;
+    record.device_count = chosen->device_count;
     record.device_share = 1.0 / static_cast<double>(std::max<int64_t>(1, host.slots));
     record.cores = std::max<int64_t>(1, host.cores / std::max<int64_t>(1, host.slots));
     record.started_us = now.wall_us;
     attempt.granted_ms = now.monotonic_ms;
     attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+    if (const auto earlier = campaign->expired.find(chosen->id); earlier != campaign->expired.end()) {
+      earlier->second.record.state = AttemptState::kSuperseded;
+      Write(UpdateAttempt{earlier->second.record});
+      campaign->expired.erase(earlier);
+    }
+    Pin(*campaign, host);
     chosen->state = TrialState::kLeased;
     chosen->last_attempt_id = record.id;
     chosen->last_fence = record.fence;
     Write(UpdateTrial{*chosen});
     Write(InsertAttempt{record});
     Log(campaign->id(), chosen->id, record.id, "attempt_started",
-        nlohmann::json{{"worker", record.worker_id}, {"fence", record.fence}, {"slot", record.slot}}.dump());
+        nlohmann::json{{"worker", record.worker_id}, {"fence", record.fence}, {"slot", record.slot}}.dump(),
+        "worker:" + record.worker_id);
     if (chosen->purpose == Purpose::kTest) {
       ++campaign->progress().test_reads;
       Log(campaign->id(), chosen->id, record.id, "test_read",
-          nlohmann::json{{"reads", campaign->progress().test_reads}}.dump());
+          nlohmann::json{{"reads", campaign->progress().test_reads}}.dump(), "worker:" + record.worker_id);
     }
     const LiveAttempt& granted = campaign->attempts.emplace(record.id, attempt).first->second;
     SaveProgress(*campaign);
@@ -287,14 +378,17 @@ Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& 
   lease.attempt = attempt.record;
   lease.trial = trial;
   lease.campaign = campaign.live.campaign;
+  lease.campaign.settings.task.dataset_digest = campaign.progress().pinned_dataset_digest;
   lease.campaign.campaign_text.clear();
   lease.campaign.space_text.clear();
   const bool probe = trial.purpose == Purpose::kProxy;
   lease.epochs = probe ? 1 : campaign.progress().epochs;
   lease.max_steps = probe ? kProbeSteps : 0;
+  // The finals' replicates are others than the search's, whatever their numbers.
+  const bool search = trial.purpose == Purpose::kSearch || probe;
+  const std::string replicate = (search ? "/" : "/final/") + std::to_string(trial.replicate);
   const auto seed = [&](const char* stream) {
-    return Rng::DeriveSeed(campaign.settings().seed,
-                           std::string(stream) + "/" + std::to_string(trial.replicate));
+    return Rng::DeriveSeed(campaign.settings().seed, stream + replicate);
   };
   lease.initialization_seed = seed("initialization");
   lease.data_order_seed = seed("data_order");
@@ -307,7 +401,8 @@ void Core::Impl::LoseAttempt(Campaign& campaign, int64_t attempt_id, AttemptStat
                              const std::string& why) {
   const auto found = campaign.attempts.find(attempt_id);
   if (found == campaign.attempts.end()) return;
-  model::AttemptRecord record = found->second.record;
+  LiveAttempt lost = found->second;
+  model::AttemptRecord& record = lost.record;
   record.state = state;
   record.failure = model::FailureClass::kWorkerLost;
   record.message = why;
@@ -317,8 +412,10 @@ void Core::Impl::LoseAttempt(Campaign& campaign, int64_t attempt_id, AttemptStat
   Write(UpdateAttempt{record});
   Log(campaign.id(), record.trial_id, record.id, "attempt_ended",
       nlohmann::json{{"state", std::string(model::ToString(state))}, {"message", why}}.dump());
-  if (const auto trial = campaign.trials.find(record.trial_id); trial != campaign.trials.end())
-    ApplyFailure(campaign, trial->second, model::FailureClass::kWorkerLost, why, record.host);
+  const int64_t trial_id = record.trial_id;
+  if (const auto trial = campaign.trials.find(trial_id); trial != campaign.trials.end())
+    ApplyFailure(campaign, trial->second, record);
+  if (campaign.trials.count(trial_id) > 0) campaign.expired[trial_id] = std::move(lost);
 }
 
 }  // namespace canopy::controller

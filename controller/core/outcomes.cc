@@ -15,21 +15,39 @@ using model::FailureClass;
 using model::Purpose;
 using model::TrialState;
 
-constexpr int64_t kRetriesAfterCrash = 1, kRetriesAfterTimeout = 1, kRetriesAfterInterruption = 50;
+constexpr int64_t kRetriesAfterCrash = 1, kRetriesAfterTimeout = 1, kRetriesAfterInterruption = 50,
+                  kRetriesOnMoreMemory = 1, kRetriesAfterData = 10;
+constexpr size_t kFirstSignatures = 5, kLastSignatures = 20, kAlike = 16;
 
 std::string Name(FailureClass failure) { return std::string(model::ToString(failure)); }
 
+bool NeedsObjective(Purpose purpose) { return purpose == Purpose::kSearch || purpose == Purpose::kFinal; }
+
+// A success whose objective is missing or not finite has diverged.
+AttemptOutcome Judged(const AttemptOutcome& outcome, Purpose purpose, const std::string& metric) {
+  const auto objective = outcome.result.metrics.find(metric);
+  const bool has_it = objective != outcome.result.metrics.end() && std::isfinite(objective->second);
+  AttemptOutcome judged = outcome;
+  if (!outcome.succeeded || has_it || !NeedsObjective(purpose)) return judged;
+  judged.succeeded = false;
+  judged.failure = FailureClass::kDiverged;
+  judged.message = "the objective " + metric + " is missing or not finite";
+  return judged;
+}
+
 }  // namespace
 
-OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome) {
-  Worker& worker = workers.at(worker_id);
+OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const AttemptOutcome& reported) {
+  const std::string principal = "worker:" + worker_id;
+  AttemptOutcome outcome = reported;
   const auto archive = [&](const std::string& why) {
     Write(ArchiveOutcome{outcome, worker_id, why, now.wall_us});
     Log(0, outcome.trial_id, outcome.attempt_id, "outcome_archived",
-        nlohmann::json{{"why", why}, {"fence", outcome.fence}, {"result_id", outcome.result_id}}.dump());
+        nlohmann::json{{"why", why}, {"fence", outcome.fence}, {"result_id", outcome.result_id}}.dump(),
+        principal);
     return OutcomeVerdict::kArchived;
   };
-  for (const auto& [slot, result_id] : worker.last_result_ids)
+  for (const auto& [slot, result_id] : last_result_ids[worker_id])
     if (result_id == outcome.result_id) return OutcomeVerdict::kDuplicate;
   if (outcome.database_id != database_id || outcome.incarnation != incarnation)
     return archive("it belongs to another database or to a state before a restore");
@@ -42,20 +60,16 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     if (trial.last_attempt_id != outcome.attempt_id || trial.last_fence != outcome.fence)
       return archive("a newer lease of the trial exists");
     const auto live = campaign.attempts.find(outcome.attempt_id);
+    const auto expired = campaign.expired.find(trial.id);
     model::AttemptRecord attempt;
-    if (live != campaign.attempts.end()) {
-      if (live->second.record.worker_id != worker_id) return archive("the attempt is another worker's");
+    if (live != campaign.attempts.end())
       attempt = live->second.record;
-    } else if (trial.state == TrialState::kPending && outcome.succeeded) {
-      attempt.id = outcome.attempt_id;
-      attempt.trial_id = trial.id;
-      attempt.campaign_id = campaign.id();
-      attempt.worker_id = worker_id;
-      attempt.fence = outcome.fence;
-      attempt.host = worker.record.host;
-    } else {
+    else if (expired != campaign.expired.end() && outcome.succeeded)
+      attempt = expired->second.record;
+    else
       return archive("the attempt has ended already");
-    }
+    if (attempt.worker_id != worker_id) return archive("the attempt is another worker's");
+    outcome = Judged(reported, trial.purpose, campaign.settings().objective_metric);
     attempt.result_id = outcome.result_id;
     attempt.log_tail = outcome.log_tail;
     attempt.message = outcome.message;
@@ -64,23 +78,26 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     attempt.state = outcome.succeeded   ? AttemptState::kSucceeded
                     : outcome.cancelled ? AttemptState::kCancelled
                                         : AttemptState::kFailed;
+    attempt.failure.reset();
     if (attempt.state == AttemptState::kFailed)
       attempt.failure = outcome.failure.value_or(FailureClass::kTrainerCrash);
-    worker.last_result_ids[attempt.slot] = outcome.result_id;
+    last_result_ids[worker_id][attempt.slot] = outcome.result_id;
+    if (expired != campaign.expired.end()) campaign.expired.erase(expired);
     if (live != campaign.attempts.end()) campaign.attempts.erase(live);
     Write(UpdateAttempt{attempt});
     Log(campaign.id(), trial.id, attempt.id, "attempt_ended",
         nlohmann::json{{"state", std::string(model::ToString(attempt.state))},
                        {"failure", attempt.failure ? Name(*attempt.failure) : ""},
                        {"message", attempt.message}}
-            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    NoteSignature(campaign, attempt);
+            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+        principal);
+    NoteSignature(campaign, attempt, trial.candidate.candidate_hash);
     if (attempt.state == AttemptState::kSucceeded)
       AcceptResult(campaign, trial, attempt, outcome);
     else if (attempt.state == AttemptState::kCancelled)
       Requeue(campaign, trial, "its attempt was stopped");
     else
-      ApplyFailure(campaign, trial, *attempt.failure, attempt.message, attempt.host);
+      ApplyFailure(campaign, trial, attempt);
     PauseIfAllFailAlike(campaign);
     Advance(campaign);
     return OutcomeVerdict::kAccepted;
@@ -99,59 +116,95 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
   result.recipe_hash = settings.recipe_hash;
   result.received_us = now.wall_us;
   std::erase_if(result.metrics, [](const auto& metric) { return !std::isfinite(metric.second); });
-  if (trial.purpose == Purpose::kSearch || trial.purpose == Purpose::kFinal) {
-    const auto objective = result.metrics.find(settings.objective_metric);
-    if (objective == result.metrics.end()) {
-      ApplyFailure(campaign, trial, FailureClass::kDiverged,
-                   "the objective " + settings.objective_metric + " is missing or not finite", attempt.host);
-      return;
-    }
-    result.objective = objective->second;
-  }
+  if (NeedsObjective(trial.purpose)) result.objective = result.metrics.at(settings.objective_metric);
   const bool search = trial.purpose == Purpose::kSearch;
   const double score = !search                                             ? 0
                        : settings.objective_goal == model::Goal::kMaximize ? *result.objective
                                                                            : -*result.objective;
   if (search) result.seq = ++campaign.progress().last_result_seq;
-  Write(InsertResult{result});
-  Log(campaign.id(), trial.id, attempt.id, "result_accepted",
-      nlohmann::json{{"seq", result.seq}, {"result_id", result.result_id}}.dump());
+  InsertAndLog(result, trial, attempt.worker_id);
   if (search) {
     ++campaign.live.search_completed;
     campaign.live.search_busy_ms += attempt.cost.busy_ms;
-    auto& best = campaign.live.best;
-    const auto better = [&](const LiveCampaign::Best& a, const LiveCampaign::Best& b) {
-      if (a.objective == b.objective) return a.trial_id < b.trial_id;
-      return settings.objective_goal == model::Goal::kMaximize ? a.objective > b.objective
-                                                               : a.objective < b.objective;
-    };
-    const LiveCampaign::Best entry{*result.objective, trial.id, trial.candidate};
-    best.insert(std::upper_bound(best.begin(), best.end(), entry, better), entry);
-    // One more than the finals take: the reference may be among them.
-    if (best.size() > static_cast<size_t>(settings.finals_top) + 1) best.pop_back();
+    AddToBest(campaign, {*result.objective, trial.id, attempt.cost.busy_ms, trial.candidate});
     effects.published.push_back(
         {campaign.id(),
          {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, true, score}});
   }
-  if (trial.purpose == Purpose::kFinal) campaign.live.finals.push_back({trial, result, attempt.worker_id});
+  if (trial.purpose == Purpose::kFinal) {
+    // In the order of their ids, as a restart finds them.
+    auto& finals = campaign.live.finals;
+    const auto after = std::find_if(finals.begin(), finals.end(), [&](const LiveCampaign::Final& other) {
+      return other.trial.id > trial.id;
+    });
+    LiveCampaign::Final final{trial, result, attempt.worker_id};
+    finals.insert(after, std::move(final));
+  }
   if (trial.purpose == Purpose::kProxy) SettleFidelity(campaign, result, attempt.worker_id);
   EndTrial(campaign, trial.id, TrialState::kCompleted, "");
   SaveProgress(campaign);
 }
 
-void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, FailureClass failure,
-                              const std::string& message, const std::string& host) {
-  trial.failure = failure;
-  const std::string reason = Name(failure) + ": " + message;
-  switch (failure) {
+void Core::Impl::InsertAndLog(const model::ResultRecord& result, const model::TrialRecord& trial,
+                              const std::string& worker_id) {
+  Write(InsertResult{result});
+  nlohmann::json payload = {{"seq", result.seq},
+                            {"feasible", result.feasible},
+                            {"objective", nullptr},
+                            {"candidate_hash", trial.candidate.candidate_hash}};
+  if (result.objective) payload["objective"] = *result.objective;
+  Log(result.campaign_id, trial.id, result.attempt_id, "result_accepted", payload.dump(),
+      "worker:" + worker_id);
+}
+
+void Core::Impl::AddToBest(Campaign& campaign, LiveCampaign::Best entry) {
+  const model::CampaignSettings& settings = campaign.settings();
+  const auto better = [&](const LiveCampaign::Best& a, const LiveCampaign::Best& b) {
+    if (a.objective == b.objective) return a.trial_id < b.trial_id;
+    return settings.objective_goal == model::Goal::kMaximize ? a.objective > b.objective
+                                                             : a.objective < b.objective;
+  };
+  auto& best = campaign.live.best;
+  // Replicates of one candidate are one entry.
+  const auto same = std::find_if(best.begin(), best.end(), [&](const LiveCampaign::Best& other) {
+    return other.candidate.candidate_hash == entry.candidate.candidate_hash;
+  });
+  if (same != best.end()) {
+    if (better(*same, entry)) return;
+    best.erase(same);
+  }
+  best.insert(std::upper_bound(best.begin(), best.end(), entry, better), entry);
+  // One more than the finals take: the reference may be among them.
+  if (best.size() > static_cast<size_t>(settings.finals_top) + 1) best.pop_back();
+}
+
+void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
+                              const model::AttemptRecord& attempt) {
+  trial.failure = attempt.failure;
+  const std::string reason = Name(*attempt.failure) + ": " + attempt.message;
+  switch (*attempt.failure) {
+    case FailureClass::kOutOfMemory: {
+      const auto worker = workers.find(attempt.worker_id);
+      if (worker != workers.end())
+        trial.out_of_memory_bytes = std::max(trial.out_of_memory_bytes, worker->second.record.memory_bytes);
+      const bool larger = ++trial.out_of_memory <= kRetriesOnMoreMemory &&
+                          std::any_of(workers.begin(), workers.end(), [&](const auto& entry) {
+                            std::string ignored;
+                            return Fits(entry.second, campaign, trial, &ignored);
+                          });
+      if (larger) {
+        Requeue(campaign, trial, reason);
+        break;
+      }
+      [[fallthrough]];
+    }
     case FailureClass::kDiverged:
-    case FailureClass::kOutOfMemory:
     case FailureClass::kInvalidCandidate: {
       if (trial.purpose == Purpose::kSearch) {
         // What a strategy learns: worse than every finite result.
         model::ResultRecord result;
         result.trial_id = trial.id;
-        result.attempt_id = trial.last_attempt_id;
+        result.attempt_id = attempt.id;
         result.campaign_id = campaign.id();
         result.feasible = false;
         result.seq = ++campaign.progress().last_result_seq;
@@ -159,7 +212,7 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, Fai
         result.recipe_hash = campaign.settings().recipe_hash;
         result.numeric_mode = campaign.settings().numeric_mode;
         result.received_us = now.wall_us;
-        Write(InsertResult{result});
+        InsertAndLog(result, trial, attempt.worker_id);
         effects.published.push_back(
             {campaign.id(),
              {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
@@ -167,33 +220,29 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, Fai
       EndTrial(campaign, trial.id, TrialState::kInfeasible, reason);
       break;
     }
-    case FailureClass::kTrainerCrash: {
-      ++trial.crashes;
-      const bool new_host =
-          std::find(trial.crash_hosts.begin(), trial.crash_hosts.end(), host) == trial.crash_hosts.end();
-      if (new_host) trial.crash_hosts.push_back(host);
-      if (trial.crashes <= kRetriesAfterCrash) {
-        Requeue(campaign, trial, reason);
-        break;
-      }
-      std::set<std::string> hosts;
-      for (const auto& [id, worker] : workers) hosts.insert(worker.record.host);
-      const bool quarantined = trial.crash_hosts.size() >= 2 || hosts.size() < 2;
-      EndTrial(campaign, trial.id, quarantined ? TrialState::kQuarantined : TrialState::kFailed, reason);
+    case FailureClass::kTrainerCrash:
+      ApplyCrash(campaign, trial, attempt.host, reason);
       break;
-    }
     case FailureClass::kTimeout:
       if (++trial.timeouts <= kRetriesAfterTimeout)
         Requeue(campaign, trial, reason);
       else
         EndTrial(campaign, trial.id, TrialState::kFailed, reason);
       break;
-    case FailureClass::kData: {
+    case FailureClass::kData:
+      // Where only one worker has the weights, it is they that are missing or damaged, and no other helps.
+      if (!trial.required_worker_id.empty()) {
+        EndTrial(campaign, trial.id, TrialState::kFailed, reason);
+        break;
+      }
       for (auto& [id, worker] : workers)
-        if (worker.record.host == host) worker.failed_datasets.insert(campaign.settings().task.dataset);
-      Requeue(campaign, trial, reason);
+        if (worker.record.host == attempt.host)
+          worker.failed_datasets.insert(campaign.settings().task.dataset);
+      if (++trial.data_failures <= kRetriesAfterData)
+        Requeue(campaign, trial, reason);
+      else
+        EndTrial(campaign, trial.id, TrialState::kFailed, reason);
       break;
-    }
     case FailureClass::kPreempted:
     case FailureClass::kWorkerLost:
       if (++trial.interruptions <= kRetriesAfterInterruption)
@@ -203,6 +252,23 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial, Fai
       break;
   }
   SaveProgress(campaign);
+}
+
+void Core::Impl::ApplyCrash(Campaign& campaign, model::TrialRecord& trial, const std::string& host,
+                            const std::string& reason) {
+  ++trial.crashes;
+  if (std::find(trial.crash_hosts.begin(), trial.crash_hosts.end(), host) == trial.crash_hosts.end())
+    trial.crash_hosts.push_back(host);
+  if (trial.crashes <= kRetriesAfterCrash) {
+    Requeue(campaign, trial, reason);
+    return;
+  }
+  std::set<std::string> hosts;
+  std::string ignored;
+  for (const auto& [id, worker] : workers)
+    if (Fits(worker, campaign, trial, &ignored)) hosts.insert(worker.record.host);
+  const bool quarantined = trial.crash_hosts.size() >= 2 || hosts.size() < 2;
+  EndTrial(campaign, trial.id, quarantined ? TrialState::kQuarantined : TrialState::kFailed, reason);
 }
 
 void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const std::string& why) {
@@ -232,17 +298,36 @@ void Core::Impl::EndTrial(Campaign& campaign, int64_t trial_id, TrialState state
   const bool probe_failed = trial.purpose == Purpose::kProxy && state != TrialState::kCompleted;
   if (probe_failed && !model::IsTerminal(campaign.progress().state) && campaign.progress().epochs == 0)
     SettleFidelity(campaign, {}, "");
+  campaign.expired.erase(trial_id);
   campaign.trials.erase(trial_id);
 }
 
-void Core::Impl::NoteSignature(Campaign& campaign, const model::AttemptRecord& attempt) {
+void Core::Impl::CancelTrial(Campaign& campaign, int64_t trial_id, const std::string& reason) {
+  for (auto& [attempt_id, attempt] : campaign.attempts) {
+    if (attempt.record.trial_id != trial_id) continue;
+    attempt.record.state = AttemptState::kCancelled;
+    attempt.record.message = reason;
+    attempt.record.ended_us = now.wall_us;
+    attempt.record.cost.allocated_ms = now.monotonic_ms - attempt.granted_ms;
+    Write(UpdateAttempt{attempt.record});
+    Log(campaign.id(), trial_id, attempt_id, "attempt_ended",
+        nlohmann::json{{"state", "CANCELLED"}, {"failure", ""}, {"message", reason}}.dump());
+  }
+  std::erase_if(campaign.attempts,
+                [&](const auto& entry) { return entry.second.record.trial_id == trial_id; });
+  EndTrial(campaign, trial_id, TrialState::kCancelled, reason);
+}
+
+void Core::Impl::NoteSignature(Campaign& campaign, const model::AttemptRecord& attempt,
+                               const std::string& candidate_hash) {
   const std::optional<std::string> signature = model::FailureSignature(attempt);
   if (!signature || attempt.id < campaign.progress().signatures_from) return;
   auto& first = campaign.live.first_signatures;
   auto& last = campaign.live.last_signatures;
-  if (first.size() < 5) first.push_back(*signature);
-  last.push_back(*signature);
-  if (last.size() > 20) last.erase(last.begin());
+  if (first.size() < kFirstSignatures) first.push_back(*signature);
+  std::erase_if(last, [&](const model::EndSignature& end) { return end.candidate_hash == candidate_hash; });
+  last.push_back({*signature, candidate_hash});
+  if (last.size() > kLastSignatures) last.erase(last.begin());
 }
 
 void Core::Impl::PauseIfAllFailAlike(Campaign& campaign) {
@@ -250,14 +335,21 @@ void Core::Impl::PauseIfAllFailAlike(Campaign& campaign) {
   const auto& first = campaign.live.first_signatures;
   const auto& last = campaign.live.last_signatures;
   std::string culprit, which;
-  if (first.size() == 5 && !first[0].empty() && last.size() == 5 &&
-      std::all_of(first.begin(), first.end(), [&](const std::string& s) { return s == first[0]; })) {
+  const auto alike = [&](const std::string& text) {
+    return static_cast<size_t>(std::count_if(last.begin(), last.end(), [&](const model::EndSignature& end) {
+      return end.text == text;
+    }));
+  };
+  // And nothing has gone better since.
+  if (first.size() == kFirstSignatures && !first[0].empty() &&
+      std::count(first.begin(), first.end(), first[0]) == kFirstSignatures &&
+      alike(first[0]) == last.size()) {
     culprit = first[0];
     which = "the first 5 attempts";
-  } else if (last.size() == 20) {
-    for (const std::string& candidate : last)
-      if (!candidate.empty() && std::count(last.begin(), last.end(), candidate) >= 16) culprit = candidate;
-    which = "at least 16 of the last 20 attempts";
+  } else if (last.size() == kLastSignatures) {
+    for (const model::EndSignature& end : last)
+      if (!end.text.empty() && alike(end.text) >= kAlike) culprit = end.text;
+    which = "at least 16 of the last 20 candidates";
   }
   if (culprit.empty()) return;
   SetState(campaign, model::CampaignState::kPaused, which + " failed alike: " + culprit, "campaign_paused");

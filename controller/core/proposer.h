@@ -37,6 +37,9 @@ struct Proposal {
   std::string reason;  // of a rejection
 };
 
+// The proposal's event in the log; docs/storage_format.md.
+std::string ProposalPayload(const Proposal& proposal, int64_t seen_seq);
+
 struct ProposalBatch {
   int64_t seen_seq = 0;
   std::vector<Proposal> proposals;  // in order; `count` accepted ones at most

@@ -27,6 +27,16 @@ const char* EventKind(Proposal::Verdict verdict) {
 
 }  // namespace
 
+std::string ProposalPayload(const Proposal& proposal, int64_t seen_seq) {
+  nlohmann::ordered_json payload = {{"seen_seq", seen_seq}};
+  payload["candidate"] = nlohmann::ordered_json::parse(proposal.candidate.candidate_json, nullptr, false);
+  if (!proposal.candidate.candidate_hash.empty())
+    payload["candidate_hash"] = proposal.candidate.candidate_hash;
+  if (proposal.verdict == Proposal::Verdict::kAccepted) payload["replicate"] = proposal.replicate;
+  if (!proposal.reason.empty()) payload["reason"] = proposal.reason;
+  return payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
   trial.id = counters.next_trial_id++;
   counters_changed = true;
@@ -34,6 +44,9 @@ int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
   trial.number = campaign.progress().next_trial_number++;
   trial.reference =
       campaign.live.reference && trial.candidate.candidate_hash == campaign.live.reference->candidate_hash;
+  trial.owner = campaign.live.campaign.owner;
+  trial.project = campaign.live.campaign.project;
+  trial.git_commit = campaign.live.campaign.git_commit;
   trial.created_us = now.wall_us;
   ++campaign.live.trials_total;
   Write(InsertTrial{trial});
@@ -85,11 +98,6 @@ void Core::Impl::Handle(ProposalsReady event) {
 
 void Core::Impl::AcceptProposal(Campaign& campaign, const Proposal& proposal, int64_t seen_seq) {
   ++campaign.progress().proposals;
-  nlohmann::ordered_json payload = {{"seen_seq", seen_seq}};
-  payload["candidate"] = nlohmann::ordered_json::parse(proposal.candidate.candidate_json, nullptr, false);
-  if (!proposal.candidate.candidate_hash.empty())
-    payload["candidate_hash"] = proposal.candidate.candidate_hash;
-  if (!proposal.reason.empty()) payload["reason"] = proposal.reason;
   int64_t trial_id = 0;
   if (proposal.verdict == Proposal::Verdict::kAccepted) {
     model::TrialRecord trial;
@@ -100,7 +108,7 @@ void Core::Impl::AcceptProposal(Campaign& campaign, const Proposal& proposal, in
     ++campaign.live.search_trials;
   }
   Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict),
-      payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      ProposalPayload(proposal, seen_seq));
 }
 
 bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) const {
@@ -122,10 +130,20 @@ bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) cons
 
 bool Core::Impl::NoTimeForAnother(const Campaign& campaign) const {
   if (campaign.settings().budget_duration_ms == 0) return false;
-  const int64_t left = campaign.settings().budget_duration_ms - campaign.ActiveMs(now);
-  const int64_t mean =
-      campaign.live.search_completed == 0 ? 0 : campaign.live.search_busy_ms / campaign.live.search_completed;
-  return left <= FinalsReserveMs(campaign) + mean;
+  // What comes next resembles what is good, which may be slower than most.
+  int64_t best = 0;
+  for (const LiveCampaign::Best& entry : campaign.live.best) best += entry.busy_ms;
+  if (!campaign.live.best.empty()) best /= static_cast<int64_t>(campaign.live.best.size());
+  return LeftMs(campaign) <= FinalsReserveMs(campaign) + std::max(best, MeanSearchMs(campaign));
+}
+
+int64_t Core::Impl::MeanSearchMs(const Campaign& campaign) const {
+  return campaign.live.search_completed == 0 ? 0
+                                             : campaign.live.search_busy_ms / campaign.live.search_completed;
+}
+
+int64_t Core::Impl::LeftMs(const Campaign& campaign) const {
+  return campaign.settings().budget_duration_ms - campaign.ActiveMs(now);
 }
 
 void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& result,

@@ -23,6 +23,9 @@ struct Campaign {
   LiveCampaign live;  // `trials` and `attempts` are moved into the maps below
   std::map<int64_t, model::TrialRecord> trials;
   std::map<int64_t, LiveAttempt> attempts;
+  // By trial: the newest attempt of a PENDING one, where it expired. Its worker may still bring the result,
+  // or show that it goes on, until another is given the trial.
+  std::map<int64_t, LiveAttempt> expired;
   int64_t active_mark_ms = 0;  // monotonic time up to which progress.active_ms counts
   bool refill_failed = false;  // the open refill was answered with an error: resuming asks again
   int64_t idle_since_ms = 0;   // since when work waits and nothing runs; 0: not so
@@ -50,10 +53,12 @@ struct ParkedPoll {
 struct Worker {
   model::WorkerRecord record;
   int64_t seen_ms = 0;
+  void Seen(const Now& now) {
+    seen_ms = now.monotonic_ms;
+    record.last_seen_us = now.wall_us;
+  }
   // Datasets that failed here since the last Hello: not eligible for them.
   std::set<std::string> failed_datasets;
-  // The newest outcome of each slot that was accepted, for telling a repeat from a stale one.
-  std::map<int64_t, std::string> last_result_ids;
 };
 
 // What an event's handling shares.
@@ -81,14 +86,25 @@ struct Core::Impl {
   void SettleFidelity(Campaign& campaign, const model::ResultRecord& result, const std::string& worker_id);
   // Gives the trial its id, number, campaign and time, and writes it; returns the id.
   int64_t AddTrial(Campaign& campaign, model::TrialRecord trial);
+  int64_t MeanSearchMs(const Campaign& campaign) const;
+  // Until the duration's end; negative after it. REQUIRES such a budget.
+  int64_t LeftMs(const Campaign& campaign) const;
 
   // finals.cc
   void CloseSearch(Campaign& campaign, const std::string& why);
   void AdvanceFinals(Campaign& campaign);
   void AddFinalists(Campaign& campaign);
+  // What the deadline leaves no time for: SEARCH trials before the finalists are chosen, then FINAL trials
+  // that a complete finalist makes dispensable, then MEASURE trials.
+  void TrimSearch(Campaign& campaign);
+  void TrimFinals(Campaign& campaign);
+  void TrimMeasurements(Campaign& campaign);
   void ChooseWinner(Campaign& campaign);
   void AddFinals(Campaign& campaign, int64_t parent_trial_id, const model::CandidateFacts& candidate);
   int64_t FinalsReserveMs(const Campaign& campaign) const;
+  // What one FINAL trial of the candidate is expected to take.
+  int64_t FinalCostMs(const Campaign& campaign, const std::string& candidate_hash) const;
+  bool IsControl(const Campaign& campaign, const std::string& candidate_hash) const;
 
   // leasing.cc
   void Handle(WorkerHello event);
@@ -98,24 +114,40 @@ struct Core::Impl {
   // Gives parked polls what they can run.
   void Dispatch();
   bool TryGrant(const ParkedPoll& poll);
+  // The worker can run the trial, crashes on its host aside.
+  bool Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+            std::string* why) const;
   bool Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
                 std::string* why) const;
+  // The dataset, build and device of the campaign's first worker are those of all later ones.
+  void Pin(Campaign& campaign, const model::WorkerRecord& worker);
   Lease MakeLease(const Campaign& campaign, const model::TrialRecord& trial,
                   const LiveAttempt& attempt) const;
   void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why);
   std::pair<Campaign*, LiveAttempt*> FindAttempt(int64_t attempt_id);
+  // The worker's live attempt of that fence, one that expired and whose trial nobody was given since
+  // included: it lives again. nullptr: it has to stop.
+  LiveAttempt* Claim(const std::string& worker_id, int64_t attempt_id, int64_t fence);
   int64_t KnownSlots() const;
 
   // outcomes.cc
   OutcomeVerdict TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome);
   void AcceptResult(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt,
                     const AttemptOutcome& outcome);
-  void ApplyFailure(Campaign& campaign, model::TrialRecord& trial, model::FailureClass failure,
-                    const std::string& message, const std::string& host);
+  void InsertAndLog(const model::ResultRecord& result, const model::TrialRecord& trial,
+                    const std::string& worker_id);
+  void AddToBest(Campaign& campaign, LiveCampaign::Best entry);
+  // REQUIRES attempt.failure.
+  void ApplyFailure(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt);
+  void ApplyCrash(Campaign& campaign, model::TrialRecord& trial, const std::string& host,
+                  const std::string& reason);
   void Requeue(Campaign& campaign, model::TrialRecord& trial, const std::string& why);
   // Writes the trial's last state and drops it from memory.
   void EndTrial(Campaign& campaign, int64_t trial_id, model::TrialState state, const std::string& reason);
-  void NoteSignature(Campaign& campaign, const model::AttemptRecord& attempt);
+  // Stops what runs of it, too.
+  void CancelTrial(Campaign& campaign, int64_t trial_id, const std::string& reason);
+  void NoteSignature(Campaign& campaign, const model::AttemptRecord& attempt,
+                     const std::string& candidate_hash);
   void PauseIfAllFailAlike(Campaign& campaign);
 
   // What every handler writes through.
@@ -127,6 +159,7 @@ struct Core::Impl {
 
   // durable_text.cc
   std::string DurableText() const;
+  std::string WaitingReason(const Campaign& campaign) const;
   std::vector<CampaignGlance> Campaigns() const;
   std::vector<WorkerGlance> Workers() const;
 
@@ -137,6 +170,8 @@ struct Core::Impl {
   std::map<int64_t, Campaign> campaigns;  // live ones
   std::map<std::string, Worker> workers;  // heard of since the start
   std::vector<ParkedPoll> polls;          // in order of arrival
+  // By worker and slot, the newest outcome that was accepted, for telling a repeat from a stale one.
+  std::map<std::string, std::map<int64_t, std::string>> last_result_ids;
   bool started = false;                   // unanswered refills were asked for again
 
   // Of the step that runs.

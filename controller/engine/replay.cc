@@ -27,9 +27,9 @@ const char* Kind(Proposal::Verdict verdict) {
   return "";
 }
 
-// The part of an event that the proposer determines.
+// The part of an event that the proposer determines: all of it.
 struct Logged {
-  std::string kind, candidate;
+  std::string kind, payload;
   int64_t seen_seq = 0;
 };
 
@@ -37,14 +37,14 @@ StatusOr<Logged> Parse(const ProposalLog::Proposal& event) {
   const ordered_json payload = ordered_json::parse(event.payload_json, nullptr, false);
   if (!payload.is_object() || !payload.contains("candidate") || !payload.contains("seen_seq"))
     return DataLoss("event " + std::to_string(event.event_seq) + ": its payload is damaged");
-  return Logged{event.kind, payload["candidate"].dump(), payload["seen_seq"].get<int64_t>()};
+  return Logged{event.kind, event.payload_json, payload["seen_seq"].get<int64_t>()};
 }
 
-Status Compare(const Logged& logged, const Proposal& replayed, int64_t event_seq) {
-  const std::string candidate = ordered_json::parse(replayed.candidate.candidate_json, nullptr, false).dump();
-  if (logged.kind == Kind(replayed.verdict) && logged.candidate == candidate) return absl::OkStatus();
-  return DataLoss("event " + std::to_string(event_seq) + " is " + logged.kind + " of " + logged.candidate +
-                  ", replayed it is " + Kind(replayed.verdict) + " of " + candidate);
+Status Compare(const Logged& logged, const Proposal& replayed, int64_t seen_seq, int64_t event_seq) {
+  const std::string payload = controller::ProposalPayload(replayed, seen_seq);
+  if (logged.kind == Kind(replayed.verdict) && logged.payload == payload) return absl::OkStatus();
+  return DataLoss("event " + std::to_string(event_seq) + " is " + logged.kind + " " + logged.payload +
+                  ", replayed it is " + Kind(replayed.verdict) + " " + payload);
 }
 
 }  // namespace
@@ -86,7 +86,8 @@ StatusOr<ReplayedProposals> ReplayProposals(const std::string& database_path, in
                       std::to_string(end - begin) + " proposals, replayed there are " +
                       std::to_string(batch.proposals.size()));
     for (size_t i = begin; i < end; ++i)
-      CANOPY_RETURN_IF_ERROR(Compare(logged[i], batch.proposals[i - begin], log.proposals[i].event_seq));
+      CANOPY_RETURN_IF_ERROR(
+          Compare(logged[i], batch.proposals[i - begin], seen_seq, log.proposals[i].event_seq));
     begin = end;
   }
   return ReplayedProposals{static_cast<int64_t>(logged.size())};

@@ -25,9 +25,10 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
   live.reference = std::move(rows.reference);
   live.trials = std::move(rows.trials);
   live.attempts = std::move(rows.attempts);
+  live.expired = std::move(rows.expired);
   for (TrialStore::LiveRows::Finished& finished : rows.best)
-    live.best.push_back(
-        {finished.result.objective.value_or(0), finished.trial.id, std::move(finished.trial.candidate)});
+    live.best.push_back({finished.result.objective.value_or(0), finished.trial.id, finished.busy_ms,
+                         std::move(finished.trial.candidate)});
   for (TrialStore::LiveRows::Finished& finished : rows.finals)
     live.finals.push_back({std::move(finished.trial), std::move(finished.result), finished.worker_id});
   live.first_signatures = std::move(rows.first_signatures);
@@ -52,6 +53,7 @@ StatusOr<CoreState> LoadCoreState(TrialStore& store) {
   CANOPY_RETURN_IF_ERROR(LoadCounter(store, "next_event_seq", &state.counters.next_event_seq));
   CANOPY_ASSIGN_OR_RETURN(std::vector<TrialStore::LiveRows> campaigns, store.LoadLiveCampaigns());
   for (TrialStore::LiveRows& rows : campaigns) state.campaigns.push_back(FromRows(std::move(rows)));
+  CANOPY_ASSIGN_OR_RETURN(state.slot_results, store.LoadSlotResults());
   return state;
 }
 

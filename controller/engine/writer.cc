@@ -70,7 +70,7 @@ void Writer::Run() {
   proposers_.reset();
   AnswerAllThatWaits();
   if (!failed_)
-    if (const Status status = store_->Checkpoint(); !status.ok())
+    if (const Status status = store_->FinalCheckpoint(); !status.ok())
       CANOPY_LOG(Warning, "The last checkpoint failed; the next start makes up for it",
                  {{"error", Message(status)}});
 }

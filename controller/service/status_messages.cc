@@ -29,6 +29,13 @@ v1::AttemptDetails ToProto(const model::AttemptRecord& attempt) {
   out.set_cpu_ms(attempt.cost.cpu_ms);
   out.set_peak_memory_bytes(attempt.cost.peak_memory_bytes);
   out.set_log_tail(attempt.log_tail);
+  out.set_device_uuid(attempt.device_uuid);
+  out.set_device_count(attempt.device_count);
+  out.set_device_share(attempt.device_share);
+  out.set_cores(attempt.cores);
+  if (attempt.cost.energy_j) out.set_energy_j(*attempt.cost.energy_j);
+  out.set_slot(attempt.slot);
+  out.set_owner(attempt.owner);
   return out;
 }
 

@@ -58,11 +58,12 @@ StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
       out.succeeded = true;
       out.result = rpc::FromProto(outcome.result());
       break;
-    case v1::Outcome::kFailure: {
-      CANOPY_ASSIGN_OR_RETURN(out.failure, rpc::FromProto(outcome.failure().failure_class()));
+    case v1::Outcome::kFailure:
+      // A class of a newer agent: what ended is known, why is not.
+      out.failure =
+          rpc::FromProto(outcome.failure().failure_class()).value_or(model::FailureClass::kTrainerCrash);
       out.message = Cut(outcome.failure().message(), kMaxMessageBytes);
       break;
-    }
     case v1::Outcome::kCancelled:
       out.cancelled = true;
       break;
@@ -120,6 +121,7 @@ StatusOr<v1::Lease> ToProto(const Lease& lease, const std::string& database_id, 
   out.set_database_id(database_id);
   out.set_incarnation(incarnation);
   out.set_recipe_hash(settings.recipe_hash);
+  out.set_device_count(lease.attempt.device_count);
   return out;
 }
 

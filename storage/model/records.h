@@ -82,6 +82,10 @@ struct CampaignProgress {
   bool winner_is_reference = false;
   bool winner_committed = false;   // TEST trials exist only after this
   int64_t test_reads = 0;
+  // Of the first worker that was given a trial; empty: not settled yet. Later ones have the same dataset,
+  // and under `strict` the same trainer build and device.
+  std::string pinned_dataset_digest, pinned_trainer_build, pinned_device;
+  bool archived = false;           // left out of listings
   int64_t finished_us = 0;
 };
 
@@ -98,6 +102,8 @@ struct TrialRecord {
   Purpose purpose = Purpose::kSearch;
   int64_t replicate = 0;
   bool reference = false;          // the space's reference candidate
+  std::string owner, project, description, labels_json = "{}", notes, git_commit;
+  int64_t device_count = 1;        // that an attempt needs
   int64_t parent_trial_id = 0;     // FINAL: the SEARCH trial; TEST, MEASURE: the FINAL trial; else 0
   CandidateFacts candidate;
   int64_t seen_seq = 0;            // last result that the proposal had seen
@@ -105,6 +111,8 @@ struct TrialRecord {
   std::optional<FailureClass> failure;
   std::string reason;
   int64_t crashes = 0, timeouts = 0, out_of_memory = 0, interruptions = 0;  // failed attempts by retry rule
+  int64_t data_failures = 0;
+  int64_t out_of_memory_bytes = 0;  // a worker that tries it again has more memory than this
   std::vector<std::string> crash_hosts;
   int64_t last_attempt_id = 0, last_fence = 0;  // of the newest lease; a late result must match both
   std::string required_worker_id;  // the only worker that can run it (it holds the weights), or empty
@@ -127,10 +135,24 @@ struct AttemptRecord {
   std::optional<FailureClass> failure;
   std::string message, log_tail;
   std::string host, device_kind, device_uuid, device_model;
+  int64_t device_count = 1;
   double device_share = 1;
   int64_t cores = 1;
   AttemptCost cost;
   int64_t started_us = 0, ended_us = 0;
+};
+
+// How an attempt ended, its numbers left out; empty text: it succeeded.
+struct EndSignature {
+  std::string text, candidate_hash;
+  friend bool operator==(const EndSignature&, const EndSignature&) = default;
+};
+
+// The newest outcome that a worker's slot reported and that counted.
+struct SlotResult {
+  std::string worker_id;
+  int64_t slot = 0;
+  std::string result_id;
 };
 
 // The accepted outcome of a trial, once.

@@ -86,9 +86,4 @@ bool IsTerminal(CampaignState state) {
          state == CampaignState::kFailed;
 }
 
-bool IsInfeasible(FailureClass failure) {
-  return failure == FailureClass::kDiverged || failure == FailureClass::kOutOfMemory ||
-         failure == FailureClass::kInvalidCandidate;
-}
-
 }  // namespace canopy::model

@@ -52,7 +52,5 @@ std::optional<FailureClass> ParseFailureClass(std::string_view name);
 
 bool IsTerminal(TrialState state);
 bool IsTerminal(CampaignState state);
-// DIVERGED, OUT_OF_MEMORY and INVALID_CANDIDATE speak about the candidate: such a trial is INFEASIBLE.
-bool IsInfeasible(FailureClass failure);
 
 }  // namespace canopy::model

@@ -89,6 +89,10 @@ CREATE TABLE campaign (
   winner_is_reference INTEGER NOT NULL,
   winner_committed INTEGER NOT NULL,
   test_reads INTEGER NOT NULL,
+  pinned_dataset_digest TEXT NOT NULL,
+  pinned_trainer_build TEXT NOT NULL,
+  pinned_device TEXT NOT NULL,
+  archived INTEGER NOT NULL DEFAULT 0,
   finished_us INTEGER NOT NULL,
   UNIQUE (project, name)
 ) STRICT;
@@ -133,6 +137,13 @@ CREATE TABLE trial (
   purpose TEXT NOT NULL,
   replicate INTEGER NOT NULL,
   reference INTEGER NOT NULL,
+  owner TEXT NOT NULL DEFAULT '',
+  project TEXT NOT NULL DEFAULT '',
+  description TEXT NOT NULL DEFAULT '',
+  labels_json TEXT NOT NULL DEFAULT '{}',
+  notes TEXT NOT NULL DEFAULT '',
+  git_commit TEXT NOT NULL DEFAULT '',
+  device_count INTEGER NOT NULL DEFAULT 1,
   parent_trial_id INTEGER REFERENCES trial (id),
   candidate_id INTEGER NOT NULL REFERENCES candidate (id),
   decisions_json TEXT NOT NULL,
@@ -149,6 +160,9 @@ CREATE TABLE trial (
   timeouts INTEGER NOT NULL,
   out_of_memory INTEGER NOT NULL,
   interruptions INTEGER NOT NULL,
+  data_failures INTEGER NOT NULL DEFAULT 0,
+  -- A worker that tries it again has more memory than this.
+  out_of_memory_bytes INTEGER NOT NULL DEFAULT 0,
   crash_hosts_json TEXT NOT NULL,
   last_attempt_id INTEGER,
   last_fence INTEGER NOT NULL,
@@ -182,6 +196,7 @@ CREATE TABLE attempt (
   device_kind TEXT NOT NULL,
   device_uuid TEXT NOT NULL,
   device_model TEXT NOT NULL,
+  device_count INTEGER NOT NULL DEFAULT 1,
   device_share REAL NOT NULL,
   cores INTEGER NOT NULL,
   allocated_ms INTEGER NOT NULL,
@@ -197,6 +212,7 @@ CREATE TABLE attempt (
 ) STRICT;
 CREATE INDEX attempt_trial ON attempt (trial_id, id);
 CREATE INDEX attempt_running ON attempt (campaign_id, id) WHERE state = 'RUNNING';
+CREATE INDEX attempt_result ON attempt (worker_id, slot, ended_us) WHERE result_id <> '';
 CREATE INDEX attempt_signature ON attempt (campaign_id, signature_seq) WHERE signature_seq IS NOT NULL;
 
 CREATE TABLE result (
@@ -228,7 +244,8 @@ CREATE TABLE result (
   weights_bytes INTEGER NOT NULL,
   received_us INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX result_result_id ON result (result_id) WHERE result_id <> '';
+-- Not unique: a worker's mistake must not stop the controller. trial_id makes a result the only one.
+CREATE INDEX result_result_id ON result (result_id) WHERE result_id <> '';
 CREATE INDEX result_objective ON result (campaign_id, purpose, objective) WHERE objective IS NOT NULL;
 
 CREATE TABLE measurement (
