@@ -27,6 +27,8 @@ struct EngineOptions {
   // False: no time passes for leases and campaigns; for a controller that serves one command.
   bool ticks = true;
   size_t max_queued_events = 65'536;
+  // A strategy that takes longer pauses its campaign.
+  int64_t proposal_deadline_ms = 120'000;
   // A campaign's terminal state is committed. On the engine's thread; must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
   // A write or a commit failed. By default it is logged and the process ends with kExitStorageFailed; a
@@ -37,7 +39,7 @@ struct EngineOptions {
 class Writer;
 
 // The controller behind its ports: one thread that owns the core and the store and commits events in groups,
-// and one that runs strategies. What it answers is durable. Thread-safe.
+// and others that run strategies. What it answers is durable. Thread-safe.
 class Engine {
  public:
   // Rebuilds the core from the store before it returns; blocks on disk. `clock` outlives the engine.

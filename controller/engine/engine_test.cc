@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "controller/core/strategy.h"
 #include "controller/engine/replay.h"
 #include "storage/reader.h"
 #include "storage/sqlite_trial_store.h"
@@ -335,6 +336,46 @@ TEST_F(EngineTest, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
   resume.verb = controller::CampaignVerb::kResume;
   ASSERT_TRUE(CallForUser("u2", "d", resume).ok());
   EXPECT_GT(TakeLease("r1").attempt.id, 0);
+}
+
+// A strategy that comes back when the test says so.
+class StuckStrategy final : public controller::Strategy {
+ public:
+  explicit StuckStrategy(std::shared_future<void> end) : end_(std::move(end)) {}
+  StatusOr<search_space::Candidate> Propose() override {
+    end_.wait();
+    return Internal("it was stuck");
+  }
+  void Record(const controller::Observation&) override {}
+  std::string Save() const override { return ""; }
+  Status Restore(std::string_view) override { return absl::OkStatus(); }
+
+ private:
+  std::shared_future<void> end_;
+};
+
+TEST_F(EngineTest, AStrategyThatNeverComesBackPausesItsOwnCampaignAlone) {
+  const auto end = std::make_shared<std::promise<void>>();
+  EngineOptions options;
+  options.make_strategy = [future = end->get_future().share()](const search_space::SearchSpace& space,
+                                                               const model::CampaignSettings& settings)
+      -> StatusOr<std::unique_ptr<controller::Strategy>> {
+    if (settings.strategy_kind == "stuck") return std::make_unique<StuckStrategy>(future);
+    return MakeNamedStrategy(space, settings);
+  };
+  StartEngine(std::move(options));
+  Hello();
+  controller::LaunchCampaign stuck = Campaign("stuck", 5);
+  stuck.campaign.settings.strategy_kind = "stuck";
+  ASSERT_TRUE(CallForUser("u1", "d", stuck).ok());
+  ASSERT_TRUE(CallForUser("u2", "d", Campaign("c", 2)).ok());
+  EXPECT_EQ(TakeLease("r1").trial.campaign_id, 2);
+  EXPECT_EQ(State(1), model::CampaignState::kRunning);
+  clock_.Advance(120'000);
+  while (State(1) != model::CampaignState::kPaused) std::this_thread::yield();
+  EXPECT_THAT((*storage::Reader::Open(path_))->Campaign("stuck")->progress.reason, HasSubstr("120 s"));
+  engine_.reset();  // does not wait for it
+  end->set_value();
 }
 
 TEST_F(EngineTest, AWriteThatFailsEndsTheEngineAndAcknowledgesNothing) {

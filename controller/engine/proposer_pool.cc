@@ -1,8 +1,13 @@
 #include "controller/engine/proposer_pool.h"
 
+#include <deque>
+#include <map>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "base/mutex.h"
 #include "controller/strategies/strategies.h"
 #include "search_spaces/constraint.h"
 
@@ -68,95 +73,150 @@ StatusOr<std::unique_ptr<Proposer>> MakeProposer(const model::CampaignRecord& ca
   return std::make_unique<Proposer>(campaign, std::move(space), std::move(constraints), std::move(strategy));
 }
 
+// One campaign's tasks, and its proposer.
+struct ProposerPool::Lane {
+  int64_t campaign_id = 0;
+  // Guarded by the pool's mutex.
+  std::deque<Task> tasks;
+  bool scheduled = false;  // waits for a thread, or has one
+  bool removed = false;
+  // Of the thread that has the lane.
+  StatusOr<std::unique_ptr<Proposer>> proposer = Internal("the proposer was not made");
+  std::deque<ObservedResult> unseen;  // ascending seq
+
+  void Do(const Addition& task, const StrategyFactory& make_strategy) {
+    proposer = Continue(*task.campaign, task.rows, make_strategy);
+    unseen = Unseen(*task.campaign, task.rows);
+  }
+  StatusOr<ProposalBatch> Do(const controller::RequestProposals& request) {
+    CANOPY_RETURN_IF_ERROR(proposer.status());
+    std::vector<ObservedResult> results;
+    while (!unseen.empty() && unseen.front().seq <= request.seen_seq) {
+      results.push_back(std::move(unseen.front()));
+      unseen.pop_front();
+    }
+    return (*proposer)->Propose(results, request.seen_seq, request.count);
+  }
+};
+
+struct ProposerPool::Shared {
+  Shared(StrategyFactory factory, Ready deliver)
+      : make_strategy(std::move(factory)), ready(std::move(deliver)) {}
+
+  // Starts a thread where lanes wait and few run.
+  static void Schedule(const std::shared_ptr<Shared>& shared) CANOPY_REQUIRES(shared->mutex) {
+    if (shared->waiting.empty() || shared->threads >= kMaxThreads || shared->ending) return;
+    ++shared->threads;
+    std::thread([shared] { Run(shared); }).detach();
+  }
+
+  static constexpr int kMaxThreads = 32;
+  const StrategyFactory make_strategy;
+  const Ready ready;
+  Mutex mutex;
+  CondVar changed;
+  std::map<int64_t, std::shared_ptr<Lane>> lanes CANOPY_GUARDED_BY(mutex);
+  std::deque<std::shared_ptr<Lane>> waiting CANOPY_GUARDED_BY(mutex);
+  int threads CANOPY_GUARDED_BY(mutex) = 0;  // those that were left with a removed lane aside
+  bool ending CANOPY_GUARDED_BY(mutex) = false;
+};
+
 ProposerPool::ProposerPool(StrategyFactory make_strategy, Ready ready)
-    : make_strategy_(std::move(make_strategy)), ready_(std::move(ready)), thread_([this] { Run(); }) {}
+    : shared_(std::make_shared<Shared>(std::move(make_strategy), std::move(ready))) {}
 
 ProposerPool::~ProposerPool() {
-  {
-    MutexLock lock(mutex_);
-    ending_ = true;
-    changed_.NotifyAll();
-  }
-  thread_.join();
+  constexpr int64_t kPatienceMs = 2'000, kStepMs = 100;
+  MutexLock lock(shared_->mutex);
+  shared_->ending = true;
+  for (int64_t waited_ms = 0; shared_->threads > 0 && waited_ms < kPatienceMs; waited_ms += kStepMs)
+    while (shared_->threads > 0 && shared_->changed.WaitFor(shared_->mutex, kStepMs)) {
+    }
 }
 
 bool ProposerPool::Has(int64_t campaign_id) const {
-  MutexLock lock(mutex_);
-  return known_.count(campaign_id) > 0;
+  MutexLock lock(shared_->mutex);
+  return shared_->lanes.count(campaign_id) > 0;
 }
 
 void ProposerPool::Add(std::shared_ptr<const model::CampaignRecord> campaign, TrialStore::ProposerRows rows) {
-  MutexLock lock(mutex_);
-  known_.insert(campaign->id);
-  Push(Addition{std::move(campaign), std::move(rows)});
+  const int64_t campaign_id = campaign->id;
+  {
+    MutexLock lock(shared_->mutex);
+    auto lane = std::make_shared<Lane>();
+    lane->campaign_id = campaign_id;
+    shared_->lanes.insert_or_assign(campaign_id, std::move(lane));
+  }
+  Push(campaign_id, Addition{std::move(campaign), std::move(rows)});
 }
 
 void ProposerPool::Remove(int64_t campaign_id) {
-  MutexLock lock(mutex_);
-  if (known_.erase(campaign_id) > 0) Push(Removal{campaign_id});
+  MutexLock lock(shared_->mutex);
+  const auto found = shared_->lanes.find(campaign_id);
+  if (found == shared_->lanes.end()) return;
+  const std::shared_ptr<Lane> lane = std::move(found->second);
+  shared_->lanes.erase(found);
+  lane->removed = true;
+  lane->tasks.clear();
+  if (!lane->scheduled) return;
+  // It waits, or a thread has it: that one ends when it comes back, and another takes its place.
+  if (std::erase(shared_->waiting, lane) == 0) --shared_->threads;
+  Shared::Schedule(shared_);
 }
 
-void ProposerPool::Publish(controller::PublishResult result) {
-  MutexLock lock(mutex_);
-  if (known_.count(result.campaign_id) > 0) Push(std::move(result));
+void ProposerPool::Publish(controller::PublishResult result) { Push(result.campaign_id, std::move(result)); }
+
+void ProposerPool::Request(controller::RequestProposals request) { Push(request.campaign_id, request); }
+
+void ProposerPool::Push(int64_t campaign_id, Task task) {
+  MutexLock lock(shared_->mutex);
+  const auto found = shared_->lanes.find(campaign_id);
+  if (found == shared_->lanes.end()) return;
+  const std::shared_ptr<Lane>& lane = found->second;
+  lane->tasks.push_back(std::move(task));
+  if (std::exchange(lane->scheduled, true)) return;
+  shared_->waiting.push_back(lane);
+  Shared::Schedule(shared_);
 }
 
-void ProposerPool::Request(controller::RequestProposals request) {
-  MutexLock lock(mutex_);
-  Push(request);
-}
-
-void ProposerPool::Push(Task task) {
-  tasks_.push_back(std::move(task));
-  changed_.NotifyAll();
-}
-
-void ProposerPool::Run() {
+void ProposerPool::Run(const std::shared_ptr<Shared>& shared) {
+  std::shared_ptr<Lane> lane;
   for (;;) {
     Task task;
     {
-      MutexLock lock(mutex_);
-      while (tasks_.empty() && !ending_) changed_.Wait(mutex_);
-      if (ending_) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      MutexLock lock(shared->mutex);
+      if (lane != nullptr && lane->removed) return;
+      if (lane != nullptr && lane->tasks.empty()) {
+        lane->scheduled = false;
+        lane.reset();
+      }
+      if (lane == nullptr && !shared->waiting.empty()) {
+        lane = std::move(shared->waiting.front());
+        shared->waiting.pop_front();
+      }
+      if (lane == nullptr || shared->ending) {
+        --shared->threads;
+        shared->changed.NotifyAll();
+        return;
+      }
+      task = std::move(lane->tasks.front());
+      lane->tasks.pop_front();
     }
-    std::visit([this](auto&& concrete) { Do(std::move(concrete)); }, std::move(task));
+    if (auto* addition = std::get_if<Addition>(&task)) {
+      lane->Do(*addition, shared->make_strategy);
+    } else if (auto* published = std::get_if<controller::PublishResult>(&task)) {
+      lane->unseen.push_back(std::move(published->result));
+    } else {
+      const auto& request = std::get<controller::RequestProposals>(task);
+      controller::ProposalsReady ready{lane->campaign_id, request.seen_seq, lane->Do(request)};
+      MutexLock lock(shared->mutex);
+      if (lane->removed || shared->ending) continue;
+      if (!ready.batch.ok()) {
+        shared->lanes.erase(lane->campaign_id);
+        lane->tasks.clear();
+      }
+      shared->ready(std::move(ready));
+    }
   }
-}
-
-void ProposerPool::Do(Addition task) {
-  entries_.insert_or_assign(task.campaign->id, Entry{Continue(*task.campaign, task.rows, make_strategy_),
-                                                     Unseen(*task.campaign, task.rows)});
-}
-
-void ProposerPool::Do(Removal task) { entries_.erase(task.campaign_id); }
-
-void ProposerPool::Do(controller::PublishResult task) {
-  if (const auto entry = entries_.find(task.campaign_id); entry != entries_.end())
-    entry->second.unseen.push_back(std::move(task.result));
-}
-
-void ProposerPool::Do(controller::RequestProposals task) {
-  const auto entry = entries_.find(task.campaign_id);
-  if (entry == entries_.end()) return;  // the campaign has ended meanwhile
-  controller::ProposalsReady ready{task.campaign_id, task.seen_seq, Propose(entry->second, task)};
-  if (!ready.batch.ok()) {
-    entries_.erase(entry);
-    MutexLock lock(mutex_);
-    known_.erase(task.campaign_id);
-  }
-  ready_(std::move(ready));
-}
-
-StatusOr<ProposalBatch> ProposerPool::Propose(Entry& entry, const controller::RequestProposals& request) {
-  CANOPY_RETURN_IF_ERROR(entry.proposer.status());
-  std::vector<ObservedResult> results;
-  while (!entry.unseen.empty() && entry.unseen.front().seq <= request.seen_seq) {
-    results.push_back(std::move(entry.unseen.front()));
-    entry.unseen.pop_front();
-  }
-  return (*entry.proposer)->Propose(results, request.seen_seq, request.count);
 }
 
 }  // namespace canopy::engine

@@ -1,16 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
-#include <thread>
 #include <variant>
-#include <vector>
 
-#include "base/mutex.h"
 #include "base/status.h"
 #include "controller/core/effects.h"
 #include "controller/core/proposer.h"
@@ -33,59 +27,43 @@ StatusOr<std::unique_ptr<controller::Proposer>> MakeProposer(const model::Campai
 // The outcome as strategies score it: higher is better whatever the campaign's goal is.
 double Score(const model::CampaignSettings& settings, double objective);
 
-// Runs the live campaigns' proposers on one thread of its own, so that no strategy holds up the writer.
-// Tasks are done in the order in which they are given. Thread-safe.
+// Runs the live campaigns' proposers off the writer's thread, each on a thread of its own while it has
+// something to do: a strategy that is slow, or never comes back, holds up its own campaign alone. A campaign's
+// tasks are done in the order in which they are given. Thread-safe.
 class ProposerPool {
  public:
-  // Gets each batch, on the pool's thread. A failed one drops the campaign's proposer: what it had in memory
-  // may differ from what is saved.
+  // Gets each batch, on a thread of the pool; must not call the pool. A failed one drops the campaign's
+  // proposer: what it had in memory may differ from what is saved.
   using Ready = std::function<void(controller::ProposalsReady)>;
 
   ProposerPool(StrategyFactory make_strategy, Ready ready);
-  // Ends the thread after the task that runs.
+  // Waits a moment for what runs; `ready` is not called after it. A strategy that does not come back is left
+  // behind.
   ~ProposerPool();
 
-  bool Has(int64_t campaign_id) const CANOPY_EXCLUDES(mutex_);
+  bool Has(int64_t campaign_id) const;
   // Continues from what the database has: a result that it knows must not be published again.
-  void Add(std::shared_ptr<const model::CampaignRecord> campaign, storage::TrialStore::ProposerRows rows)
-      CANOPY_EXCLUDES(mutex_);
-  void Remove(int64_t campaign_id) CANOPY_EXCLUDES(mutex_);
+  void Add(std::shared_ptr<const model::CampaignRecord> campaign, storage::TrialStore::ProposerRows rows);
+  // Forgets the campaign; what runs for it is answered to nobody.
+  void Remove(int64_t campaign_id);
   // Ascending seq; nothing where the campaign has no proposer here.
-  void Publish(controller::PublishResult result) CANOPY_EXCLUDES(mutex_);
-  void Request(controller::RequestProposals request) CANOPY_EXCLUDES(mutex_);
+  void Publish(controller::PublishResult result);
+  void Request(controller::RequestProposals request);
 
  private:
   struct Addition {
     std::shared_ptr<const model::CampaignRecord> campaign;
     storage::TrialStore::ProposerRows rows;
   };
-  struct Removal {
-    int64_t campaign_id = 0;
-  };
-  using Task = std::variant<Addition, Removal, controller::PublishResult, controller::RequestProposals>;
-  struct Entry {
-    StatusOr<std::unique_ptr<controller::Proposer>> proposer;
-    std::deque<controller::ObservedResult> unseen;  // ascending seq
-  };
+  using Task = std::variant<Addition, controller::PublishResult, controller::RequestProposals>;
+  struct Lane;
+  struct Shared;
 
-  void Run() CANOPY_EXCLUDES(mutex_);
-  void Push(Task task) CANOPY_REQUIRES(mutex_);
-  void Do(Addition task);
-  void Do(Removal task);
-  void Do(controller::PublishResult task);
-  void Do(controller::RequestProposals task);
-  static StatusOr<controller::ProposalBatch> Propose(Entry& entry,
-                                                     const controller::RequestProposals& request);
+  static void Run(const std::shared_ptr<Shared>& shared);
+  void Push(int64_t campaign_id, Task task);
 
-  const StrategyFactory make_strategy_;
-  const Ready ready_;
-  mutable Mutex mutex_;
-  CondVar changed_;
-  std::deque<Task> tasks_ CANOPY_GUARDED_BY(mutex_);
-  std::set<int64_t> known_ CANOPY_GUARDED_BY(mutex_);
-  bool ending_ CANOPY_GUARDED_BY(mutex_) = false;
-  std::map<int64_t, Entry> entries_;  // of the thread
-  std::thread thread_;
+  // With the threads, which may outlive the pool.
+  const std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace canopy::engine

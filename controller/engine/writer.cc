@@ -85,8 +85,28 @@ std::deque<Job> Writer::NextBatch() {
     batch.push_back(EventJob{.event = controller::PollEnded{poll_deadlines_.begin()->second}});
     poll_deadlines_.erase(poll_deadlines_.begin());
   }
+  AddLateStrategies(batch, now_ms);
   if (options_.ticks && now_ms >= next_tick_ms_) batch.push_back(EventJob{.event = controller::Tick{}});
   return batch;
+}
+
+void Writer::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
+  // A batch that came just in time stands here already.
+  for (const Job& job : batch)
+    if (const auto* event = std::get_if<EventJob>(&job))
+      if (const auto* ready = std::get_if<controller::ProposalsReady>(&event->event))
+        proposing_.erase(ready->campaign_id);
+  std::erase_if(proposing_, [&](const auto& entry) {
+    const auto& [campaign_id, proposing] = entry;
+    if (proposing.deadline_ms > now_ms) return false;
+    proposers_->Remove(campaign_id);
+    controller::ProposalsReady late{
+        campaign_id, proposing.seen_seq,
+        DeadlineExceeded("it took longer than " + std::to_string(options_.proposal_deadline_ms / 1000) +
+                         " s to propose")};
+    batch.push_back(EventJob{.event = std::move(late)});
+    return true;
+  });
 }
 
 void Writer::RunBatch(std::deque<Job> batch) {
@@ -130,8 +150,6 @@ Status Writer::Handle(Job& job) {
 }
 
 Status Writer::HandleEvent(EventJob& job) {
-  if (const auto* ready = std::get_if<controller::ProposalsReady>(&job.event))
-    proposing_.erase(ready->campaign_id);
   const bool tick = std::holds_alternative<controller::Tick>(job.event);
   if (job.done) {
     waiting_[job.token] = std::move(job.done);
@@ -211,7 +229,9 @@ void Writer::NoteCampaign(const controller::Write& write) {
 
 Status Writer::HandOut(const controller::RequestProposals& request) {
   const auto campaign = campaigns_.find(request.campaign_id);
-  if (campaign == campaigns_.end() || !proposing_.insert(request.campaign_id).second) return absl::OkStatus();
+  const Proposing proposing{request.seen_seq, clock_.MonotonicMs() + options_.proposal_deadline_ms};
+  if (campaign == campaigns_.end() || !proposing_.emplace(request.campaign_id, proposing).second)
+    return absl::OkStatus();
   if (!proposers_->Has(request.campaign_id)) {
     // Read after the commit: what is published from now on is not among these rows.
     CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows,

@@ -37,6 +37,8 @@ class Writer {
   void Run();
   // Waits for jobs, and adds what is due.
   std::deque<Job> NextBatch();
+  // Gives up on strategies that are late: their campaigns pause.
+  void AddLateStrategies(std::deque<Job>& batch, int64_t now_ms);
   void RunBatch(std::deque<Job> batch);
   Status Handle(Job& job);
   Status HandleEvent(EventJob& job);
@@ -63,7 +65,10 @@ class Writer {
   std::map<uint64_t, std::function<void(StatusOr<ReplyBody>)>> waiting_;  // by token
   std::multimap<int64_t, uint64_t> poll_deadlines_;                       // token by monotonic time
   // Campaigns whose batch is awaited: one that is asked for again meanwhile is not proposed twice.
-  std::set<int64_t> proposing_;
+  struct Proposing {
+    int64_t seen_seq = 0, deadline_ms = 0;
+  };
+  std::map<int64_t, Proposing> proposing_;
   int64_t next_tick_ms_ = 0;
   int64_t writes_since_checkpoint_ = 0;
   bool failed_ = false;
