@@ -28,8 +28,8 @@ StatusOr<std::unique_ptr<controller::Proposer>> MakeProposer(const model::Campai
 double Score(const model::CampaignSettings& settings, double objective);
 
 // Runs the live campaigns' proposers off the writer's thread, each on a thread of its own while it has
-// something to do: a strategy that is slow, or never comes back, holds up its own campaign alone. A campaign's
-// tasks are done in the order in which they are given. Thread-safe.
+// something to do: a strategy that is slow, or never comes back, holds up its own campaign alone. A
+// campaign's tasks are done in the order in which they are given. Thread-safe.
 class ProposerPool {
  public:
   // Gets each batch, on a thread of the pool; must not call the pool. A failed one drops the campaign's

@@ -1,0 +1,208 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "controller/core/core.h"
+
+namespace canopy::controller {
+
+inline constexpr char kDatabase[] = "db";
+
+inline model::WorkerRecord MakeWorker(const std::string& id, int64_t slots, const std::string& host = "h1") {
+  model::WorkerRecord worker;
+  worker.id = id;
+  worker.host = host;
+  worker.slots = slots;
+  worker.cores = slots;
+  worker.numeric_modes = {"fp32"};
+  worker.datasets = {{"fashion-mnist", "digest", {1, 28, 28}, 10, 60000}};
+  return worker;
+}
+
+inline model::CandidateFacts MakeCandidate(const std::string& name) {
+  model::CandidateFacts facts;
+  facts.candidate_json = "{\"op\":\"" + name + "\"}";
+  facts.candidate_hash = name;
+  return facts;
+}
+
+// A core with the world around it: answers refills at once with new candidates and keeps every effect.
+class World {
+ public:
+  explicit World(const CoreState& state = Empty()) : core_(state, {}, now_) {}
+
+  static CoreState Empty() {
+    CoreState state;
+    state.database_id = kDatabase;
+    state.incarnation = 1;
+    return state;
+  }
+
+  static LaunchCampaign Campaign(int64_t trials, int64_t top = 0) {
+    LaunchCampaign launch;
+    launch.token = 1;
+    launch.principal = "ada";
+    model::CampaignSettings& settings = launch.campaign.settings;
+    launch.campaign.name = "c";
+    settings.task.dataset = "fashion-mnist";
+    settings.numeric_mode = "fp32";
+    settings.epochs = 2;
+    settings.budget_trials = trials;
+    settings.finals_top = top;
+    settings.finals_seeds = 2;
+    settings.finals_reference = top > 0;
+    launch.reference = MakeCandidate("reference");
+    return launch;
+  }
+
+  Effects Step(Event event) {
+    now_.monotonic_ms += 10;
+    now_.wall_us += 10'000;
+    Effects effects = core_.Step(now_, std::move(event));
+    Keep(effects);
+    for (const RequestProposals& request : effects.requests) requests_.push_back(request);
+    return effects;
+  }
+
+  void AnswerRefills() {
+    while (!requests_.empty()) {
+      const RequestProposals request = requests_.front();
+      requests_.erase(requests_.begin());
+      ProposalBatch batch;
+      batch.seen_seq = request.seen_seq;
+      for (int64_t i = 0; i < request.count; ++i) {
+        Proposal proposal{Proposal::Verdict::kAccepted, MakeCandidate("c" + std::to_string(next_++))};
+        if (!planned_.empty()) {
+          proposal.candidate = MakeCandidate(planned_.front().first);
+          proposal.replicate = planned_.front().second;
+          planned_.pop_front();
+        }
+        batch.proposals.push_back(std::move(proposal));
+      }
+      Step(ProposalsReady{request.campaign_id, request.seen_seq, std::move(batch)});
+    }
+  }
+
+  void Hello(const std::string& id, int64_t slots, const std::string& host = "h1") {
+    Step(WorkerHello{0, MakeWorker(id, slots, host), {}});
+    AnswerRefills();
+  }
+
+  // The lease that a poll is given at once, if any.
+  std::optional<Lease> Poll(const std::string& worker, int64_t slot = 0, const std::string& request = "") {
+    const uint64_t token = ++token_;
+    Step(WorkerExchange{
+        token, worker, request.empty() ? "r" + std::to_string(token) : request, slot, {}, true});
+    AnswerRefills();
+    const auto answer = replies_.find(token);
+    if (answer == replies_.end()) return std::nullopt;
+    return std::get<Exchanged>(*answer->second).lease;
+  }
+
+  // The answer to a request for work.
+  StatusOr<ReplyBody> Ask(const std::string& worker, int64_t slot) {
+    Step(WorkerExchange{++token_, worker, "a" + std::to_string(token_), slot, {}, true});
+    return replies_.at(token_);
+  }
+  // What the worker has to stop.
+  std::vector<int64_t> Beat(const std::string& worker, const std::vector<Lease>& leases) {
+    WorkerHeartbeat heartbeat{++token_, worker, {}, {}};
+    for (const Lease& lease : leases)
+      heartbeat.attempts.push_back({lease.attempt.id, lease.attempt.fence, 1, 2});
+    const uint64_t token = token_;
+    Step(std::move(heartbeat));
+    AnswerRefills();
+    return std::get<HeartbeatAnswered>(*replies_.at(token)).attempts_to_stop;
+  }
+
+  AttemptOutcome Success(const Lease& lease, double accuracy) {
+    AttemptOutcome outcome;
+    outcome.result_id = "result" + std::to_string(++result_);
+    outcome.database_id = kDatabase;
+    outcome.incarnation = 1;
+    outcome.attempt_id = lease.attempt.id;
+    outcome.trial_id = lease.trial.id;
+    outcome.fence = lease.attempt.fence;
+    outcome.succeeded = true;
+    outcome.cost.busy_ms = 1000;
+    outcome.result.metrics["val_accuracy"] = accuracy;
+    return outcome;
+  }
+
+  AttemptOutcome Failed(const Lease& lease, model::FailureClass failure, const std::string& message) {
+    AttemptOutcome outcome = Success(lease, 0);
+    outcome.succeeded = false;
+    outcome.failure = failure;
+    outcome.message = message;
+    return outcome;
+  }
+
+  OutcomeVerdict Report(const std::string& worker, AttemptOutcome outcome) {
+    const uint64_t token = ++token_;
+    Step(WorkerExchange{token, worker, "o" + std::to_string(token), 0, std::move(outcome), false});
+    AnswerRefills();
+    return std::get<Exchanged>(*replies_.at(token)).verdict;
+  }
+
+  template <typename T>
+  std::vector<T> Written() const {
+    std::vector<T> found;
+    for (const Write& write : writes_)
+      if (std::holds_alternative<T>(write)) found.push_back(std::get<T>(write));
+    return found;
+  }
+  model::TrialRecord Trial(int64_t id) const {
+    model::TrialRecord trial;
+    for (const Write& write : writes_) {
+      if (const auto* inserted = std::get_if<InsertTrial>(&write); inserted && inserted->trial.id == id)
+        trial = inserted->trial;
+      if (const auto* updated = std::get_if<UpdateTrial>(&write); updated && updated->trial.id == id)
+        trial = updated->trial;
+    }
+    return trial;
+  }
+  const std::vector<Write>& writes() const { return writes_; }
+  model::AttemptRecord Attempt(int64_t id) const {
+    model::AttemptRecord attempt;
+    for (const Write& write : writes_)
+      if (const auto* updated = std::get_if<UpdateAttempt>(&write); updated && updated->attempt.id == id)
+        attempt = updated->attempt;
+    return attempt;
+  }
+  std::vector<model::EventRecord> Events(const std::string& kind) const {
+    std::vector<model::EventRecord> events;
+    for (const AppendEvent& append : Written<AppendEvent>())
+      if (append.event.kind == kind) events.push_back(append.event);
+    return events;
+  }
+  model::CampaignProgress Progress() const { return Written<UpdateCampaign>().back().progress; }
+  void Pass(int64_t ms) {
+    now_.monotonic_ms += ms;
+    now_.wall_us += ms * 1000;
+    Step(Tick{});
+    AnswerRefills();
+  }
+
+  Now now_{1000, 1'000'000};
+  Core core_;
+  std::vector<RequestProposals> requests_;
+  std::deque<std::pair<std::string, int64_t>> planned_;  // what is proposed next: candidate, replicate
+
+ private:
+  void Keep(const Effects& effects) {
+    writes_.insert(writes_.end(), effects.writes.begin(), effects.writes.end());
+    for (const Reply& reply : effects.replies) replies_.insert_or_assign(reply.token, reply.body);
+  }
+
+  std::vector<Write> writes_;
+  std::map<uint64_t, StatusOr<ReplyBody>> replies_;
+  uint64_t token_ = 100;
+  int64_t result_ = 0, next_ = 1;
+};
+
+}  // namespace canopy::controller

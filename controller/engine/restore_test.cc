@@ -1,0 +1,112 @@
+#include "controller/engine/restore.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "controller/core/core_fixture.h"
+#include "controller/engine/apply_write.h"
+#include "storage/sqlite_trial_store.h"
+
+namespace canopy::engine {
+namespace {
+
+using controller::Lease;
+using controller::World;
+using model::FailureClass;
+using model::Purpose;
+
+constexpr char kSpace[] = R"(canopy: 1
+name: tiny
+input: {shape: [1, 8, 8], classes: 4}
+network:
+  - conv2d: {out_channels: {int: [1, 64], name: width}, kernel: 3}
+  - global_avg_pool
+  - linear: {features: classes}
+)";
+
+// A core whose writes go to a database, and the core that a restart makes of it.
+class RestoreTest : public ::testing::Test {
+ protected:
+  RestoreTest() {
+    std::filesystem::create_directories(folder_);
+    store_ = *storage::SqliteTrialStore::Open(folder_ + "/canopy.db");
+    controller::LaunchCampaign launch = World::Campaign(4, 2);
+    launch.campaign.project = "default";
+    launch.campaign.labels_json = "{}";
+    launch.campaign.overrides_json = "[]";
+    launch.campaign.space_text = kSpace;
+    launch.campaign.space_file_name = "tiny.yaml";
+    launch.campaign.settings.duplicates = model::DuplicatePolicy::kEvaluate;
+    world_.planned_ = {{"c1", 0}, {"c2", 0}, {"c1", 1}};
+    world_.Step(std::move(launch));
+    world_.AnswerRefills();
+  }
+  ~RestoreTest() override {
+    store_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // Memory and database after what has happened so far.
+  void ExpectAgreement() {
+    const Status status = store_->Transaction([&]() -> Status {
+      for (; written_ < world_.writes().size(); ++written_)
+        CANOPY_RETURN_IF_ERROR(ApplyWrite(world_.writes()[written_], *store_));
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(status.ok()) << status;
+    auto state = LoadCoreState(*store_);
+    ASSERT_TRUE(state.ok()) << state.status();
+    const controller::Core restored(*std::move(state), {}, world_.now_);
+    EXPECT_EQ(restored.DurableText(), world_.core_.DurableText());
+  }
+
+  const std::string folder_ = ::testing::TempDir() + "restore-" + NewUuid();
+  World world_;
+  size_t written_ = 0;
+  std::unique_ptr<storage::TrialStore> store_;
+};
+
+TEST_F(RestoreTest, TwoSlotsThatEndInAnyOrderAreRestoredAsTheyWere) {
+  world_.Hello("w", 2);
+  double accuracy = 0.5;
+  while (true) {
+    std::vector<Lease> leases;
+    for (int64_t slot = 0; slot < 2; ++slot)
+      if (const auto lease = world_.Poll("w", slot)) leases.push_back(*lease);
+    if (leases.empty()) break;
+    ExpectAgreement();
+    // The younger one ends first.
+    for (; !leases.empty(); leases.pop_back()) {
+      world_.now_.wall_us += 1'000;
+      world_.Report("w", world_.Success(leases.back(), accuracy += 0.01));
+      ExpectAgreement();
+    }
+  }
+  EXPECT_EQ(world_.Progress().state, model::CampaignState::kCompleted);
+}
+
+TEST_F(RestoreTest, LostAndFailedAttemptsAreRestoredAsTheyWere) {
+  world_.Hello("w", 2);
+  const auto first = world_.Poll("w", 0), second = world_.Poll("w", 1);
+  world_.Pass(60'000);
+  ExpectAgreement();
+  world_.Beat("w", {*first});
+  ExpectAgreement();
+  world_.Report("w", world_.Failed(*first, FailureClass::kTrainerCrash, "SIGSEGV"));
+  ExpectAgreement();
+  world_.Hello("v", 1, "h2");
+  ASSERT_EQ(world_.Poll("v")->trial.id, first->trial.id);
+  ExpectAgreement();
+  world_.Report("w", world_.Success(*second, 0.5));
+  ExpectAgreement();
+}
+
+}  // namespace
+}  // namespace canopy::engine
