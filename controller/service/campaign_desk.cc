@@ -185,7 +185,7 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
 
 Status CampaignDesk::GetReport(const v1::GetCampaignRequest& request, v1::CampaignReport& reply) {
   CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow row, reader_.Campaign(request.campaign()));
-  CANOPY_ASSIGN_OR_RETURN(reply, BuildReport(reader_, row));
+  CANOPY_ASSIGN_OR_RETURN(reply, BuildReport(reader_, row, options_.database_id));
   if (!reply.complete()) return absl::OkStatus();
   CANOPY_ASSIGN_OR_RETURN(*reply.mutable_result_path(), WriteResult(options_.state_dir, row.campaign, reply));
   return absl::OkStatus();

@@ -59,11 +59,12 @@ class StopSignals {
 };
 
 // Writes the result of a campaign that has ended, where it has one.
-void WriteResultOf(int64_t campaign_id, storage::Reader& reader, const std::string& state_dir) {
+void WriteResultOf(int64_t campaign_id, storage::Reader& reader, const std::string& state_dir,
+                   const std::string& database_id) {
   const Status status = [&]() -> Status {
     CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow campaign,
                             reader.Campaign(std::to_string(campaign_id)));
-    CANOPY_ASSIGN_OR_RETURN(const v1::CampaignReport report, BuildReport(reader, campaign));
+    CANOPY_ASSIGN_OR_RETURN(const v1::CampaignReport report, BuildReport(reader, campaign, database_id));
     return report.complete() ? WriteResult(state_dir, campaign.campaign, report).status() : absl::OkStatus();
   }();
   if (!status.ok())
@@ -102,7 +103,7 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   engine::EngineOptions engine_options;
   engine_options.ticks = options.grant_leases;
   engine_options.on_campaign_ended = [&](int64_t campaign_id) {
-    pool.Add([&, campaign_id] { WriteResultOf(campaign_id, *reader, options.state_dir); });
+    pool.Add([&, campaign_id] { WriteResultOf(campaign_id, *reader, options.state_dir, database_id); });
   };
   CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine,
                           engine::Engine::Start(std::move(engine_options), std::move(store), clock));

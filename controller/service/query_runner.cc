@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kTimeoutMs = 8'000;
 constexpr int64_t kDefaultRows = 10'000, kMaxRows = 1'000'000;
-constexpr size_t kChunkBytes = 256 * 1024;
+constexpr size_t kChunkBytes = 256 * 1024, kMaxRowBytes = 1 << 20;
 
 class Pipe {
  public:
@@ -102,7 +102,10 @@ StatusOr<std::vector<v1::QueryRows>> ParseOutput(const std::string& output) {
     if (line.empty()) continue;
     constexpr std::string_view kRow = "{\"row\":";
     if (line.rfind(kRow, 0) == 0) {
-      if (bytes > kChunkBytes) {
+      if (line.size() > kMaxRowBytes)
+        return ResourceExhausted("a row has " + FormatCount(static_cast<int64_t>(line.size())) +
+                                 " bytes, and one of at most 1 MiB can be sent; select fewer columns");
+      if (bytes > 0 && bytes + line.size() > kChunkBytes) {
         messages.emplace_back();
         bytes = 0;
       }

@@ -31,6 +31,9 @@ double Mean(const google::protobuf::RepeatedField<double>& values) {
 struct Group {
   std::vector<const TrialRow*> finals;
   bool reference() const { return finals[0]->trial.reference; }
+  bool Complete(const model::CampaignSettings& settings) const {
+    return static_cast<int64_t>(finals.size()) == settings.finals_seeds;
+  }
   double MeanObjective() const {
     double sum = 0;
     for (const TrialRow* final : finals) sum += *final->result->objective;
@@ -126,6 +129,10 @@ std::string Sentence(const v1::CampaignReport& report) {
   const double gain = winner.test_accuracy_mean() - reference.test_accuracy_mean();
   const std::string figures =
       winner_text + ", the hand-made reference's " + Percent(reference.test_accuracy_mean());
+  if (report.winner_is_reference())
+    return "The search found nothing better than the hand-made reference, which it came upon itself: its test "
+           "accuracy is " +
+           Percent(reference.test_accuracy_mean()) + ".";
   if (gain <= 0) return "The search did not win over the hand-made reference: " + figures + ".";
   const bool overlap = winner.test_accuracy_low() <= reference.test_accuracy_high();
   if (overlap)
@@ -137,9 +144,12 @@ std::string Sentence(const v1::CampaignReport& report) {
          " points: " + figures + ".";
 }
 
-std::string ResultJson(const storage::CampaignRow& campaign, const v1::CampaignReport& report) {
+std::string ResultJson(const storage::CampaignRow& campaign, const std::string& database_id,
+                       const v1::CampaignReport& report) {
   ordered_json json;
   json["canopy"] = 1;
+  json["database_id"] = database_id;
+  json["campaign_id"] = campaign.campaign.id;
   json["campaign"] = campaign.campaign.project + "/" + campaign.campaign.name;
   json["state"] = std::string(model::ToString(campaign.progress.state));
   json["complete"] = report.complete();
@@ -153,6 +163,7 @@ std::string ResultJson(const storage::CampaignRow& campaign, const v1::CampaignR
   json["trials_done"] = campaign.trials_done;
   json["test_reads"] = campaign.progress.test_reads;
   json["finished"] = campaign.progress.finished_us == 0 ? "" : FormatWallUs(campaign.progress.finished_us);
+  json["winner_is_reference"] = report.winner_is_reference();
   json["winner"] = report.has_winner() ? ToJson(report.winner()) : ordered_json();
   json["reference"] = report.has_reference() ? ToJson(report.reference()) : ordered_json();
   json["sentence"] = report.sentence();
@@ -170,31 +181,40 @@ std::pair<double, double> WilsonInterval(double p, int64_t n) {
   return {std::max(0.0, center - half), std::min(1.0, center + half)};
 }
 
-StatusOr<v1::CampaignReport> BuildReport(storage::Reader& reader, const storage::CampaignRow& campaign) {
+StatusOr<v1::CampaignReport> BuildReport(storage::Reader& reader, const storage::CampaignRow& campaign,
+                                         const std::string& database_id) {
   CANOPY_ASSIGN_OR_RETURN(const std::vector<TrialRow> rows, reader.Finals(campaign.campaign.id));
   const model::CampaignProgress& progress = campaign.progress;
-  const bool maximize = campaign.campaign.settings.objective_goal == model::Goal::kMaximize;
+  const model::CampaignSettings& settings = campaign.campaign.settings;
+  const bool maximize = settings.objective_goal == model::Goal::kMaximize;
   v1::CampaignReport report;
   *report.mutable_summary() = ToProto(campaign);
   std::vector<Group> groups = GroupFinals(rows);
   std::stable_sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) {
+    // A mean over fewer seeds stands below, whatever it is.
+    if (a.Complete(settings) != b.Complete(settings)) return a.Complete(settings);
     return maximize ? a.MeanObjective() > b.MeanObjective() : a.MeanObjective() < b.MeanObjective();
   });
   for (const Group& group : groups) {
     v1::Contender contender = Describe(group, rows);
-    const int64_t parent_id = group.finals[0]->trial.parent_trial_id;
+    const bool control = settings.finals_reference && group.reference();
+    // A reference that was searched has no parent among its finals, but is the winner's SEARCH trial.
+    const bool won_as_reference = control && progress.winner_committed && progress.winner_is_reference;
+    const int64_t parent_id =
+        won_as_reference ? progress.winner_trial_id : group.finals[0]->trial.parent_trial_id;
     if (parent_id != 0) {
       CANOPY_ASSIGN_OR_RETURN(const storage::TrialDetail parent, reader.Trial(std::to_string(parent_id)));
       contender.set_trial(parent.row.name());
     }
     if (progress.winner_committed && parent_id != 0 && parent_id == progress.winner_trial_id)
       *report.mutable_winner() = contender;
-    if (group.reference()) *report.mutable_reference() = contender;
+    if (control) *report.mutable_reference() = contender;
     *report.add_finalists() = std::move(contender);
   }
+  report.set_winner_is_reference(progress.winner_committed && progress.winner_is_reference);
   report.set_complete(progress.state == model::CampaignState::kCompleted && report.has_winner());
   report.set_sentence(Sentence(report));
-  report.set_result_json(ResultJson(campaign, report));
+  report.set_result_json(ResultJson(campaign, database_id, report));
   return report;
 }
 
@@ -205,7 +225,17 @@ std::string CampaignFolder(const std::string& state_dir, const model::CampaignRe
 StatusOr<std::string> WriteResult(const std::string& state_dir, const model::CampaignRecord& campaign,
                                   const v1::CampaignReport& report) {
   const std::string folder = CampaignFolder(state_dir, campaign), path = folder + "/result.json";
-  if (FileExists(path)) return path;
+  constexpr int64_t kMaxBytes = 16 << 20;
+  const auto identity = [](const std::string& text) {
+    const auto json = ordered_json::parse(text, nullptr, false);
+    if (!json.is_object()) return std::string();
+    return json.value("database_id", ordered_json()).dump() + json.value("campaign_id", ordered_json()).dump();
+  };
+  // One of another database's campaign of that name is replaced.
+  if (FileExists(path)) {
+    const StatusOr<std::string> earlier = ReadFile(path, kMaxBytes);
+    if (earlier.ok() && identity(*earlier) == identity(report.result_json())) return path;
+  }
   CANOPY_RETURN_IF_ERROR(MakeDirectories(folder));
   CANOPY_RETURN_IF_ERROR(WriteFileDurably(path, report.result_json()));
   return path;

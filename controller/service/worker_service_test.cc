@@ -91,6 +91,28 @@ TEST_F(WorkerServiceTest, AnOutcomeWithoutAnEndIsRefused) {
             grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+TEST_F(WorkerServiceTest, AFailureOfAClassThatANewerAgentKnowsIsACrash) {
+  const auto workers = Workers(local());
+  Greet(*workers, worker_id_);
+  Launch();
+  const v1::Lease lease = TakeLease(*workers, worker_id_, "r1");
+  EXPECT_EQ(lease.device_count(), 1);
+  v1::ExchangeRequest request = SuccessOf(worker_id_, lease);
+  request.mutable_outcome()->mutable_failure()->set_failure_class(static_cast<v1::FailureClass>(99));
+  v1::ExchangeReply reply;
+  const grpc::Status status = Call(*workers, &WorkerStub::Exchange, request, &reply);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+  v1::GetTrialRequest ask;
+  ask.set_trial(std::to_string(lease.trial_id()));
+  v1::TrialDetails trial;
+  ASSERT_TRUE(Call(*Campaigns(local()), &CampaignStub::GetTrial, ask, &trial).ok());
+  ASSERT_EQ(trial.attempts_size(), 1);
+  EXPECT_EQ(trial.attempts(0).failure_class(), v1::FAILURE_CLASS_TRAINER_CRASH);
+  EXPECT_EQ(trial.attempts(0).owner(), "ada");
+  EXPECT_EQ(trial.attempts(0).device_share(), 1);
+}
+
 TEST_F(WorkerServiceTest, StoppingEndsWaitingPolls) {
   const auto workers = Workers(local());
   Greet(*workers, worker_id_);

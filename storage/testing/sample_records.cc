@@ -75,6 +75,10 @@ model::CampaignProgress SampleProgress() {
   progress.winner_is_reference = true;
   progress.winner_committed = true;
   progress.test_reads = 4;
+  progress.pinned_dataset_digest = "d1ge57";
+  progress.pinned_trainer_build = "b1";
+  progress.pinned_device = "cpu Xeon";
+  progress.archived = true;
   progress.finished_us = 5;
   return progress;
 }
@@ -102,6 +106,15 @@ model::TrialRecord SampleTrial(int64_t id, int64_t campaign_id) {
   trial.campaign_id = campaign_id;
   trial.number = id;
   trial.candidate = SampleCandidate(static_cast<int>(id));
+  trial.owner = "ada";
+  trial.project = "default";
+  trial.description = "a try";
+  trial.labels_json = R"({"kind":"try"})";
+  trial.notes = "notes of a trial";
+  trial.git_commit = "abc";
+  trial.device_count = 2;
+  trial.data_failures = 3;
+  trial.out_of_memory_bytes = 1 << 20;
   trial.seen_seq = 4;
   trial.created_us = 1'760'000'000'000'000 + id;
   return trial;
@@ -121,6 +134,7 @@ model::AttemptRecord SampleAttempt(int64_t id, int64_t trial_id, int64_t campaig
   attempt.device_kind = "cpu";
   attempt.device_uuid = "uuid";
   attempt.device_model = "Xeon";
+  attempt.device_count = 2;
   attempt.device_share = 0.5;
   attempt.cores = 2;
   attempt.started_us = 1'760'000'000'000'100;
