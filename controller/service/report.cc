@@ -130,8 +130,8 @@ std::string Sentence(const v1::CampaignReport& report) {
   const std::string figures =
       winner_text + ", the hand-made reference's " + Percent(reference.test_accuracy_mean());
   if (report.winner_is_reference())
-    return "The search found nothing better than the hand-made reference, which it came upon itself: its test "
-           "accuracy is " +
+    return "The search found nothing better than the hand-made reference, which it came upon itself: its "
+           "test accuracy is " +
            Percent(reference.test_accuracy_mean()) + ".";
   if (gain <= 0) return "The search did not win over the hand-made reference: " + figures + ".";
   const bool overlap = winner.test_accuracy_low() <= reference.test_accuracy_high();
@@ -229,7 +229,8 @@ StatusOr<std::string> WriteResult(const std::string& state_dir, const model::Cam
   const auto identity = [](const std::string& text) {
     const auto json = ordered_json::parse(text, nullptr, false);
     if (!json.is_object()) return std::string();
-    return json.value("database_id", ordered_json()).dump() + json.value("campaign_id", ordered_json()).dump();
+    const ordered_json none;
+    return json.value("database_id", none).dump() + json.value("campaign_id", none).dump();
   };
   // One of another database's campaign of that name is replaced.
   if (FileExists(path)) {
