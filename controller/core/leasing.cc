@@ -51,6 +51,15 @@ std::pair<Campaign*, LiveAttempt*> Core::Impl::FindAttempt(int64_t attempt_id) {
   return {nullptr, nullptr};
 }
 
+bool Core::Impl::SlotIsTaken(const std::string& worker_id, int64_t slot) const {
+  return std::any_of(campaigns.begin(), campaigns.end(), [&](const auto& entry) {
+    const auto& attempts = entry.second.attempts;
+    return std::any_of(attempts.begin(), attempts.end(), [&](const auto& other) {
+      return other.second.record.worker_id == worker_id && other.second.record.slot == slot;
+    });
+  });
+}
+
 LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id, int64_t fence) {
   const auto [campaign, live] = FindAttempt(attempt_id);
   if (live != nullptr) {
@@ -64,12 +73,9 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
                      [&](const auto& entry) { return entry.second.record.id == attempt_id; });
     if (expired == candidate.expired.end()) continue;
     LiveAttempt attempt = expired->second;
-    const bool slot_taken =
-        std::any_of(candidate.attempts.begin(), candidate.attempts.end(), [&](const auto& other) {
-          return other.second.record.worker_id == worker_id &&
-                 other.second.record.slot == attempt.record.slot;
-        });
-    if (attempt.record.fence != fence || attempt.record.worker_id != worker_id || slot_taken) return nullptr;
+    if (attempt.record.fence != fence || attempt.record.worker_id != worker_id ||
+        SlotIsTaken(worker_id, attempt.record.slot))
+      return nullptr;
     model::TrialRecord& trial = candidate.trials.at(expired->first);
     candidate.expired.erase(expired);
     attempt.record.state = AttemptState::kRunning;

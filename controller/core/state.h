@@ -125,6 +125,7 @@ struct Core::Impl {
                   const LiveAttempt& attempt) const;
   void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why);
   std::pair<Campaign*, LiveAttempt*> FindAttempt(int64_t attempt_id);
+  bool SlotIsTaken(const std::string& worker_id, int64_t slot) const;
   // The worker's live attempt of that fence, one that expired and whose trial nobody was given since
   // included: it lives again. nullptr: it has to stop.
   LiveAttempt* Claim(const std::string& worker_id, int64_t attempt_id, int64_t fence);

@@ -19,7 +19,8 @@ class QueryRunnerTest : public ::testing::Test {
   StatusOr<std::vector<v1::QueryRows>> Run(int rows, int bytes) {
     std::ofstream(program_) << "#!/bin/sh\ncat > /dev/null\necho '{\"columns\":[\"a\"]}'\n"
                             << "row=$(head -c " << bytes << " /dev/zero | tr '\\0' x)\n"
-                            << "for i in $(seq " << rows << "); do printf '{\"row\":[\"%s\"]}\\n' \"$row\"; done\n"
+                            << "for i in $(seq " << rows << ")\n"
+                            << "do printf '{\"row\":[\"%s\"]}\\n' \"$row\"; done\n"
                             << "echo '{\"end\":true}'\n";
     std::filesystem::permissions(program_, std::filesystem::perms::owner_all);
     v1::QueryRequest request;
