@@ -343,7 +343,7 @@ bool Core::Impl::TryGrant(const ParkedPoll& poll) {
     record.device_model = host.device_model;
     record.device_count = chosen->device_count;
     record.device_share = 1.0 / static_cast<double>(std::max<int64_t>(1, host.slots));
-    record.cores = std::max<int64_t>(1, host.cores / std::max<int64_t>(1, host.slots));
+    record.cores = 1;  // a trainer computes with one thread: more would give other numbers
     record.started_us = now.wall_us;
     attempt.granted_ms = now.monotonic_ms;
     attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;

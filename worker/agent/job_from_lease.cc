@@ -48,7 +48,7 @@ StatusOr<Purpose> PurposeOf(v1::Purpose purpose) {
     default:
       break;
   }
-  return InvalidArgument("the lease has a purpose that this agent does not know; upgrade the agent");
+  return Unimplemented("the lease has a purpose that this agent does not know; upgrade the agent");
 }
 
 }  // namespace
@@ -86,14 +86,16 @@ StatusOr<Job> JobFromLease(const v1::Lease& lease, const std::string& dataset_fo
                .data_order = lease.data_order_seed(),
                .augmentation = lease.augmentation_seed()};
   if (lease.numeric_mode() != "fp32" && lease.numeric_mode() != "bf16")
-    return InvalidArgument("numeric mode '" + lease.numeric_mode() + "': expected fp32 or bf16");
+    return Unimplemented("numeric mode '" + lease.numeric_mode() +
+                         "': expected fp32 or bf16; upgrade the agent");
   job.numeric_mode = lease.numeric_mode() == "bf16" ? NumericMode::kBf16 : NumericMode::kFp32;
   job.dataset = {.name = lease.dataset(), .path = dataset_folder, .digest = lease.dataset_digest()};
   job.split = {.seed = lease.validation_seed(), .validation_count = lease.validation_count()};
-  job.threads = std::max<int64_t>(1, lease.cores());
+  // On a CPU one thread each, however many cores are free: numbers are to be equal bit for bit.
+  job.threads = 1;
   job.weights_in = lease.weights_path();
   if (job.purpose == Purpose::kFinal) job.weights_out = weights;
-  if (job.purpose == Purpose::kMeasure) job.measure = trainer_protocol::Measure{.threads = job.threads};
+  if (job.purpose == Purpose::kMeasure) job.measure = trainer_protocol::Measure{};
   // What the trainer would refuse to read is refused here, with the candidate's class.
   CANOPY_ASSIGN_OR_RETURN(const std::string line, trainer_protocol::Encode(job));
   CANOPY_RETURN_IF_ERROR(trainer_protocol::Decode(line).status());

@@ -32,6 +32,14 @@ TEST(JobFromLease, OnlyAFinalTrialWritesWeights) {
   EXPECT_EQ(job->weights_out, "");
 }
 
+TEST(JobFromLease, ATrainerComputesWithOneThreadHoweverManyCoresAreFree) {
+  v1::Lease lease = TestLease(5);
+  lease.set_cores(2);
+  EXPECT_EQ(JobFromLease(lease, "", "")->threads, 1);
+  lease.set_purpose(v1::PURPOSE_MEASURE);
+  EXPECT_EQ(JobFromLease(lease, "", "")->measure, trainer_protocol::Measure{.threads = 1});
+}
+
 TEST(ParseRecipe, ReadsEveryKey) {
   const auto recipe = ParseRecipe(
       R"({"optimizer":"adamw","learning_rate":0.001,"momentum":0.8,"weight_decay":0.05,"decay_all":true,

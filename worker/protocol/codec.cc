@@ -20,7 +20,7 @@ constexpr std::string_view kSchedules[] = {"cosine"};
 constexpr std::string_view kSplitKinds[] = {"seed"};
 constexpr std::string_view kRungActions[] = {"continue", "stop", "pause"};
 constexpr std::string_view kFailureClasses[] = {"OUT_OF_MEMORY", "DIVERGED", "INVALID_CANDIDATE", "DATA",
-                                                "TRAINER_CRASH"};
+                                                "TRAINER_CRASH", "WORKER_LOST"};
 
 template <typename Enum, size_t kCount>
 std::string_view NameOf(const std::string_view (&names)[kCount], Enum value) {

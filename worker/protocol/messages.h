@@ -20,8 +20,9 @@ enum class Optimizer { kSgd, kAdamw };
 enum class Schedule { kCosine };
 enum class SplitKind { kSeed };
 enum class RungAction { kContinue, kStop, kPause };
-// What a trainer can say of its own failure; the agent derives the other classes from the exit.
-enum class FailureClass { kOutOfMemory, kDiverged, kInvalidCandidate, kData, kTrainerCrash };
+// What a trainer can say of its own failure; the agent derives the other classes from the exit. WORKER_LOST:
+// the host failed it (a full disk), whatever the candidate.
+enum class FailureClass { kOutOfMemory, kDiverged, kInvalidCandidate, kData, kTrainerCrash, kWorkerLost };
 
 // The names on the wire: "SEARCH", "bf16", "sgd", "DIVERGED", ...
 std::string_view ToString(Purpose value);

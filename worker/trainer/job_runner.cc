@@ -20,6 +20,7 @@
 #include "worker/trainer/process_memory.h"
 #include "worker/trainer/training.h"
 #include "worker/trainer/weights.h"
+#include "worker/trainer/zygote_server.h"
 
 namespace canopy::trainer {
 namespace {
@@ -46,8 +47,13 @@ class JobExecution {
       : job_(job), monitor_(monitor), datasets_(datasets), result_(result) {}
 
   bool Execute() {
-    at::set_num_threads(static_cast<int>(
-        job_.purpose == Purpose::kMeasure && job_.measure ? job_.measure->threads : job_.threads));
+    const int64_t threads =
+        job_.purpose == Purpose::kMeasure && job_.measure ? job_.measure->threads : job_.threads;
+    if (threads != 1 && IsZygoteChild())
+      return Fail(FailureClass::kTrainerCrash,
+                  InvalidArgument("a zygote's child computes with one thread, the job asks for " +
+                                  std::to_string(threads) + "; start the trainer without --zygote"));
+    at::set_num_threads(static_cast<int>(threads));
     if (!BuildNetwork()) return false;
     switch (job_.purpose) {
       case Purpose::kSearch:
@@ -150,11 +156,12 @@ class JobExecution {
   }
 
   bool StoreNetwork(const NetworkWeights& weights) {
-    checkpoint::StoredFile stored;
-    if (!Take(checkpoint::WriteCheckpoint(job_.weights_out, SaveWeights(*network_, weights)),
-              FailureClass::kTrainerCrash, stored))
-      return false;
-    result_.weights = {.path = job_.weights_out, .sha256 = stored.sha256, .bytes = stored.bytes};
+    const auto stored = checkpoint::WriteCheckpoint(job_.weights_out, SaveWeights(*network_, weights));
+    if (!stored.ok())  // a full disk is no fault of the candidate's
+      return Fail(absl::IsInvalidArgument(stored.status()) ? FailureClass::kTrainerCrash
+                                                           : FailureClass::kWorkerLost,
+                  WithContext(stored.status(), "store the trained weights"));
+    result_.weights = {.path = job_.weights_out, .sha256 = stored->sha256, .bytes = stored->bytes};
     return true;
   }
 

@@ -8,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -34,7 +36,22 @@ using trainer_protocol::Spawned;
 using trainer_protocol::SpawnFailed;
 using trainer_protocol::ZygoteMessage;
 
+// Of oom_score_adj (proc(5)): what a child has above its zygote, and the most there is.
+constexpr int64_t kChildOomScore = 300;
+constexpr int64_t kHighestOomScore = 1000;
+
+bool is_zygote_child = false;
+
 int64_t Milliseconds(const timeval& time) { return int64_t{time.tv_sec} * 1000 + time.tv_usec / 1000; }
+
+// A child's end costs one attempt, the zygote's all of them. Best effort: without it the kernel may choose
+// either.
+void BecomeLikelierToBeKilledForMemory() {
+  const std::string file = "/proc/self/oom_score_adj";
+  int64_t now = 0;
+  std::ifstream(file) >> now;
+  std::ofstream(file) << std::min(now + kChildOomScore, kHighestOomScore);
+}
 
 int ThreadCount() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
@@ -139,10 +156,12 @@ class ZygoteServer {
   }
 
   [[noreturn]] void RunChild(int socket, int log, pid_t zygote) {
+    is_zygote_child = true;
     ::setpgid(0, 0);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != zygote) ::_exit(1);  // it died before the line above
     ::sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
+    BecomeLikelierToBeKilledForMemory();
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
     ::close(log);
@@ -185,6 +204,8 @@ class ZygoteServer {
 };
 
 }  // namespace
+
+bool IsZygoteChild() { return is_zygote_child; }
 
 Status ServeZygote(int control_socket, DatasetCache& datasets, const ChildMain& child_main) {
   if (const int threads = ThreadCount(); threads != 1)

@@ -16,4 +16,7 @@ using ChildMain = std::function<int(int socket)>;
 // locks that others hold stay locked.
 Status ServeZygote(int control_socket, DatasetCache& datasets, const ChildMain& child_main);
 
+// Whether this process is a child that ServeZygote forked: a second thread of LibTorch's may hang it.
+bool IsZygoteChild();
+
 }  // namespace canopy::trainer

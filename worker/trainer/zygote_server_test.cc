@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "worker/protocol/codec.h"
 #include "worker/protocol/descriptors.h"
 #include "worker/protocol/line_reader.h"
@@ -267,6 +268,26 @@ TEST_F(ZygoteTest, AChildServesOneJobAndItsEndIsReportedWithItsUsage) {
   EXPECT_GT(exited.user_ms + exited.system_ms, 0);
   EXPECT_GT(exited.max_rss_bytes, 1 << 20);
   EXPECT_EQ(peer.ReadLine(), std::nullopt);
+}
+
+TEST_F(ZygoteTest, AChildRefusesAJobOfMoreThanOneThread) {
+  Peer peer;
+  SpawnOn(peer, "a1");
+  Job job = ShortJob();
+  job.threads = 2;
+  peer.SendLine(Line(job));
+  const auto last = NextEvent(peer);
+  ASSERT_TRUE(std::holds_alternative<trainer_protocol::Failure>(last)) << Line(last);
+  EXPECT_THAT(std::get<trainer_protocol::Failure>(last).message, HasSubstr("one thread"));
+}
+
+TEST_F(ZygoteTest, TheKernelKillsAChildForMemoryRatherThanTheZygote) {
+  const auto score = [](int64_t pid) {
+    return *ParseInt(Trim(*ReadFile("/proc/" + std::to_string(pid) + "/oom_score_adj")));
+  };
+  Peer peer;
+  const int64_t pid = SpawnOn(peer, "a1");
+  EXPECT_GT(score(pid), score(::getpid()));
 }
 
 TEST_F(ZygoteTest, ForkedAndPersistentTrainersGiveTheSameMetrics) {
