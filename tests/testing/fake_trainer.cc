@@ -7,11 +7,10 @@
 //   CANOPY_FAKE_TRAINER_STEP_MS  milliseconds a step (2)
 //   CANOPY_FAKE_TRAINER_HOLD     a file: the last message waits until it exists
 //   CANOPY_FAKE_TRAINER_RECORD   a file that gets a JSON line per attempt before its last message
-//   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The
-//   first
+//   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The first
 //                                whose decisions and purpose, where given, are the job's ends it otherwise:
 //                                abort, segv, kill, exit, hang, deaf, garbage, diverge, out_of_memory,
-//                                invalid, data
+//                                invalid, data, disk_full
 
 #include <fcntl.h>
 #include <poll.h>
@@ -220,6 +219,7 @@ class FakeTrainer {
     if (what == "diverge") Fail(FailureClass::kDiverged, "the training loss became nan after step 1");
     if (what == "out_of_memory") Fail(FailureClass::kOutOfMemory, "can't allocate memory");
     if (what == "invalid") Fail(FailureClass::kInvalidCandidate, "the network can't be built");
+    if (what == "disk_full") Fail(FailureClass::kWorkerLost, "write weights: No space left on device");
     if (what == "data") Fail(FailureClass::kData, "the dataset is damaged");
   }
 

@@ -45,6 +45,8 @@ FailureClass ToModel(trainer_protocol::FailureClass value) {
       return FailureClass::kInvalidCandidate;
     case trainer_protocol::FailureClass::kData:
       return FailureClass::kData;
+    case trainer_protocol::FailureClass::kWorkerLost:
+      return FailureClass::kWorkerLost;
     case trainer_protocol::FailureClass::kTrainerCrash:
       break;
   }
@@ -79,7 +81,7 @@ class Attempt {
     outcome_.set_fence(lease_.fence());
     Execute();
     outcome_.mutable_cost()->set_allocated_ms(Now() - begin_ms);
-    outcome_.set_log_tail(LogTail(env_.state.AttemptLog(id_)));
+    outcome_.set_log_tail(LogTail(env_.state.AttemptLog(outcome_.result_id())));
     RemoveFiles();
     return outcome_;
   }
@@ -132,9 +134,14 @@ class Attempt {
       Fail(FailureClass::kData, "dataset '" + lease_.dataset() + "' in " + place->second.folder +
                                     " has the digest " + place->second.digest + ", expected " +
                                     lease_.dataset_digest());
-    } else if (auto made = JobFromLease(lease_, place->second.folder, env_.state.Weights(id_)); !made.ok()) {
-      Fail(FailureClass::kInvalidCandidate, Message(made.status()));
+    } else if (auto made = JobFromLease(lease_, place->second.folder,
+                                        env_.state.UnfinishedWeights(outcome_.result_id()));
+               !made.ok()) {
+      // What an older agent can't do says nothing about the candidate.
+      Fail(absl::IsUnimplemented(made.status()) ? FailureClass::kWorkerLost : FailureClass::kInvalidCandidate,
+           Message(made.status()));
     } else {
+      weights_out_ = made->weights_out;
       job = *std::move(made);
       return CheckWeights();
     }
@@ -179,7 +186,7 @@ class Attempt {
   }
 
   bool Launch(const Job& job) {
-    const std::string log_path = env_.state.AttemptLog(id_);
+    const std::string log_path = env_.state.AttemptLog(outcome_.result_id());
     const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (log < 0) {
       Fail(FailureClass::kWorkerLost, Message(FromErrno(errno, "write the trainer's log " + log_path)));
@@ -258,8 +265,7 @@ class Attempt {
     } else if (const auto* report = std::get_if<trainer_protocol::RungReport>(&message)) {
       Answer(*report);
     } else if (const auto* result = std::get_if<trainer_protocol::Result>(&message)) {
-      *outcome_.mutable_result() = ToAttemptResult(*result, lease_, env_);
-      outcome_.mutable_cost()->set_peak_memory_bytes(result->peak_memory_bytes);
+      TakeResult(*result);
     } else if (const auto* failure = std::get_if<trainer_protocol::Failure>(&message)) {
       Fail(ToModel(failure->failure_class), failure->message);
     } else if (std::holds_alternative<trainer_protocol::Stop>(message) &&
@@ -271,6 +277,17 @@ class Attempt {
     if (!decided()) return;
     channel_->FinishSending();
     GiveTime(env_.stop_grace_ms);
+  }
+
+  void TakeResult(const trainer_protocol::Result& result) {
+    outcome_.mutable_cost()->set_peak_memory_bytes(result.peak_memory_bytes);
+    v1::AttemptResult out = ToAttemptResult(result, lease_, env_);
+    if (result.weights && result.weights->path == weights_out_) {
+      const Status kept = env_.state.KeepWeights(outcome_.result_id());
+      if (!kept.ok()) return Fail(FailureClass::kWorkerLost, "the trained weights: " + Message(kept));
+      out.set_weights_path(env_.state.Weights(outcome_.result_id()));
+    }
+    *outcome_.mutable_result() = std::move(out);
   }
 
   // No schedule of this controller stops at a rung: the training goes on.
@@ -325,10 +342,11 @@ class Attempt {
   // A success leaves its weights, a failure its log.
   void RemoveFiles() const {
     if (outcome_.has_result()) {
-      ::unlink(env_.state.AttemptLog(id_).c_str());
+      ::unlink(env_.state.AttemptLog(outcome_.result_id()).c_str());
     } else {
-      ::unlink(env_.state.Weights(id_).c_str());
+      env_.state.RemoveOldLogs();
     }
+    if (!weights_out_.empty()) env_.state.DropUnfinishedWeights(outcome_.result_id());
   }
 
   const AttemptEnvironment& env_;
@@ -339,6 +357,7 @@ class Attempt {
   HangTimer hang_;
   int64_t oom_kills_before_ = 0;
   v1::Outcome outcome_;
+  std::string weights_out_;  // where the trainer writes them; empty: nowhere
   TrainerChannel* channel_ = nullptr;
   std::unique_ptr<TrainerProcess> process_;
   bool greeted_ = false;

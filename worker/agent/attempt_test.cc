@@ -1,7 +1,11 @@
 #include "worker/agent/attempt.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -28,6 +32,7 @@ class AttemptTest : public testing::Test {
                  {"decisions":{"candidate":"diverge"},"do":"diverge"},
                  {"decisions":{"candidate":"out_of_memory"},"do":"out_of_memory"},
                  {"decisions":{"candidate":"invalid"},"do":"invalid"},
+                 {"decisions":{"candidate":"disk_full"},"do":"disk_full"},
                  {"decisions":{"candidate":"data"},"do":"data"}])",
              1);
     ::setenv("CANOPY_FAKE_TRAINER_STEPS", "4", 1);
@@ -42,6 +47,14 @@ class AttemptTest : public testing::Test {
     return RunAttempt(environment_, lease, std::move(control));
   }
 
+  bool MeasureLockTaken() const {
+    const int fd = ::open((folder_.path() + "/measure.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const bool taken = ::flock(fd, LOCK_SH | LOCK_NB) != 0;
+    ::close(fd);
+    return taken;
+  }
+
+  std::atomic<int> results_ = 0;
   TemporaryFolder folder_;
   SystemClock clock_;
   StateDirectory state_ = *StateDirectory::Open(folder_.path() + "/state", "");
@@ -56,7 +69,7 @@ class AttemptTest : public testing::Test {
                                   .trainer_build = "build",
                                   .libtorch_version = "torch",
                                   .device_model = "cpu model",
-                                  .new_result_id = [] { return std::string("result"); },
+                                  .new_result_id = [this] { return "result" + std::to_string(++results_); },
                                   .oom_kills = [] { return int64_t{0}; }};
 };
 
@@ -65,7 +78,7 @@ TEST_F(AttemptTest, ReportsAResultWithItsOrigin) {
   const auto control = std::make_shared<AttemptControl>(lease);
   const v1::Outcome outcome = Run(lease, control);
   ASSERT_TRUE(outcome.has_result()) << outcome.DebugString();
-  EXPECT_EQ(outcome.result_id(), "result");
+  EXPECT_EQ(outcome.result_id(), "result1");
   EXPECT_EQ(outcome.attempt_id(), 1);
   EXPECT_EQ(outcome.trial_id(), 101);
   EXPECT_EQ(outcome.fence(), 1001);
@@ -94,7 +107,6 @@ struct FailureCase {
 };
 
 TEST_F(AttemptTest, GivesEveryEndItsClass) {
-  environment_.hang_minimum_ms = 500;
   const FailureCase cases[] = {
       {"abort", v1::FAILURE_CLASS_TRAINER_CRASH, "SIGABRT"},
       {"segv", v1::FAILURE_CLASS_TRAINER_CRASH, "SIGSEGV"},
@@ -106,14 +118,16 @@ TEST_F(AttemptTest, GivesEveryEndItsClass) {
       {"out_of_memory", v1::FAILURE_CLASS_OUT_OF_MEMORY, "memory"},
       {"invalid", v1::FAILURE_CLASS_INVALID_CANDIDATE, "can't be built"},
       {"data", v1::FAILURE_CLASS_DATA, "damaged"},
+      {"disk_full", v1::FAILURE_CLASS_WORKER_LOST, "No space left"},
   };
   int64_t attempt = 0;
   for (const FailureCase& c : cases) {
+    environment_.hang_minimum_ms = c.candidate == "hang" ? 500 : 60'000;
     const v1::Outcome outcome = Run(TestLease(++attempt, c.candidate));
     EXPECT_EQ(outcome.failure().failure_class(), c.expected) << c.candidate << ": " << outcome.DebugString();
     EXPECT_NE(outcome.failure().message().find(c.message_part), std::string::npos) << outcome.DebugString();
     EXPECT_EQ(outcome.log_tail(), "fake trainer: " + c.candidate + "\n");
-    EXPECT_TRUE(FileExists(state_.AttemptLog(std::to_string(attempt)))) << "a failure leaves its log";
+    EXPECT_TRUE(FileExists(state_.AttemptLog(outcome.result_id()))) << "a failure leaves its log";
   }
 }
 
@@ -144,28 +158,81 @@ TEST_F(AttemptTest, TestReadsTheWeightsThatFinalWroteAndNoOthers) {
   final.set_purpose(v1::PURPOSE_FINAL);
   const v1::Outcome trained = Run(final);
   ASSERT_TRUE(trained.has_result()) << trained.DebugString();
-  EXPECT_EQ(trained.result().weights_path(), state_.Weights("1"));
+  EXPECT_EQ(trained.result().weights_path(), state_.Weights(trained.result_id()));
   v1::Lease test = TestLease(2);
   test.set_purpose(v1::PURPOSE_TEST);
   test.set_weights_path(trained.result().weights_path());
   test.set_weights_sha256(trained.result().weights_sha256());
   const v1::Outcome tested = Run(test);
   EXPECT_TRUE(tested.result().metrics().contains("test_accuracy")) << tested.DebugString();
-  ASSERT_TRUE(WriteFileDurably(state_.Weights("1"), "other weights").ok());
+  ASSERT_TRUE(WriteFileDurably(trained.result().weights_path(), "other weights").ok());
   EXPECT_EQ(Run(test).failure().failure_class(), v1::FAILURE_CLASS_DATA);
 }
 
-TEST_F(AttemptTest, MeasureHoldsTheMeasurementLock) {
+TEST_F(AttemptTest, AnAttemptOfTheSameNumberInAnotherDatabaseTouchesNoWeights) {
+  v1::Lease final = TestLease(1);
+  final.set_purpose(v1::PURPOSE_FINAL);
+  const v1::Outcome trained = Run(final);
+  ASSERT_TRUE(trained.has_result()) << trained.DebugString();
+  v1::Lease other = TestLease(1, "b");
+  other.set_database_id("another");
+  other.set_purpose(v1::PURPOSE_FINAL);
+  ASSERT_TRUE(Run(other).has_result());
+  other.set_decisions_json(R"({"candidate":"abort"})");
+  ASSERT_TRUE(Run(other).has_failure());
+  const auto sha256 = Sha256HexOfFile(trained.result().weights_path());
+  ASSERT_TRUE(sha256.ok()) << Message(sha256.status());
+  EXPECT_EQ(*sha256, trained.result().weights_sha256());
+}
+
+TEST_F(AttemptTest, AFailedAttemptLeavesNoWeightsAndNoPartsOfThem) {
+  const std::string part = state_.UnfinishedWeights("result1") + ".tmp.123";
+  ASSERT_TRUE(WriteFileDurably(part, "half").ok());
+  v1::Lease final = TestLease(1, "kill");
+  final.set_purpose(v1::PURPOSE_FINAL);
+  ASSERT_TRUE(Run(final).has_failure());
+  EXPECT_FALSE(FileExists(part));
+}
+
+TEST_F(AttemptTest, ANewerReleasesPurposeOrNumericModeIsNotTheCandidatesFault) {
+  v1::Lease lease = TestLease(1);
+  lease.set_numeric_mode("fp8");
+  EXPECT_EQ(Run(lease).failure().failure_class(), v1::FAILURE_CLASS_WORKER_LOST);
+  lease = TestLease(2);
+  lease.set_purpose(static_cast<v1::Purpose>(99));
+  EXPECT_EQ(Run(lease).failure().failure_class(), v1::FAILURE_CLASS_WORKER_LOST);
+}
+
+TEST_F(AttemptTest, MeasureWaitsForTheMeasurementLock) {
   v1::Lease lease = TestLease(1);
   lease.set_purpose(v1::PURPOSE_MEASURE);
-  {
-    const auto elsewhere = AcquireMeasurementLock(folder_.path(), [] { return false; });
-    ASSERT_TRUE(elsewhere.ok());
-    const auto control = std::make_shared<AttemptControl>(lease);
-    control->RequestStop(StopReason::kCancelled);
-    EXPECT_TRUE(Run(lease, control).has_cancelled()) << "it measured beside another measurement";
-  }
-  EXPECT_TRUE(Run(lease).has_result());
+  // Everybody who holds running.lock shared is a host whose trainers run.
+  const int running = ::open((folder_.path() + "/running.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(::flock(running, LOCK_SH), 0);
+  v1::Outcome outcome;
+  std::atomic<bool> ended = false;
+  std::thread measurer([&] {
+    outcome = Run(lease);
+    ended = true;
+  });
+  // It has taken its turn, and now waits for the trainers.
+  while (!MeasureLockTaken()) std::this_thread::yield();
+  EXPECT_FALSE(FileExists(state_.AttemptLog("result1"))) << "it measures beside a trainer";
+  EXPECT_FALSE(ended);
+  ::close(running);
+  measurer.join();
+  EXPECT_TRUE(outcome.has_result()) << outcome.DebugString();
+}
+
+TEST_F(AttemptTest, AMeasurementThatIsCancelledWhileItWaitsStartsNoTrainer) {
+  v1::Lease lease = TestLease(1);
+  lease.set_purpose(v1::PURPOSE_MEASURE);
+  const auto elsewhere = AcquireMeasurementLock(folder_.path(), [] { return false; });
+  ASSERT_TRUE(elsewhere.ok());
+  const auto control = std::make_shared<AttemptControl>(lease);
+  control->RequestStop(StopReason::kCancelled);
+  EXPECT_TRUE(Run(lease, control).has_cancelled());
+  EXPECT_FALSE(FileExists(state_.AttemptLog("result1")));
 }
 
 TEST_F(AttemptTest, AStoppedTrainerEndsByItself) {
@@ -183,7 +250,7 @@ TEST_F(AttemptTest, ATrainerThatDoesNotListenIsKilled) {
   const auto control = std::make_shared<AttemptControl>(lease);
   std::thread stopper([this, &control] {
     const auto deaf = [this] {
-      const auto log = ReadFile(state_.AttemptLog("1"));
+      const auto log = ReadFile(state_.AttemptLog("result1"));
       return log.ok() && !log->empty();
     };
     while (!deaf()) std::this_thread::yield();

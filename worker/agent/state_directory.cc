@@ -1,6 +1,8 @@
 #include "worker/agent/state_directory.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -27,19 +29,34 @@ StatusOr<std::string> OwnWorkerId(const std::string& file) {
   return id;
 }
 
-// Logs of failed attempts: the newest ones stay.
-void RemoveOldLogs(const std::string& folder) {
+}  // namespace
+
+void StateDirectory::RemoveOldLogs() const {
   namespace fs = std::filesystem;
   std::error_code ignored;
   std::vector<std::pair<fs::file_time_type, fs::path>> logs;
-  for (const auto& entry : fs::directory_iterator(folder, ignored))
+  for (const auto& entry : fs::directory_iterator(path_ + "/logs/attempts", ignored))
     logs.emplace_back(entry.last_write_time(ignored), entry.path());
   if (logs.size() <= kKeptAttemptLogs) return;
   std::sort(logs.begin(), logs.end());
   for (size_t i = 0; i + kKeptAttemptLogs < logs.size(); ++i) fs::remove(logs[i].second, ignored);
 }
 
-}  // namespace
+Status StateDirectory::KeepWeights(const std::string& result_id) const {
+  const std::string from = UnfinishedWeights(result_id);
+  const std::string to = Weights(result_id);
+  if (::rename(from.c_str(), to.c_str()) != 0) return FromErrno(errno, "rename " + from + " to " + to);
+  return SyncDirectory(path_ + "/checkpoints");
+}
+
+void StateDirectory::DropUnfinishedWeights(const std::string& result_id) const {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(Unfinished(), ignored))
+    if (entry.path().filename().string().starts_with(result_id + ".")) files.push_back(entry.path());
+  for (const fs::path& file : files) fs::remove(file, ignored);
+}
 
 StatusOr<StateDirectory> StateDirectory::Open(const std::string& path, const std::string& certified_id) {
   CANOPY_RETURN_IF_ERROR(MakeDirectories(path, 0700));
@@ -47,14 +64,19 @@ StatusOr<StateDirectory> StateDirectory::Open(const std::string& path, const std
   if (!lock.ok())
     return WithContext(lock.status(),
                        "an agent already uses this state directory; choose another with --state-dir");
-  for (const char* folder : {"/spool", "/cache", "/checkpoints", "/logs", "/logs/attempts"})
+  // What an agent that was killed left there belongs to no outcome.
+  std::error_code ignored;
+  std::filesystem::remove_all(path + "/checkpoints/unfinished", ignored);
+  for (const char* folder :
+       {"/spool", "/cache", "/checkpoints", "/checkpoints/unfinished", "/logs", "/logs/attempts"})
     CANOPY_RETURN_IF_ERROR(MakeDirectories(path + folder, 0700));
-  RemoveOldLogs(path + "/logs/attempts");
   std::string worker_id = certified_id;
   if (worker_id.empty()) {
     CANOPY_ASSIGN_OR_RETURN(worker_id, OwnWorkerId(path + "/worker_id"));
   }
-  return StateDirectory(path, std::move(worker_id), *std::move(lock));
+  StateDirectory directory(path, std::move(worker_id), *std::move(lock));
+  directory.RemoveOldLogs();
+  return directory;
 }
 
 }  // namespace canopy::agent

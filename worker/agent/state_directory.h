@@ -18,16 +18,30 @@ class StateDirectory {
   const std::string& worker_id() const { return worker_id_; }
   std::string spool() const { return path_ + "/spool"; }
   std::string cache() const { return path_ + "/cache"; }
+  // Files of an attempt bear the id of its outcome: attempts of two databases may have one number.
   // A trainer's log, kept after a failure.
-  std::string AttemptLog(const std::string& attempt_id) const {
-    return path_ + "/logs/attempts/" + attempt_id + ".log";
+  std::string AttemptLog(const std::string& result_id) const {
+    return path_ + "/logs/attempts/" + result_id + ".log";
   }
   std::string ZygoteLog() const { return path_ + "/logs/zygote.log"; }
-  std::string Weights(const std::string& attempt_id) const {
-    return path_ + "/checkpoints/" + attempt_id + ".safetensors";
+  // The weights of a finished attempt, and where its trainer writes them before.
+  std::string Weights(const std::string& result_id) const {
+    return path_ + "/checkpoints/" + result_id + ".safetensors";
+  }
+  std::string UnfinishedWeights(const std::string& result_id) const {
+    return Unfinished() + "/" + result_id + ".safetensors";
   }
 
+  // Makes the unfinished weights the attempt's own, durably.
+  Status KeepWeights(const std::string& result_id) const;
+  // Removes the unfinished weights and what a killed trainer left of them.
+  void DropUnfinishedWeights(const std::string& result_id) const;
+  // The newest 100 logs of failed attempts stay. Thread-safe, as the two above.
+  void RemoveOldLogs() const;
+
  private:
+  std::string Unfinished() const { return path_ + "/checkpoints/unfinished"; }
+
   StateDirectory(std::string path, std::string worker_id, FileLock lock)
       : path_(std::move(path)), worker_id_(std::move(worker_id)), lock_(std::move(lock)) {}
 
