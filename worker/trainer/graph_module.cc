@@ -64,7 +64,8 @@ Status GraphModule::AddSteps() {
     for (const int input : node.inputs) input_nodes.push_back(&graph_.nodes[static_cast<size_t>(input)]);
     const std::string prefix = std::to_string(i) + "." + node.op + ".";
     CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Operation> operation,
-                            BuildOperation({node, std::move(input_nodes), prefix, store_}));
+                            BuildOperation({node, std::move(input_nodes), prefix, store_,
+                                            static_cast<int>(i) == graph_.output && readers[i] == 1}));
     operation->set_needs_input_gradient(input_needs_gradient);
     if (auto* const folded = dynamic_cast<BatchNorm*>(operation.get()); folded != nullptr && sole_reader)
       if (auto* const convolution = dynamic_cast<Conv2d*>(producer); convolution != nullptr)

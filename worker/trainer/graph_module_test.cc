@@ -54,6 +54,20 @@ TEST(GraphModule, ForwardAndGradientsAgreeWithAutograd) {
         << network->store().parameters()[i].name;
 }
 
+TEST(GraphModule, Bf16NetworksGiveFp32Logits) {
+  auto network = Build(SmallNetwork(3, 8, 4), at::kBFloat16);
+  const at::Tensor images = Images(6, at::kBFloat16);
+  Rng noise(1);
+  const at::Tensor logits = network->ForwardTraining(images, noise);
+  ASSERT_EQ(logits.scalar_type(), at::kFloat);
+  EXPECT_FALSE(logits.equal(logits.to(at::kBFloat16).to(at::kFloat))) << "they were rounded on the way";
+  network->Backward(at::randn(logits.sizes()));
+  for (const Parameter& parameter : network->store().parameters())
+    EXPECT_GT(parameter.gradient.abs().sum().item<float>(), 0) << parameter.name;
+  network->PrepareInference();
+  EXPECT_EQ(network->ForwardInference(images).scalar_type(), at::kFloat);
+}
+
 TEST(GraphModule, HasTheParametersThatTheGraphCounts) {
   const auto graph = SmallNetwork(3, 8, 4);
   EXPECT_EQ(Build(graph)->store().count(), search_space::ComputeCosts(graph)->params);
@@ -115,7 +129,7 @@ TEST(GraphModule, Bf16StaysCloseToFp32) {
   EXPECT_FALSE(at::equal(a, b));
   const at::Tensor gradient = at::randn({32, 4});
   exact->Backward(gradient);
-  rounded->Backward(gradient.to(at::kBFloat16));
+  rounded->Backward(gradient);
   const at::Tensor difference = exact->store().gradients() - rounded->store().gradients();
   EXPECT_LT(difference.norm().item<double>(), 0.05 * exact->store().gradients().norm().item<double>());
 }

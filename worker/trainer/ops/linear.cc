@@ -7,27 +7,33 @@
 namespace canopy::trainer {
 namespace {
 
-// [N, in] to [N, out].
+// [N, in] to [N, out]. `exact`: computed in fp32, and so is its output, whatever the network computes in.
 class Linear final : public Operation {
  public:
-  Linear(Parameter& weight, Parameter* bias) : weight_(weight), bias_(bias) {}
+  Linear(Parameter& weight, Parameter* bias, bool exact) : weight_(weight), bias_(bias), exact_(exact) {}
 
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
-    if (mode.training) input_ = inputs[0];
-    return at::linear(inputs[0], weight_.compute,
-                      OptionalTensor(bias_ == nullptr ? at::Tensor() : bias_->compute));
+    const at::Tensor input = exact_ ? inputs[0].to(at::kFloat) : inputs[0];
+    if (mode.training) input_ = input;
+    return at::linear(input, Values(weight_),
+                      OptionalTensor(bias_ == nullptr ? at::Tensor() : Values(*bias_)));
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
     const at::Tensor input = std::exchange(input_, at::Tensor());
     weight_.gradient.copy_(at::mm(gradient.t(), input));
     if (bias_ != nullptr) bias_->gradient.copy_(gradient.sum(0, /*keepdim=*/false, at::kFloat));
     if (!needs_input_gradient_) return {at::Tensor()};
-    return {at::mm(gradient, weight_.compute)};
+    return {at::mm(gradient, Values(weight_)).to(weight_.compute.scalar_type())};
   }
 
  private:
+  const at::Tensor& Values(const Parameter& parameter) const {
+    return exact_ ? parameter.value : parameter.compute;
+  }
+
   Parameter& weight_;
   Parameter* bias_;
+  const bool exact_;
   at::Tensor input_;
 };
 
@@ -42,7 +48,8 @@ BuiltOperation BuildLinear(const BuildContext& context) {
       context.store.Add(context.prefix + "weight", {features, inputs}, /*decays=*/true, FanInUniform(inputs));
   Parameter* bias = nullptr;
   if (has_bias) bias = &context.store.Add(context.prefix + "bias", {features}, /*decays=*/false, Constant(0));
-  return std::make_unique<Linear>(weight, bias);
+  // The logits decide what is ranked: rounded to bf16, near classes would tie.
+  return std::make_unique<Linear>(weight, bias, /*exact=*/context.is_output);
 }
 
 }  // namespace canopy::trainer

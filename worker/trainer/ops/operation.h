@@ -19,7 +19,7 @@ struct ForwardMode {
 };
 
 // One operator of the network with its parameters; tensors are as ops/dense.h says, in the store's compute
-// type. The gradient is written by hand, not by autograd:
+// type; a linear layer at the network's end gives and takes its gradient in fp32. The gradient is written by hand, not by autograd:
 // it saves autograd's bookkeeping and frees each activation as soon as it is used.
 class Operation {
  public:
@@ -46,6 +46,7 @@ struct BuildContext {
   std::vector<const search_space::Node*> inputs;
   std::string prefix;
   ParameterStore& store;
+  bool is_output = false;  // it makes the network's output, which nothing else reads
 };
 
 // REQUIRES a node as search_space::AppendNode or NetworkGraph::FromJson make it: its attributes and shapes
