@@ -180,6 +180,23 @@ TEST_F(JobRunnerTest, AMeasureJobNamesRuntimePrecisionBatchThreadsAndDevice) {
             result.metrics.at("latency_libtorch_bf16_b2_t1_cpu_p99_ms"));
 }
 
+TEST_F(JobRunnerTest, AFastNetworkIsMeasuredForASecondAndNotForAFewRunsAlone) {
+  Job job = Example();
+  job.purpose = Purpose::kMeasure;
+  job.measure = trainer_protocol::Measure{.warmup = 1, .iterations = 1};
+  monitor_.stop_after = -1;
+  MustSucceed(job);
+  const int runs = -1 - monitor_.stop_after;
+  EXPECT_GT(runs, 20);
+}
+
+TEST_F(JobRunnerTest, WeightsThatTheHostCannotStoreAreNotTheCandidatesFault) {
+  Job job = Example();
+  job.purpose = Purpose::kFinal;
+  job.weights_out = dataset_.folder() + "/no-such-folder/weights.safetensors";
+  MustFail(job, FailureClass::kWorkerLost, "no-such-folder");
+}
+
 TEST_F(JobRunnerTest, ADivergedTrainingEndsAtOnceWithItsClass) {
   Job job = Example();
   GraphBuilder builder({1, StripedDataset::kSize, StripedDataset::kSize});

@@ -9,8 +9,8 @@
 
 namespace canopy::trainer {
 
-// Wall time of one inference in eval mode with batch norms folded, over `measure.iterations` runs behind
-// the warm-up: latency_libtorch_<mode>_b<batch>_t<threads>_cpu_p50_ms, p95 and p99 (nearest rank). The
+// Wall time of one inference in eval mode with batch norms folded, over `measure.iterations` runs and at
+// least a second, behind `measure.warmup` runs and at least 0.3 s: latency_libtorch_<mode>_b<batch>_t<threads>_cpu_p50_ms, p95 and p99 (nearest rank). The
 // caller holds the host's measurement lock.
 StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network,
                                                    const trainer_protocol::Measure& measure,
