@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <system_error>
 
@@ -15,7 +16,7 @@
 namespace canopy::agent {
 namespace {
 
-constexpr int64_t kMaxOutcomeBytes = 4 << 20;
+constexpr std::uintmax_t kMaxOutcomeBytes = 4 << 20;
 constexpr std::string_view kSuffix = ".json";
 
 std::string FileOf(const std::string& folder, const std::string& result_id) {
@@ -23,9 +24,14 @@ std::string FileOf(const std::string& folder, const std::string& result_id) {
 }
 
 StatusOr<v1::Outcome> ReadOutcome(const std::string& path) {
-  CANOPY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxOutcomeBytes));
+  std::error_code error;
+  if (std::filesystem::file_size(path, error) > kMaxOutcomeBytes && !error)
+    return DataLoss(path + ": expected an outcome of at most 4 MiB");
+  CANOPY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   v1::Outcome outcome;
-  if (!google::protobuf::util::JsonStringToMessage(text, &outcome).ok() ||
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // a newer agent's
+  if (!google::protobuf::util::JsonStringToMessage(text, &outcome, options).ok() ||
       std::filesystem::path(path).stem().string() != outcome.result_id())
     return DataLoss(path + ": expected an outcome in JSON whose result_id is the file's name");
   return outcome;
@@ -85,6 +91,8 @@ StatusOr<std::vector<v1::Outcome>> Spool::ReadFolder(const std::string& folder) 
     auto outcome = ReadOutcome(entry.path().string());
     if (outcome.ok()) {
       outcomes.push_back(*std::move(outcome));
+    } else if (!absl::IsDataLoss(outcome.status())) {
+      return outcome.status();  // too many open files, a disk that fails: the file may be fine
     } else {
       CANOPY_LOG(Warning, "set a spool file aside in refused/: " + Message(outcome.status()));
       CANOPY_RETURN_IF_ERROR(Move(entry.path().stem().string(), folder, folder_ + "/refused"));

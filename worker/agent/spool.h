@@ -27,7 +27,7 @@ class Spool {
 
   // What waits to be sent to that database, in the order of attempts. Outcomes of another database move
   // to <folder>/foreign with a warning, and come back once its controller does; damaged files move to
-  // <folder>/refused.
+  // <folder>/refused. Other errors are those of reading, and leave everything where it is.
   StatusOr<std::vector<v1::Outcome>> Take(const std::string& database_id) const;
   // All that waits, for whatever database.
   StatusOr<std::vector<v1::Outcome>> Waiting() const;

@@ -74,6 +74,23 @@ TEST(Spool, SetsADamagedFileAsideAndGoesOn) {
   EXPECT_TRUE(FileExists(folder.path() + "/refused/bad.json"));
 }
 
+TEST(Spool, KeepsAFileThatCannotBeReadNow) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  std::filesystem::create_directory(folder.path() + "/r.json");  // opens, but does not read
+  EXPECT_FALSE(spool->Take("db").ok());
+  EXPECT_TRUE(FileExists(folder.path() + "/r.json"));
+}
+
+TEST(Spool, ReadsTheOutcomeOfANewerAgent) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  ASSERT_TRUE(WriteFileDurably(folder.path() + "/r.json",
+                               R"({"result_id":"r","database_id":"db","of_the_future":{"a":1}})")
+                  .ok());
+  EXPECT_EQ(spool->Take("db")->size(), 1u);
+}
+
 TEST(Spool, RemovesWhatAnInterruptedWriteLeft) {
   const TemporaryFolder folder;
   ASSERT_TRUE(Spool::Open(folder.path()).ok());
