@@ -41,7 +41,7 @@ v1::AttemptFailure ClassifyExit(const TrainerExit& exit, bool oom_killed) {
                                                         " before it sent a result; its log says more");
   const int signal = WTERMSIG(exit.wait_status);
   const std::string message = who + " was killed by " + SignalName(signal);
-  if (signal == SIGKILL && oom_killed)
+  if (signal == SIGKILL && oom_killed && !exit.of_zygote)
     return MakeFailure(FailureClass::kOutOfMemory,
                        message + ", because the host or its cgroup ran out of memory");
   if (signal == SIGKILL || signal == SIGTERM || signal == SIGINT)

@@ -13,7 +13,8 @@ v1::AttemptFailure MakeFailure(model::FailureClass failure_class, const std::str
 
 // Why a trainer that ended without a result or failure line did so. `oom_killed`: the kernel has killed a
 // process of the agent's cgroup for memory during the attempt.
-//   SIGKILL, SIGTERM, SIGINT           WORKER_LOST; SIGKILL with oom_killed OUT_OF_MEMORY
+//   SIGKILL, SIGTERM, SIGINT           WORKER_LOST; SIGKILL with oom_killed OUT_OF_MEMORY,
+//                                      but not the zygote's: which of its trainers took the memory?
 //   any other signal, any exit status  TRAINER_CRASH
 //   never started                      WORKER_LOST
 v1::AttemptFailure ClassifyExit(const TrainerExit& exit, bool oom_killed);

@@ -28,6 +28,7 @@ TEST(ClassifyExit, NamesClassAndSignalOfEveryEnd) {
       {{.wait_status = Exited(3)}, false, v1::FAILURE_CLASS_TRAINER_CRASH, "status 3"},
       {{.wait_status = Exited(0)}, false, v1::FAILURE_CLASS_TRAINER_CRASH, "before it sent a result"},
       {{.wait_status = SIGKILL, .of_zygote = true}, false, v1::FAILURE_CLASS_WORKER_LOST, "zygote"},
+      {{.wait_status = SIGKILL, .of_zygote = true}, true, v1::FAILURE_CLASS_WORKER_LOST, "zygote"},
       {{.wait_status = SIGSEGV, .of_zygote = true}, false, v1::FAILURE_CLASS_TRAINER_CRASH, "zygote"},
       {{.start_error = "no more processes"}, false, v1::FAILURE_CLASS_WORKER_LOST, "no more processes"},
   };

@@ -41,6 +41,30 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// The descriptors of a request, copied to numbers above all that the child gets: none is overwritten before
+// it has been used.
+class CopiedDescriptors {
+ public:
+  static StatusOr<CopiedDescriptors> Above(int highest, const SpawnRequest& request) {
+    CopiedDescriptors copies;
+    for (const auto& [here, there] : request.descriptors) {
+      const int copy = ::fcntl(here, F_DUPFD_CLOEXEC, highest + 1);
+      if (copy < 0) return FromErrno(errno, "copy a descriptor for " + request.program);
+      copies.copies_.push_back(copy);
+    }
+    return copies;
+  }
+  CopiedDescriptors(CopiedDescriptors&&) = default;
+  ~CopiedDescriptors() {
+    for (const int copy : copies_) ::close(copy);
+  }
+  int at(size_t i) const { return copies_[i]; }
+
+ private:
+  CopiedDescriptors() = default;
+  std::vector<int> copies_;
+};
+
 void SetAttributes(posix_spawnattr_t& attributes) {
   sigset_t none, all;
   sigemptyset(&none);
@@ -59,17 +83,14 @@ StatusOr<pid_t> Spawn(const SpawnRequest& request) {
   arguments.insert(arguments.end(), request.arguments.begin(), request.arguments.end());
   std::vector<std::string> environment = Environment(request);
 
-  // In two steps, so that no descriptor is overwritten before it is used: up out of the way, then down.
-  constexpr int kAway = 200;
   int highest = STDERR_FILENO;
+  for (const auto& [here, there] : request.descriptors) highest = std::max(highest, there);
+  CANOPY_ASSIGN_OR_RETURN(const CopiedDescriptors copies, CopiedDescriptors::Above(highest, request));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  for (const auto& [here, there] : request.descriptors) {
-    posix_spawn_file_actions_adddup2(&actions, here, kAway + there);
-    highest = std::max(highest, there);
-  }
-  for (const auto& [here, there] : request.descriptors)
-    posix_spawn_file_actions_adddup2(&actions, kAway + there, there);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  for (size_t i = 0; i < request.descriptors.size(); ++i)
+    posix_spawn_file_actions_adddup2(&actions, copies.at(i), request.descriptors[i].second);
   posix_spawn_file_actions_addclosefrom_np(&actions, highest + 1);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -99,11 +120,8 @@ StatusOr<std::string> OutputOf(const std::string& program, const std::vector<std
                                int64_t timeout_ms) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return FromErrno(errno, "make a pipe");
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  const auto pid = Spawn({.program = program,
-                          .arguments = arguments,
-                          .descriptors = {{null, 0}, {ends[1], 1}, {STDERR_FILENO, 2}}});
-  ::close(null);
+  const auto pid = Spawn(
+      {.program = program, .arguments = arguments, .descriptors = {{ends[1], 1}, {STDERR_FILENO, 2}}});
   ::close(ends[1]);
   if (!pid.ok()) {
     ::close(ends[0]);

@@ -16,7 +16,7 @@ struct SpawnRequest {
   std::string program;                                           // a path
   std::vector<std::string> arguments;                            // without the program
   std::vector<std::pair<std::string, std::string>> environment;  // beside the agent's own
-  // {here, there}, `there` ascending from 0: these descriptors alone are open in the child.
+  // {here, there}: these descriptors alone are open in the child; 0, where it is none of them, is /dev/null.
   std::vector<std::pair<int, int>> descriptors;
 };
 
