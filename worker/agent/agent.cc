@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kLongPollMs = 30'000;
 constexpr int64_t kLastWordsMs = 2'000;
+constexpr int64_t kBacklogPollMs = 50;
 
 }  // namespace
 
@@ -32,6 +33,8 @@ Status Agent::Run() {
     CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> waiting, parts_.spool.Take(database.id));
     const MutexLock lock(mutex_);
     backlog_.assign(waiting.begin(), waiting.end());
+    unanswered_.clear();
+    for (const v1::Outcome& outcome : waiting) unanswered_.insert(outcome.result_id());
     return absl::OkStatus();
   });
   Stop();
@@ -91,7 +94,11 @@ std::optional<v1::Lease> Agent::NextLease(int64_t slot, std::optional<v1::Outcom
     request.set_worker_id(parts_.hello.worker().id());
     request.set_request_id(parts_.new_request_id());
     request.set_slot(slot);
-    request.set_wants_lease(BacklogEmpty());
+    request.set_wants_lease(BacklogAnswered(outcome ? outcome->result_id() : ""));
+    if (!outcome && !request.wants_lease()) {
+      session_.Pause(kBacklogPollMs);
+      continue;
+    }
     if (outcome) {
       *request.mutable_outcome() = *outcome;
     } else {
@@ -101,9 +108,13 @@ std::optional<v1::Lease> Agent::NextLease(int64_t slot, std::optional<v1::Outcom
     const auto reply = session_.Exchange(request);
     if (!reply.ok()) {
       if (absl::IsCancelled(reply.status())) continue;  // the agent ends
-      if (outcome) Refuse(*outcome, reply.status());
       CANOPY_LOG(Error, "the controller refuses a request: " + Message(reply.status()));
-      outcome.reset();
+      if (outcome && absl::IsInvalidArgument(reply.status())) {
+        Refuse(*outcome, reply.status());
+        outcome.reset();
+      } else {
+        session_.LoseContact(reply.status());  // about this worker, not about what it reports
+      }
       session_.Pause(backoff.NextDelayMs());
       continue;
     }
@@ -145,7 +156,7 @@ void Agent::Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict) {
   if (const Status removed = parts_.spool.Remove(outcome.result_id()); !removed.ok())
     CANOPY_LOG(Warning,
                "an acknowledged outcome stays in the spool and will be sent again: " + Message(removed));
-  attempts_.Remove(outcome.attempt_id());
+  SetAnswered(outcome);
 }
 
 void Agent::Refuse(const v1::Outcome& outcome, const Status& why) {
@@ -153,7 +164,7 @@ void Agent::Refuse(const v1::Outcome& outcome, const Status& why) {
   CANOPY_LOG(
       Error, "an outcome was refused and is kept in the spool's refused/: " + Message(why),
       {{"attempt", std::to_string(outcome.attempt_id())}, {"moved", moved.ok() ? "yes" : Message(moved)}});
-  attempts_.Remove(outcome.attempt_id());
+  SetAnswered(outcome);
 }
 
 // True where the outcome belongs to another database than the one in use: it waits for its own.
@@ -161,7 +172,7 @@ bool Agent::KeepForeign(const v1::Outcome& outcome) {
   const auto database = session_.database();
   if (database.id.empty() || outcome.database_id() == database.id) return false;
   (void)parts_.spool.SetForeign(outcome.result_id());  // may be there already
-  attempts_.Remove(outcome.attempt_id());
+  SetAnswered(outcome);
   return true;
 }
 
@@ -173,9 +184,15 @@ std::optional<v1::Outcome> Agent::NextFromBacklog() {
   return outcome;
 }
 
-bool Agent::BacklogEmpty() const {
+bool Agent::BacklogAnswered(const std::string& but_this) const {
   const MutexLock lock(mutex_);
-  return backlog_.empty();
+  return unanswered_.size() == unanswered_.count(but_this);
+}
+
+void Agent::SetAnswered(const v1::Outcome& outcome) {
+  attempts_.Remove(outcome.attempt_id());
+  const MutexLock lock(mutex_);
+  unanswered_.erase(outcome.result_id());
 }
 
 }  // namespace canopy::agent

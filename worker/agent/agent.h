@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/mutex.h"
@@ -49,7 +50,11 @@ class Agent {
   void Refuse(const v1::Outcome& outcome, const Status& why);
   bool KeepForeign(const v1::Outcome& outcome);
   std::optional<v1::Outcome> NextFromBacklog();
-  bool BacklogEmpty() const;
+  // Whether every outcome of the backlog, `but_this` one aside, has been answered: a slot that asks for work
+  // says that it runs nothing, which takes the attempt away whose outcome is still to come.
+  bool BacklogAnswered(const std::string& but_this) const;
+  // Forgets the outcome's attempt, which is nobody's business any more.
+  void SetAnswered(const v1::Outcome& outcome);
 
   AgentParts parts_;
   ActiveAttempts attempts_;
@@ -57,6 +62,7 @@ class Agent {
   mutable Mutex mutex_;
   // Outcomes that an earlier process left unsent.
   std::deque<v1::Outcome> backlog_ CANOPY_GUARDED_BY(mutex_);
+  std::set<std::string> unanswered_ CANOPY_GUARDED_BY(mutex_);  // result ids of these and of those on their way
 };
 
 }  // namespace canopy::agent

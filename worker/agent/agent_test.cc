@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -42,6 +43,8 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     if (away_) return Miss();
     if (on_exchange_) on_exchange_(request);
+    if (request.has_outcome() && request.outcome().attempt_id() == held_back_) return Miss();
+    if (request.has_outcome() && !exchange_error_.ok()) return std::exchange(exchange_error_, Status());
     const auto known = answered_.find(request.request_id());
     if (known != answered_.end()) {
       EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(known->second.first, request))
@@ -104,6 +107,15 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     refusal_ = std::move(why);
   }
+  // The outcome of this attempt gets lost on its way; 0: of none.
+  void HoldBack(int64_t attempt) {
+    const MutexLock lock(mutex_);
+    held_back_ = attempt;
+  }
+  void FailNextOutcome(Status why) {
+    const MutexLock lock(mutex_);
+    exchange_error_ = std::move(why);
+  }
   void StopAttempt(int64_t attempt) {
     const MutexLock lock(mutex_);
     to_stop_.insert(attempt);
@@ -162,7 +174,8 @@ class FakeController final : public ControllerConnection {
   CondVar changed_;
   bool away_ = false, stopped_ = false, forgotten_ = false;
   int replies_to_drop_ = 0, twice_ = 0, missed_ = 0, measurements_ = 0;
-  Status refusal_;
+  Status refusal_, exchange_error_;
+  int64_t held_back_ = 0;
   std::deque<v1::Lease> leases_;
   std::map<std::string, std::pair<v1::ExchangeRequest, v1::ExchangeReply>> answered_;
   std::map<int64_t, v1::Outcome> outcomes_;
@@ -293,6 +306,52 @@ TEST_F(AgentTest, WhatAnEarlierProcessLeftIsSentFirstAndClaimedTillThen) {
   EXPECT_TRUE(spool_.Waiting()->empty());
   EXPECT_EQ(controller_.outcomes(), 1u);
   EXPECT_TRUE(FileExists(state_.spool() + "/foreign/foreign.json"));
+}
+
+TEST_F(AgentTest, NobodyAsksForWorkBeforeAllThatAnEarlierProcessLeftIsAnswered) {
+  for (const int64_t attempt : {1, 2}) {
+    v1::Outcome left;
+    left.set_result_id("left" + std::to_string(attempt));
+    left.set_attempt_id(attempt);
+    left.set_database_id("db");
+    left.mutable_result();
+    ASSERT_TRUE(spool_.Put(left).ok());
+  }
+  std::atomic<int> asked = 0;
+  controller_.OnExchange([&](const v1::ExchangeRequest& request) {
+    asked += request.wants_lease() && request.outcome().attempt_id() != 1 ? 1 : 0;
+  });
+  controller_.HoldBack(1);
+  Start(2);
+  controller_.WaitForOutcome(2);
+  controller_.WaitForHellos(3);  // time for the slot that has sent it
+  EXPECT_EQ(asked, 0) << "the controller gives up what the asking slot ran before";
+  controller_.HoldBack(0);
+  controller_.WaitForOutcome(1);
+  LetTrainersEnd();
+  for (const int64_t attempt : {3, 4}) controller_.Offer(TestLease(attempt));
+  for (const int64_t attempt : {3, 4}) EXPECT_TRUE(controller_.WaitForOutcome(attempt).has_result());
+}
+
+TEST_F(AgentTest, AnOutcomeOutlivesAWorkersRefusal) {
+  LetTrainersEnd();
+  controller_.FailNextOutcome(PermissionDenied("the certificate has expired"));
+  Start();
+  controller_.Offer(TestLease(1));
+  EXPECT_TRUE(controller_.WaitForOutcome(1).has_result());
+  EXPECT_GE(controller_.WaitForHellos(2).size(), 2u);
+}
+
+TEST_F(AgentTest, AnOutcomeThatTheControllerCannotReadIsKeptForPeople) {
+  LetTrainersEnd();
+  controller_.FailNextOutcome(InvalidArgument("a metric has no name"));
+  Start();
+  controller_.Offer(TestLease(1));
+  controller_.Offer(TestLease(2));
+  EXPECT_TRUE(controller_.WaitForOutcome(2).has_result());
+  End();
+  EXPECT_EQ(controller_.outcomes(), 1u);
+  EXPECT_FALSE(std::filesystem::is_empty(state_.spool() + "/refused"));
 }
 
 TEST_F(AgentTest, TrainsOnWithoutItsControllerAndReportsLate) {

@@ -45,6 +45,8 @@ class ControllerSession {
   // Once, now or never: for the last words of an agent that ends.
   StatusOr<v1::ExchangeReply> ExchangeOnce(const v1::ExchangeRequest& request, int64_t timeout_ms);
 
+  // Hello is said again before anything else.
+  void LoseContact(const Status& why);
   void Stop();
   bool stopping() const;
   // False where Stop ended the wait.
@@ -54,7 +56,6 @@ class ControllerSession {
  private:
   Status SayHello(const std::function<Status(const Database&)>& on_database);
   Status SendHeartbeat();
-  void LoseContact(const Status& why);
 
   ControllerConnection& connection_;
   ActiveAttempts& attempts_;
