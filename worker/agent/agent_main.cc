@@ -17,6 +17,7 @@
 #include "config/credentials.h"
 #include "rpc/protocol.h"
 #include "worker/agent/agent.h"
+#include "worker/agent/awake_clock.h"
 #include "worker/agent/exit_class.h"
 #include "worker/agent/grpc_controller_connection.h"
 #include "worker/agent/host.h"
@@ -139,7 +140,7 @@ Status Run(const AgentOptions& options) {
   v1::WorkerHelloRequest hello;
   *hello.mutable_protocol() = rpc::OurProtocol();
   *hello.mutable_worker() = DescribeWorker(options, state.worker_id(), trainer, datasets);
-  const SystemClock clock;
+  const AwakeClock clock;
   RunningTrainers running(lock_folder, clock);
   const auto launcher =
       trainer.zygote ? MakeZygoteLauncher(program, state.ZygoteLog()) : MakeProcessLauncher(program);

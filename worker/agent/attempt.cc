@@ -169,12 +169,8 @@ class Attempt {
     if (!Launch(job)) return;
     const int64_t launched_ms = ActiveNow();
     if (job.purpose != Purpose::kMeasure) {
-      const auto stop = [this] {
-        process_->WaitUntilStarted();
-        process_->Signal(SIGSTOP);
-      };
-      env_.running.SetSwitch(control_.attempt_id(),
-                             {.stop = stop, .resume = [this] { process_->Signal(SIGCONT); }});
+      env_.running.SetSwitch(control_.attempt_id(), {.stop = [this] { return process_->Suspend(); },
+                                                     .resume = [this] { process_->Signal(SIGCONT); }});
     }
     hang_.Started(launched_ms);
     Status sent = channel_->Send(trainer_protocol::Hello{});

@@ -25,7 +25,7 @@ struct AttemptEnvironment {
   const StateDirectory& state;
   TrainerLauncher& launcher;
   RunningTrainers& running;
-  const Clock& clock;
+  const Clock& clock;  // of hang timer and cost; suspended hosts need an AwakeClock
   std::string lock_folder;
   std::map<std::string, DatasetPlace> datasets;  // by name
   // Of every result, where the trainer does not say them.

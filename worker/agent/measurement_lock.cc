@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -89,8 +90,8 @@ StatusOr<bool> RunningTrainers::SomebodyMeasures() const {
 Status RunningTrainers::Enter(int64_t attempt_id, const std::function<bool()>& cancelled) {
   const MutexLock lock(mutex_);
   for (;;) {
-    if (!paused_ && running_.held()) break;
-    if (!paused_) {
+    if (!measuring_ && running_.held()) break;
+    if (!paused_ && !running_.held()) {
       // A measurer that waits goes first; otherwise trainers that come and go would hold it up for ever.
       CANOPY_ASSIGN_OR_RETURN(const bool measuring, SomebodyMeasures());
       if (!measuring) {
@@ -101,7 +102,7 @@ Status RunningTrainers::Enter(int64_t attempt_id, const std::function<bool()>& c
     if (cancelled()) return absl::CancelledError("the wait for a measurement's end was cancelled");
     changed_.WaitFor(mutex_, kTurnMs);
   }
-  trainers_[attempt_id].paused_before = TotalPausedMs();
+  trainers_.try_emplace(attempt_id);
   return absl::OkStatus();
 }
 
@@ -115,6 +116,7 @@ void RunningTrainers::SetSwitch(int64_t attempt_id, Switch control) {
 
 void RunningTrainers::Leave(int64_t attempt_id) {
   const MutexLock lock(mutex_);
+  while (switched_ == attempt_id) changed_.Wait(mutex_);
   trainers_.erase(attempt_id);
   if (trainers_.empty()) running_ = HeldLock();
   changed_.NotifyAll();
@@ -123,7 +125,9 @@ void RunningTrainers::Leave(int64_t attempt_id) {
 int64_t RunningTrainers::PausedMs(int64_t attempt_id) const {
   const MutexLock lock(mutex_);
   const auto found = trainers_.find(attempt_id);
-  return found == trainers_.end() ? 0 : TotalPausedMs() - found->second.paused_before;
+  if (found == trainers_.end()) return 0;
+  const Trainer& trainer = found->second;
+  return trainer.paused_ms + (trainer.stopped ? clock_.MonotonicMs() - trainer.stopped_since_ms : 0);
 }
 
 bool RunningTrainers::paused() const {
@@ -131,44 +135,79 @@ bool RunningTrainers::paused() const {
   return paused_;
 }
 
-int64_t RunningTrainers::TotalPausedMs() const {
-  return paused_ms_ + (paused_ ? clock_.MonotonicMs() - paused_since_ms_ : 0);
-}
-
-void RunningTrainers::Pause() {
-  // A trainer that is just being started is stopped once there is something to stop.
-  for (const auto& [id, trainer] : trainers_)
-    if (!trainer.has_switch) return;
-  for (const auto& [id, trainer] : trainers_) trainer.control.stop();
-  paused_ = true;
-  paused_since_ms_ = clock_.MonotonicMs();
-  running_ = HeldLock();
-}
-
-void RunningTrainers::Resume() {
-  if (!trainers_.empty()) {
-    auto running = TryLock(folder_ + "/running.lock", LOCK_SH);
-    if (!running.ok() || !running->held()) return;
-    running_ = *std::move(running);
+std::optional<std::pair<int64_t, RunningTrainers::Switch>> RunningTrainers::BeginSwitch(int64_t after,
+                                                                                        bool stop) {
+  const MutexLock lock(mutex_);
+  for (auto next = trainers_.upper_bound(after); next != trainers_.end(); ++next) {
+    // One that is just being started is stopped once there is something to stop.
+    if (!next->second.has_switch || next->second.stopped == stop) continue;
+    switched_ = next->first;
+    return std::pair(next->first, next->second.control);
   }
-  paused_ms_ = TotalPausedMs();
-  paused_ = false;
-  for (const auto& [id, trainer] : trainers_) trainer.control.resume();
+  return std::nullopt;
+}
+
+void RunningTrainers::EndSwitch(int64_t attempt_id, bool stop, bool done) {
+  const MutexLock lock(mutex_);
+  switched_ = kNone;
   changed_.NotifyAll();
+  if (!done) return;
+  Trainer& trainer = trainers_.at(attempt_id);
+  trainer.stopped = stop;
+  if (stop) {
+    trainer.stopped_since_ms = clock_.MonotonicMs();
+  } else {
+    trainer.paused_ms += clock_.MonotonicMs() - trainer.stopped_since_ms;
+  }
+}
+
+// Without the lock: a trainer that can't be stopped, because its zygote hangs, is not to hang the others.
+void RunningTrainers::SwitchAll(bool stop) {
+  int64_t after = kNone;
+  while (const auto next = BeginSwitch(after, stop)) {
+    after = next->first;
+    bool done = true;
+    if (stop) {
+      done = next->second.stop();
+      if (!done) {
+        CANOPY_LOG(Warning, "a trainer can't be stopped for a measurement, which waits",
+                   {{"attempt", std::to_string(after)}});
+        next->second.resume();  // it may stop late, when nobody measures any more
+      }
+    } else {
+      next->second.resume();
+    }
+    EndSwitch(after, stop, done);
+  }
 }
 
 void RunningTrainers::Watch() {
-  const MutexLock lock(mutex_);
-  while (!ending_) {
-    const auto measuring = SomebodyMeasures();
-    if (!measuring.ok()) {
-      CANOPY_LOG(Warning, "the measurement lock can't be read: " + Message(measuring.status()));
-    } else if (!paused_ && *measuring && running_.held()) {
-      Pause();
-    } else if (paused_ && !*measuring) {
-      Resume();
+  for (;;) {
+    bool measuring = false;
+    {
+      const MutexLock lock(mutex_);
+      if (ending_) return;
+      const auto found = SomebodyMeasures();
+      if (found.ok()) measuring_ = *found;
+      if (!found.ok())
+        CANOPY_LOG(Warning, "the measurement lock can't be read: " + Message(found.status()));
+      if (paused_ && !measuring_) {
+        if (!trainers_.empty()) {
+          auto running = TryLock(folder_ + "/running.lock", LOCK_SH);
+          if (running.ok()) running_ = *std::move(running);
+        }
+        paused_ = !trainers_.empty() && !running_.held();
+      }
+      measuring = measuring_ || paused_;
     }
-    changed_.WaitFor(mutex_, kWatchMs);
+    SwitchAll(/*stop=*/measuring);
+    const MutexLock lock(mutex_);
+    if (measuring_ && running_.held() &&
+        std::all_of(trainers_.begin(), trainers_.end(), [](const auto& entry) { return entry.second.stopped; })) {
+      paused_ = true;
+      running_ = HeldLock();
+    }
+    if (!ending_) changed_.WaitFor(mutex_, kWatchMs);
   }
 }
 

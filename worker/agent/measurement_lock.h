@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -51,9 +52,11 @@ StatusOr<MeasurementLock> AcquireMeasurementLock(const std::string& folder,
 // One agent's running trainers, stopped while somebody measures. Thread-safe.
 class RunningTrainers {
  public:
-  // What a measurement stops and lets go on. Called from another thread, never both at once.
+  // What a measurement stops and lets go on. Called from another thread, never both at once. `stop` blocks
+  // until the trainer computes no more, for a few seconds at most; where it is false, the measurement waits
+  // and it is called again.
   struct Switch {
-    std::function<void()> stop;  // blocks until it is done
+    std::function<bool()> stop;
     std::function<void()> resume;
   };
 
@@ -72,17 +75,23 @@ class RunningTrainers {
   bool paused() const;
 
  private:
+  static constexpr int64_t kNone = -1;
+
   struct Trainer {
     Switch control;
     bool has_switch = false;
-    int64_t paused_before = 0;  // paused_ms_ when it entered
+    bool stopped = false;
+    int64_t stopped_since_ms = 0;
+    int64_t paused_ms = 0;  // before that
   };
 
   void Watch();
   StatusOr<bool> SomebodyMeasures() const;
-  void Pause() CANOPY_REQUIRES(mutex_);
-  void Resume() CANOPY_REQUIRES(mutex_);
-  int64_t TotalPausedMs() const CANOPY_REQUIRES(mutex_);
+  // Stops all trainers that can be stopped, or lets all go on.
+  void SwitchAll(bool stop);
+  // The next trainer behind `after` that is to be switched; it doesn't leave before EndSwitch.
+  std::optional<std::pair<int64_t, Switch>> BeginSwitch(int64_t after, bool stop);
+  void EndSwitch(int64_t attempt_id, bool stop, bool done);
 
   const std::string folder_;
   const Clock& clock_;
@@ -90,10 +99,10 @@ class RunningTrainers {
   CondVar changed_;
   std::map<int64_t, Trainer> trainers_ CANOPY_GUARDED_BY(mutex_);
   HeldLock running_ CANOPY_GUARDED_BY(mutex_);
-  bool paused_ CANOPY_GUARDED_BY(mutex_) = false;
+  int64_t switched_ CANOPY_GUARDED_BY(mutex_) = kNone;  // the trainer whose Switch is being called
+  bool measuring_ CANOPY_GUARDED_BY(mutex_) = false;    // somebody wants to, or does
+  bool paused_ CANOPY_GUARDED_BY(mutex_) = false;       // all are stopped, and running_ is let go
   bool ending_ CANOPY_GUARDED_BY(mutex_) = false;
-  int64_t paused_ms_ CANOPY_GUARDED_BY(mutex_) = 0;  // of complete pauses
-  int64_t paused_since_ms_ CANOPY_GUARDED_BY(mutex_) = 0;
   std::thread watcher_;
 };
 

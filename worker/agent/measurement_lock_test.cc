@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 
 #include "worker/agent/agent_test_support.h"
 
@@ -66,7 +68,12 @@ class Measurer {
 class Switched {
  public:
   RunningTrainers::Switch control() {
-    return {.stop = [this] { Set(false); }, .resume = [this] { Set(true); }};
+    return {.stop =
+                [this] {
+                  Set(false);
+                  return true;
+                },
+            .resume = [this] { Set(true); }};
   }
   void WaitFor(bool running) {
     const MutexLock lock(mutex_);
@@ -88,10 +95,21 @@ class Switched {
   bool running_ CANOPY_GUARDED_BY(mutex_) = true;
 };
 
+// Stands still until it is set.
+class FakeClock final : public Clock {
+ public:
+  int64_t MonotonicMs() const override { return now_ms_; }
+  int64_t WallUs() const override { return 0; }
+  void Pass(int64_t ms) { now_ms_ += ms; }
+
+ private:
+  std::atomic<int64_t> now_ms_ = 1000;
+};
+
 TEST(MeasurementLock, StopsTrainersOfAnotherProcessForTheMeasurementAlone) {
   const TemporaryFolder folder;
   Measurer measurer(folder.path());
-  const SystemClock clock;
+  FakeClock clock;
   RunningTrainers trainers(folder.path(), clock);
   Switched trainer;
   ASSERT_TRUE(trainers.Enter(1, Never).ok());
@@ -99,10 +117,44 @@ TEST(MeasurementLock, StopsTrainersOfAnotherProcessForTheMeasurementAlone) {
   measurer.Go();
   ASSERT_EQ(measurer.Answer(), 'm');
   EXPECT_FALSE(trainer.running()) << "it measures while a trainer runs";
+  clock.Pass(700);
+  EXPECT_EQ(trainers.PausedMs(1), 700);
   measurer.Go();
   trainer.WaitFor(true);
   EXPECT_EQ(measurer.Answer(), 'd');
-  EXPECT_GE(trainers.PausedMs(1), 0);
+  while (trainers.paused()) std::this_thread::yield();
+  clock.Pass(50);
+  EXPECT_EQ(trainers.PausedMs(1), 700);
+  trainers.Leave(1);
+}
+
+TEST(MeasurementLock, ATrainerThatCannotBeStoppedHoldsUpTheMeasurementAndNobodyElse) {
+  const TemporaryFolder folder;
+  const SystemClock clock;
+  RunningTrainers trainers(folder.path(), clock);
+  std::atomic<bool> stopping = false, go_on = false;
+  const auto stop = [&] {
+    stopping = true;
+    while (!go_on) std::this_thread::yield();
+    return false;
+  };
+  ASSERT_TRUE(trainers.Enter(1, Never).ok());
+  trainers.SetSwitch(1, {.stop = stop, .resume = [] {}});
+  ASSERT_TRUE(trainers.Enter(2, Never).ok());
+  std::atomic<bool> cancelled = false;
+  StatusOr<MeasurementLock> lock;
+  std::thread measurer(
+      [&] { lock = AcquireMeasurementLock(folder.path(), [&] { return cancelled.load(); }); });
+  while (!stopping) std::this_thread::yield();
+  EXPECT_EQ(trainers.PausedMs(1), 0) << "it waits for a stop that takes its time";
+  trainers.Leave(2);
+  go_on = true;
+  stopping = false;
+  while (!stopping) std::this_thread::yield();  // it is tried again
+  EXPECT_FALSE(trainers.paused());
+  cancelled = true;
+  measurer.join();
+  EXPECT_TRUE(absl::IsCancelled(lock.status())) << "it measures beside a trainer";
   trainers.Leave(1);
 }
 

@@ -14,6 +14,7 @@ namespace canopy::agent {
 namespace {
 
 constexpr int kTrainerSocket = 3;
+constexpr int64_t kSuspendMs = 1000;
 
 int64_t Milliseconds(const timeval& time) { return int64_t{time.tv_sec} * 1000 + time.tv_usec / 1000; }
 
@@ -31,7 +32,10 @@ class SpawnedTrainer final : public TrainerProcess {
     const MutexLock lock(mutex_);
     if (!reaped_) ::kill(-pid_, signal);
   }
-  void WaitUntilStarted() override {}
+  bool Suspend() override {
+    Signal(SIGSTOP);
+    return WaitUntilStopped(pid_, kSuspendMs);
+  }
 
  private:
   void Wait() {

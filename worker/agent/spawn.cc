@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <string_view>
 
 #include "base/clock.h"
+#include "base/file.h"
 
 extern char** environ;
 
@@ -112,6 +114,21 @@ std::optional<int> WaitForExit(pid_t pid, int64_t timeout_ms) {
     int wait_status = 0;
     if (::waitpid(pid, &wait_status, WNOHANG) == pid) return wait_status;
     if (clock.MonotonicMs() >= deadline_ms) return std::nullopt;
+    ::poll(nullptr, 0, kExitPollMs);
+  }
+}
+
+bool WaitUntilStopped(pid_t pid, int64_t timeout_ms) {
+  const SystemClock clock;
+  const int64_t deadline_ms = clock.MonotonicMs() + timeout_ms;
+  for (;;) {
+    // "pid (name) state ...": the name may hold anything, blanks and brackets too.
+    const auto stat = ReadFile("/proc/" + std::to_string(pid) + "/stat");
+    if (!stat.ok()) return true;
+    const size_t name_end = stat->rfind(')');
+    const char state = name_end + 2 < stat->size() ? (*stat)[name_end + 2] : '?';
+    if (std::string_view("TtZX").find(state) != std::string_view::npos) return true;
+    if (clock.MonotonicMs() >= deadline_ms) return false;
     ::poll(nullptr, 0, kExitPollMs);
   }
 }

@@ -27,6 +27,9 @@ StatusOr<pid_t> Spawn(const SpawnRequest& request);
 // Waits until the child has ended and reaps it; nullopt after `timeout_ms`.
 std::optional<int> WaitForExit(pid_t pid, int64_t timeout_ms);
 
+// Waits until the process is stopped by a signal or has ended; false after `timeout_ms`.
+bool WaitUntilStopped(pid_t pid, int64_t timeout_ms);
+
 // What the program prints to stdout, at most 64 KiB, when it ends with status 0 in time; else
 // FailedPrecondition or DeadlineExceeded, which name it. Its process group is killed.
 StatusOr<std::string> OutputOf(const std::string& program, const std::vector<std::string>& arguments,

@@ -25,8 +25,9 @@ class TrainerProcess {
   virtual ~TrainerProcess() = default;
   // Sends a signal to the group; nothing once it has ended.
   virtual void Signal(int signal) = 0;
-  // Blocks until the process runs or has come to its end: earlier, a signal has nobody to stop.
-  virtual void WaitUntilStarted() = 0;
+  // Stops the group with SIGSTOP and waits, for about 2 s at most, until its leader computes no more. False
+  // where it may still do so; it can be asked again. SIGCONT lets it go on.
+  virtual bool Suspend() = 0;
 };
 
 struct LaunchRequest {

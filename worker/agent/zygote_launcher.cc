@@ -13,6 +13,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "worker/agent/spawn.h"
@@ -33,6 +34,7 @@ using trainer_protocol::ZygoteMessage;
 constexpr int kControlSocket = 3;
 // Between the end of its connection and that of its process.
 constexpr int64_t kZygoteExitMs = 2000;
+constexpr int64_t kSuspendMs = 1000;  // for its start, and again for its stop
 constexpr int64_t kMaxLogBytes = 8 << 20;
 
 // One zygote's life, from its start to its end. Thread-safe.
@@ -94,17 +96,32 @@ class Zygote {
     (void)Send(trainer_protocol::Signal{.attempt_id = attempt_id, .signal = signal}, {});
   }
 
-  void WaitUntilStarted(const std::string& attempt_id) {
-    const MutexLock lock(mutex_);
-    for (auto found = children_.find(attempt_id); found != children_.end() && !found->second.started;
-         found = children_.find(attempt_id))
-      changed_.Wait(mutex_);
+  // As TrainerProcess::Suspend.
+  bool Suspend(const std::string& attempt_id) {
+    const SystemClock clock;
+    const int64_t deadline_ms = clock.MonotonicMs() + kSuspendMs;
+    std::optional<pid_t> pid;
+    {
+      // Earlier, a signal has nobody to stop.
+      const MutexLock lock(mutex_);
+      for (;;) {
+        const auto found = children_.find(attempt_id);
+        if (found == children_.end()) return true;
+        pid = found->second.pid;
+        const int64_t left_ms = deadline_ms - clock.MonotonicMs();
+        if (pid || left_ms <= 0) break;
+        changed_.WaitFor(mutex_, left_ms);
+      }
+    }
+    if (!pid) return false;
+    Signal(attempt_id, SIGSTOP);
+    return WaitUntilStopped(*pid, kSuspendMs);
   }
 
  private:
   struct Child {
     TrainerLauncher::ExitCallback on_exit;
-    bool started = false;
+    std::optional<pid_t> pid;  // once it runs
   };
 
   static int OpenLog(const std::string& path) {
@@ -166,7 +183,7 @@ class Zygote {
     if (const auto* spawned = std::get_if<Spawned>(&message)) {
       const MutexLock lock(mutex_);
       if (auto found = children_.find(spawned->attempt_id); found != children_.end())
-        found->second.started = true;
+        found->second.pid = static_cast<pid_t>(spawned->pid);
       changed_.NotifyAll();
     } else if (const auto* failed = std::get_if<SpawnFailed>(&message)) {
       End(failed->attempt_id, {.start_error = failed->message});
@@ -210,7 +227,7 @@ class ForkedTrainer final : public TrainerProcess {
   ~ForkedTrainer() override { Signal(SIGKILL); }
 
   void Signal(int signal) override { zygote_->Signal(attempt_id_, signal); }
-  void WaitUntilStarted() override { zygote_->WaitUntilStarted(attempt_id_); }
+  bool Suspend() override { return zygote_->Suspend(attempt_id_); }
 
  private:
   const std::shared_ptr<Zygote> zygote_;

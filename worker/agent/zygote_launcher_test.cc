@@ -82,6 +82,31 @@ TEST_F(ZygoteTest, ForksATrainerPerAttemptAndReportsItsEnd) {
   EXPECT_EQ(WaitForExit(second).wait_status, SIGKILL);
 }
 
+char StateOf(pid_t pid) {
+  const std::string stat = *ReadFile("/proc/" + std::to_string(pid) + "/stat");
+  return stat.at(stat.rfind(')') + 2);
+}
+
+TEST_F(ZygoteTest, ASuspendedTrainerHasStoppedWhenTheCallReturns) {
+  const Trainer trainer = Launch(1);
+  std::ifstream children("/proc/" + std::to_string(ChildProcess()) + "/task/" +
+                         std::to_string(ChildProcess()) + "/children");
+  pid_t pid = 0;
+  ASSERT_TRUE(children >> pid);
+  ASSERT_TRUE(trainer.process->Suspend());
+  EXPECT_EQ(StateOf(pid), 'T');
+  trainer.process->Signal(SIGCONT);
+  while (StateOf(pid) == 'T') std::this_thread::yield();
+}
+
+TEST_F(ZygoteTest, AZygoteThatHangsSuspendsNothingAndSaysSo) {
+  const Trainer trainer = Launch(1);
+  const pid_t zygote = ChildProcess();
+  ASSERT_EQ(::kill(zygote, SIGSTOP), 0);
+  EXPECT_FALSE(trainer.process->Suspend());
+  ASSERT_EQ(::kill(zygote, SIGKILL), 0);
+}
+
 TEST_F(ZygoteTest, ADeadZygoteTakesItsTrainersAlongAndIsReplaced) {
   const Trainer first = Launch(1);
   const pid_t zygote = ChildProcess();
