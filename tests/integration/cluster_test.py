@@ -8,6 +8,7 @@ TCP without TLS.
 
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -28,10 +29,49 @@ seed: 7
 """
 
 
+# The connection preface and an empty SETTINGS frame (RFC 9113, section 3.4).
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def assert_no_certificate_is_refused(address, credentials):
+    """A client that trusts the cluster's CA and shows no certificate of its own."""
+    host, port = address.split(":")
+    context = ssl.create_default_context(cafile=str(next(credentials.rglob("ca.crt"))))
+    context.check_hostname = False
+    context.set_alpn_protocols(["h2"])
+    answer = b""
+    try:
+        with socket.create_connection((host, int(port)), timeout=30) as plain, \
+                context.wrap_socket(plain, server_hostname=host) as connection:
+            connection.sendall(HTTP2_PREFACE)
+            answer = connection.recv(4096)
+    except (ssl.SSLError, ConnectionError):
+        pass  # with TLS 1.3 a client hears of it behind the handshake, as an alert or as the end
+    assert answer == b"", f"a client without a certificate was answered: {answer!r}"
+    # The same with the user's certificate is answered: it was the certificate that was missing.
+    context.load_cert_chain(next(credentials.rglob("user.crt")), next(credentials.rglob("user.key")))
+    with socket.create_connection((host, int(port)), timeout=30) as plain, \
+            context.wrap_socket(plain, server_hostname=host) as connection:
+        connection.sendall(HTTP2_PREFACE)
+        assert connection.recv(4096) != b"", "a client with a certificate was not answered"
+
+
+def assert_plaintext_is_refused(address):
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(HTTP2_PREFACE)
+        try:
+            answer = connection.recv(4096)
+        except ConnectionResetError:
+            answer = b""
+    # HTTP/2 would begin with SETTINGS: length 3 bytes, type 4. A TLS alert begins with 21.
+    assert answer[:1] in (b"", bytes([21])), f"plain HTTP/2 was answered: {answer!r}"
 
 
 def main():
@@ -89,7 +129,11 @@ def main():
         other = cluster.folder / "other"
         subprocess.run(canopy + ["cluster", "init", "--credentials", str(other), "--host", "127.0.0.1"],
                        check=True, env=cluster.environment, capture_output=True)
-        remote("campaign", "list", expect=1, folder=other)
+        stranger = remote("campaign", "list", expect=1, folder=other)
+        assert "certificate" in stranger.lower(), stranger
+        # Nor does no certificate at all, nor a peer that speaks no TLS.
+        assert_no_certificate_is_refused(address, credentials)
+        assert_plaintext_is_refused(address)
     print("passed")
 
 
