@@ -99,7 +99,7 @@ class Killer:
             if index > 0 and self.generator.random() < 1 / 3:
                 time.sleep(self.generator.uniform(0, 0.3))  # into the recovery from the kill before
             else:
-                goal = index * (trials - 2) // len(kinds)
+                goal = index * trials * 3 // (len(kinds) * 4)  # the last quarter outlasts the last kills
                 wait_until(lambda: self.cluster.rows("SELECT count(*) FROM result")[0][0] >= goal, 180,
                            f"{goal} results after kills {dict(self.counts)}")
                 time.sleep(self.generator.uniform(0, 0.1))
@@ -143,7 +143,8 @@ def finish(cluster, programs, trials, what, counts):
 
 
 def run(programs, agents, slots, trials, kills, seed):
-    environment = {"CANOPY_FAKE_TRAINER_RECORD": "", "CANOPY_FAKE_TRAINER_STEPS": "20"}
+    environment = {"CANOPY_FAKE_TRAINER_RECORD": "", "CANOPY_FAKE_TRAINER_STEPS": "20",
+                   "CANOPY_FAKE_TRAINER_STEP_MS": str(5 * agents * slots)}
     with Cluster(programs, trainer=programs.fake_trainer, environment=environment) as cluster:
         record = cluster.folder / "trained.txt"
         cluster.environment["CANOPY_FAKE_TRAINER_RECORD"] = str(record)
@@ -173,7 +174,7 @@ def run_real(programs, trials, seed):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
-    parser.add_argument("--kills", type=int, default=24)
+    parser.add_argument("--kills", type=int, default=21)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
@@ -182,8 +183,8 @@ def main():
     killed, counts = run(programs, 1, 1, arguments.trials, arguments.kills, arguments.seed)
     assert sum(counts.values()) >= 20 and min(counts[kind] for kind in ("controller", "agent", "trainer")) >= 5
     assert calm == killed, "with one worker and one slot the candidates equal those of an uninterrupted run"
-    run(programs, 2, 2, arguments.trials // 2, arguments.kills // 3, arguments.seed + 1)
-    run_real(programs, 10, arguments.seed + 2)
+    run(programs, 2, 2, arguments.trials, arguments.kills // 3, arguments.seed + 1)
+    run_real(programs, 12, arguments.seed + 2)
     print("passed")
 
 
