@@ -7,8 +7,8 @@
 //   CANOPY_FAKE_TRAINER_STEP_MS  milliseconds a step (2)
 //   CANOPY_FAKE_TRAINER_HOLD     a file: the last message waits until it exists
 //   CANOPY_FAKE_TRAINER_RECORD   a file that gets a JSON line per attempt before its last message
-//   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The first
-//                                whose decisions and purpose, where given, are the job's ends it otherwise:
+//   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The
+//                                first whose decisions and purpose, where given, are the job's ends it so:
 //                                abort, segv, kill, exit, hang, deaf, garbage, diverge, out_of_memory,
 //                                invalid, data, disk_full
 

@@ -62,7 +62,8 @@ class Agent {
   mutable Mutex mutex_;
   // Outcomes that an earlier process left unsent.
   std::deque<v1::Outcome> backlog_ CANOPY_GUARDED_BY(mutex_);
-  std::set<std::string> unanswered_ CANOPY_GUARDED_BY(mutex_);  // result ids of these and of those on their way
+  // Result ids of these and of those that are on their way.
+  std::set<std::string> unanswered_ CANOPY_GUARDED_BY(mutex_);
 };
 
 }  // namespace canopy::agent

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -192,6 +194,33 @@ TEST_F(AttemptTest, AFailedAttemptLeavesNoWeightsAndNoPartsOfThem) {
   final.set_purpose(v1::PURPOSE_FINAL);
   ASSERT_TRUE(Run(final).has_failure());
   EXPECT_FALSE(FileExists(part));
+}
+
+TEST_F(AttemptTest, TheNewestHundredLogsOfFailuresStay) {
+  namespace fs = std::filesystem;
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(WriteFileDurably(state_.AttemptLog("old" + std::to_string(i)), "failed").ok());
+  fs::last_write_time(state_.AttemptLog("old7"), fs::file_time_type::clock::now() - std::chrono::hours(1));
+  ASSERT_TRUE(Run(TestLease(1, "abort")).has_failure());
+  EXPECT_FALSE(FileExists(state_.AttemptLog("old7")));
+  EXPECT_TRUE(FileExists(state_.AttemptLog("old99")));
+  EXPECT_TRUE(FileExists(state_.AttemptLog("result1")));
+}
+
+TEST(StateDirectory, EmptiesWhatAKilledAgentsTrainersLeftUnfinished) {
+  const TemporaryFolder folder;
+  std::string unfinished, kept;
+  {
+    const auto state = StateDirectory::Open(folder.path(), "");
+    unfinished = state->UnfinishedWeights("r");
+    kept = state->Weights("r");
+    for (const std::string& file : {unfinished, unfinished + ".tmp.1", kept})
+      ASSERT_TRUE(WriteFileDurably(file, "weights").ok());
+  }
+  ASSERT_TRUE(StateDirectory::Open(folder.path(), "").ok());
+  EXPECT_FALSE(FileExists(unfinished));
+  EXPECT_FALSE(FileExists(unfinished + ".tmp.1"));
+  EXPECT_TRUE(FileExists(kept));
 }
 
 TEST_F(AttemptTest, ANewerReleasesPurposeOrNumericModeIsNotTheCandidatesFault) {

@@ -203,7 +203,8 @@ void RunningTrainers::Watch() {
     SwitchAll(/*stop=*/measuring);
     const MutexLock lock(mutex_);
     if (measuring_ && running_.held() &&
-        std::all_of(trainers_.begin(), trainers_.end(), [](const auto& entry) { return entry.second.stopped; })) {
+        std::all_of(trainers_.begin(), trainers_.end(),
+                    [](const auto& entry) { return entry.second.stopped; })) {
       paused_ = true;
       running_ = HeldLock();
     }

@@ -9,9 +9,9 @@
 
 namespace canopy::trainer {
 
-// Wall time of one inference in eval mode with batch norms folded, over `measure.iterations` runs and at
-// least a second, behind `measure.warmup` runs and at least 0.3 s: latency_libtorch_<mode>_b<batch>_t<threads>_cpu_p50_ms, p95 and p99 (nearest rank). The
-// caller holds the host's measurement lock.
+// Wall time of one inference in eval mode with batch norms folded, over the iterations and at least 1 s,
+// behind its warm-up runs and at least 0.3 s: latency_libtorch_<mode>_b<batch>_t<threads>_cpu_p50_ms, p95 and
+// p99 (nearest rank). The caller holds the host's measurement lock.
 StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network,
                                                    const trainer_protocol::Measure& measure,
                                                    JobMonitor& monitor);

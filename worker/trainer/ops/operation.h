@@ -19,8 +19,8 @@ struct ForwardMode {
 };
 
 // One operator of the network with its parameters; tensors are as ops/dense.h says, in the store's compute
-// type; a linear layer at the network's end gives and takes its gradient in fp32. The gradient is written by hand, not by autograd:
-// it saves autograd's bookkeeping and frees each activation as soon as it is used.
+// type (a linear layer's output at the end: fp32). The gradient is written by hand, not by autograd: it saves
+// autograd's bookkeeping and frees each activation as soon as it is used.
 class Operation {
  public:
   virtual ~Operation() = default;
