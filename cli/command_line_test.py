@@ -6,6 +6,7 @@ usage: command_line_test.py PATH_OF_CANOPY
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -155,6 +156,26 @@ class CommandLineTest(unittest.TestCase):
         done = self.canopy("space", "cost", "tiny.yaml", stdin=candidates)
         self.assertEqual(done.returncode, 3)
         self.assertIn("standard input:2", done.stderr)
+
+    def test_the_readmes_spaces_and_campaign_can_be_launched(self):
+        readme = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../README.md")
+        with open(readme, encoding="utf-8") as file:
+            blocks = re.findall(r"^```yaml\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
+        spaces = [block for block in blocks if "\nnetwork:" in block]
+        campaigns = [block for block in blocks if "\ncampaign:" in block]
+        self.assertEqual((len(spaces), len(campaigns)), (2, 1))
+        campaign = campaigns[0]
+        # Without a worker the space has to say what shape the data has.
+        task = "input: {shape: [1, 28, 28], classes: 10}\n"
+        for number, space in enumerate(spaces):
+            name = f"readme{number}.yaml"
+            self.write(name, space + task)
+            self.write("readme-campaign.yaml", campaign.replace("mine.yaml", name))
+            with self.subTest(space=space):
+                self.succeed("space", "check", name)
+                self.assertIn("Would launch default/mine",
+                              self.succeed("launch", "readme-campaign.yaml", "--dry-run", "--set",
+                                           "trainer.numeric_mode=fp32"))
 
     def test_settings_show_value_and_origin(self):
         self.write("canopy.yaml", "canopy: 1\nslots: 3\n")

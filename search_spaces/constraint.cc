@@ -25,13 +25,20 @@ constexpr Metric kMetrics[] = {
 StatusOr<Constraint> Constraint::Parse(std::string_view text, const std::vector<Decision>& decisions) {
   CANOPY_ASSIGN_OR_RETURN(Expression expression, Expression::Parse(text));
   std::vector<std::string> known;
+  std::vector<ValueKind> kinds;
   for (const Metric& metric : kMetrics) known.emplace_back(metric.name);
   for (const Decision& decision : decisions) known.push_back(decision.name);
   for (const std::string& name : expression.names()) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    if (std::find(known.begin(), known.end(), name) != known.end()) {
+      const auto decision =
+          std::find_if(decisions.begin(), decisions.end(), [&](const Decision& d) { return d.name == name; });
+      kinds.push_back(decision == decisions.end() ? ValueKind::kNumber : decision->value_kind());
+      continue;
+    }
     return InvalidArgument("expected params, macs, activation_memory, depth or a decision in '" +
                            std::string(Trim(text)) + "', found '" + name + "'" + DidYouMean(name, known));
   }
+  CANOPY_RETURN_IF_ERROR(expression.CheckCondition(kinds));
   return Constraint(std::move(expression));
 }
 
@@ -55,8 +62,12 @@ StatusOr<std::vector<Violation>> CheckConstraints(const std::vector<Constraint>&
                                                   const Candidate& candidate, const Costs& costs) {
   std::vector<Violation> violations;
   for (const Constraint& constraint : constraints) {
-    CANOPY_ASSIGN_OR_RETURN(const double amount, constraint.Amount(candidate, costs));
-    if (amount > 0) violations.push_back({constraint.text(), amount});
+    const auto amount = constraint.Amount(candidate, costs);
+    if (!amount.ok()) {
+      violations.push_back({constraint.text() + " (" + Message(amount.status()) + ")", 1});
+    } else if (*amount > 0) {
+      violations.push_back({constraint.text(), *amount});
+    }
   }
   return violations;
 }

@@ -34,7 +34,8 @@ class Constraint {
   Expression expression_;
 };
 
-// The broken ones, in order. InvalidArgument names a constraint that cannot be evaluated.
+// The broken ones, in order. One that cannot be evaluated for this candidate (a division by zero, say) is
+// broken by 1, with the reason behind its text.
 StatusOr<std::vector<Violation>> CheckConstraints(const std::vector<Constraint>& constraints,
                                                   const Candidate& candidate, const Costs& costs);
 

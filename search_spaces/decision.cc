@@ -8,6 +8,8 @@
 namespace canopy::search_space {
 namespace {
 
+constexpr int kMaxRedraws = 1000;
+
 bool IsRange(DecisionKind kind) { return kind == DecisionKind::kInteger || kind == DecisionKind::kFloat; }
 
 // An integer from low to high, uniform in its logarithm: the interval [i, i + 1) stands for i.
@@ -42,6 +44,10 @@ size_t Decision::value_type() const {
   return choices.front().index();
 }
 
+ValueKind Decision::value_kind() const {
+  return IsRange(kind) ? ValueKind::kNumber : KindOf(choices.front());
+}
+
 Status Decision::Check(const Value& value) const {
   const bool valid = IsRange(kind)
                          ? value.index() == value_type() && AsDouble(value) >= low && AsDouble(value) <= high
@@ -74,9 +80,14 @@ Value Decision::Sample(Rng& rng) const {
 Value Decision::SampleOther(const Value& current, Rng& rng) const {
   CANOPY_CHECK(Cardinality() != 1, name);
   if (IsRange(kind) && (log || kind == DecisionKind::kFloat)) {
-    Value value = Sample(rng);
-    while (value == current) value = Sample(rng);
-    return value;
+    for (int i = 0; i < kMaxRedraws; ++i) {
+      const Value value = Sample(rng);
+      if (value != current) return value;
+    }
+    // A range so narrow that it holds little but the current value.
+    const double end = AsDouble(current) == low ? high : low;
+    if (kind == DecisionKind::kFloat) return end;
+    return static_cast<int64_t>(end);
   }
   if (kind == DecisionKind::kInteger) {
     const int64_t drawn = rng.Int(static_cast<int64_t>(low), static_cast<int64_t>(high) - 1);

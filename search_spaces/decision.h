@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "base/status.h"
+#include "config/yaml.h"
 #include "search_spaces/expression.h"
 #include "search_spaces/value.h"
 
@@ -33,9 +34,13 @@ struct Decision {
   // The decision is active where every condition holds; none: always. A condition names earlier decisions
   // only and does not hold where one of them is inactive.
   std::vector<Expression> conditions;
+  // Where the space file declares it.
+  config::Location location;
 
   // The values' type: as an index of Value's alternatives.
   size_t value_type() const;
+  // The same as expressions see it.
+  ValueKind value_kind() const;
   // OK where `value` is one of this decision's; otherwise a message that lists or bounds them.
   Status Check(const Value& value) const;
   // How many values it has; 0: a range of floats, which is not countable.

@@ -23,14 +23,16 @@ struct Evaluation {
   std::vector<Violation> violations;  // of the space's own constraints
 };
 
-// Lowers, simplifies, counts and hashes a candidate of the space. InvalidArgument where its network cannot
-// be built.
+// Lowers, simplifies, counts and hashes a candidate of the space. InvalidArgument, with the file's position,
+// where its network cannot be built or its output is not one feature a class.
 StatusOr<Evaluation> Evaluate(const SearchSpace& space, const Candidate& candidate, const TaskShape& task);
 
-// OK where the reference, if the space has one, and at least one of `samples` candidates drawn with a
-// fixed seed can be built, depend on their input and break no constraint (the space's and `constraints`).
-// InvalidArgument gives the reference's fault, or the most frequent fault among the samples.
-Status CheckSpace(const SearchSpace& space, const TaskShape& task, const std::vector<Constraint>& constraints,
-                  int samples = 64);
+// OK where a candidate can be trained: it can be built, depends on its input and breaks no constraint, the
+// space's or one of `constraints`. That candidate is the reference or one of up to 1,000 drawn with a fixed
+// seed (fewer of large networks). A reference that cannot be trained whatever the campaign's `constraints`
+// say is refused. InvalidArgument, with the file's position, gives its fault, or the most frequent one among
+// those drawn.
+Status CheckSpace(const SearchSpace& space, const TaskShape& task,
+                  const std::vector<Constraint>& constraints);
 
 }  // namespace canopy::search_space

@@ -15,54 +15,6 @@ namespace {
 using Ast = Expression::Ast;
 using Op = Ast::Op;
 
-std::string_view Symbol(Op op) {
-  switch (op) {
-    case Op::kOr:
-      return "or";
-    case Op::kAnd:
-      return "and";
-    case Op::kNot:
-      return "not";
-    case Op::kEqual:
-      return "==";
-    case Op::kNotEqual:
-      return "!=";
-    case Op::kLess:
-      return "<";
-    case Op::kLessEqual:
-      return "<=";
-    case Op::kGreater:
-      return ">";
-    case Op::kGreaterEqual:
-      return ">=";
-    case Op::kIn:
-      return "in";
-    case Op::kAdd:
-      return "+";
-    case Op::kSubtract:
-    case Op::kNegate:
-      return "-";
-    case Op::kMultiply:
-      return "*";
-    case Op::kDivide:
-      return "/";
-    case Op::kFloorDivide:
-      return "//";
-    case Op::kModulo:
-      return "%";
-    case Op::kPower:
-      return "**";
-    case Op::kMin:
-      return "min";
-    case Op::kMax:
-      return "max";
-    case Op::kConstant:
-    case Op::kName:
-      break;
-  }
-  return "";
-}
-
 bool IsComparison(Op op) { return op >= Op::kLess && op <= Op::kGreaterEqual; }
 
 std::optional<int64_t> CheckedPower(int64_t base, int64_t exponent) {
@@ -261,36 +213,6 @@ StatusOr<Value> Expression::Evaluate(std::span<const Value* const> values) const
 
 StatusOr<double> Expression::ViolationAmount(std::span<const Value* const> values) const {
   return Evaluator(*ast_, values).Amount(static_cast<int>(ast_->terms.size()) - 1);
-}
-
-Expression Expression::Rename(const std::map<std::string, std::string>& names) const {
-  Ast ast = *ast_;
-  for (std::string& name : ast.names) {
-    const auto it = names.find(name);
-    if (it != names.end()) name = it->second;
-  }
-  return Expression(std::make_shared<const Ast>(std::move(ast)));
-}
-
-Expression Expression::Substitute(const std::map<std::string, Value>& constants) const {
-  Ast ast = *ast_;
-  std::vector<std::string> kept;
-  std::vector<int> place(ast.names.size());
-  for (size_t i = 0; i < ast.names.size(); ++i) {
-    place[i] = static_cast<int>(kept.size());
-    if (!constants.count(ast.names[i])) kept.push_back(ast.names[i]);
-  }
-  for (Ast::Term& term : ast.terms) {
-    if (term.op != Op::kName) continue;
-    const auto it = constants.find(ast.names[term.name]);
-    if (it == constants.end()) {
-      term.name = place[term.name];
-    } else {
-      term = {Op::kConstant, it->second};
-    }
-  }
-  ast.names = std::move(kept);
-  return Expression(std::make_shared<const Ast>(std::move(ast)));
 }
 
 }  // namespace canopy::search_space

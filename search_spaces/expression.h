@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@
 
 namespace canopy::search_space {
 
+// What an expression can compute with.
+enum class ValueKind { kSwitch, kNumber, kWord };
+ValueKind KindOf(const Value& value);
+
 // An arithmetic or boolean expression over names: `in_channels * expansion`, `op == 'sep' and depth >= 2`,
 // `params < 200000`. Operators, weakest first: or; and; not; == != < <= > >=, in [..]; + -; * / // %;
 // unary -; **. Functions min, max. Integers stay integers in checked 64-bit arithmetic, also under / where it
@@ -22,7 +27,8 @@ class Expression {
   // InvalidArgument says at which character what was expected.
   static StatusOr<Expression> Parse(std::string_view text);
 
-  // The text as parsed, without surrounding spaces.
+  // The text as parsed, without surrounding spaces; as it would be written where Rename or Substitute
+  // changed it.
   const std::string& text() const;
   // The names that it uses, each once, in order of appearance.
   const std::vector<std::string>& names() const;
@@ -35,6 +41,18 @@ class Expression {
   // of its sides (one more for integers under a strict comparison), `and` by the sum, `or` by the smallest,
   // anything else by 1.
   StatusOr<double> ViolationAmount(std::span<const Value* const> values) const;
+
+  // The kind of its value where names()[i] is of kind names[i]. InvalidArgument where an operator gets a kind
+  // that it does not take, or two kinds are compared.
+  StatusOr<ValueKind> Kind(std::span<const ValueKind> names) const;
+  // OK where it is a condition: of kind kSwitch.
+  Status CheckCondition(std::span<const ValueKind> names) const;
+
+  // True where it is a name and nothing else.
+  bool IsName() const;
+  // The numbers with which it compares `name`; nullopt where it does anything else with it. Between two of
+  // them its value does not change with `name`.
+  std::optional<std::vector<double>> ConstantsComparedWith(std::string_view name) const;
 
   // The same expression with some names replaced by others or by constants.
   Expression Rename(const std::map<std::string, std::string>& names) const;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "search_spaces/expression.h"
@@ -44,6 +45,9 @@ struct Expression::Ast {
   std::vector<std::string> names;
   std::vector<Term> terms;
 };
+
+// How an operator is written: "==", "and", "min"; empty for constants and names.
+std::string_view Symbol(Expression::Ast::Op op);
 
 // Longer or deeper expressions are refused.
 inline constexpr size_t kMaxExpressionBytes = 4096;

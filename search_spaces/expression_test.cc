@@ -96,6 +96,29 @@ TEST(ExpressionTest, SubstituteAndRename) {
   EXPECT_EQ(bound.names(), std::vector<std::string>{"stage3_width"});
   const Value width = int64_t{8};
   EXPECT_EQ(CanonicalText(*bound.Evaluate(std::vector<const Value*>{&width})), "27");
+  EXPECT_EQ(bound.text(), "3 * stage3_width + 3");
+  EXPECT_TRUE(Expression::Parse("(a)")->Rename({{"a", "b_a"}}).IsName());
+}
+
+// What Rename and Substitute write is read as the same expression.
+TEST(ExpressionTest, RewrittenTextKeepsTheMeaning) {
+  for (const std::string text : {"(a + b) * a", "a - (b - 1)", "a - b - 1", "-a ** b", "(-a) ** b", "2 ** -b",
+                                 "(2 ** b) ** 2", "-(a + b)", "a / (b * 2)", "max(a, b + 1) - min(a, 3)"}) {
+    const Expression rewritten = Expression::Parse(text)->Rename({{"a", "first"}});
+    EXPECT_EQ(Result(text),
+              CanonicalText(
+                  *Expression::Parse(rewritten.text())
+                       ->Rename({{"first", "a"}})
+                       .Evaluate(ValuesFor(Expression::Parse(rewritten.text())->Rename({{"first", "a"}})))))
+        << rewritten.text();
+  }
+  const auto rewrite = [](const std::string& text) {
+    return Expression::Parse(text)->Substitute({{"k", int64_t{2}}}).text();
+  };
+  EXPECT_EQ(rewrite("not (a > k and op == 'sep')"), "not (a > 2 and op == 'sep')");
+  EXPECT_EQ(rewrite("(a > k or flag) and not flag"), "(a > 2 or flag) and not flag");
+  EXPECT_EQ(rewrite("a in [1, k]"), "a in [1, 2]");
+  EXPECT_EQ(rewrite("(a == k) == flag"), "(a == 2) == flag");
 }
 
 }  // namespace

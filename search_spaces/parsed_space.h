@@ -18,6 +18,8 @@ struct SearchSpace::Parsed {
   v1::SearchSpaceFile message;  // blocks refer to positions in it
   std::string file;
   std::string name, description, content_hash;
+  std::map<std::string, config::Location, std::less<>> places;  // of parts of the file; see LocationOf
+  int64_t blocks = 0;                                           // after expansion
   std::vector<Decision> decisions;
   std::vector<std::vector<ResolvedCondition>> conditions;  // of each decision
   std::map<std::string, int, std::less<>> index;           // of decisions by name

@@ -1,9 +1,13 @@
 #include "search_spaces/size.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <numeric>
+#include <optional>
+#include <set>
 
 namespace canopy::search_space {
 
@@ -59,6 +63,8 @@ class BigInteger {
     return product;
   }
 
+  size_t bytes() const { return digits_.size() * sizeof(uint32_t); }
+
   std::string ToString() const {
     std::string text = std::to_string(digits_.back());
     for (size_t i = digits_.size() - 1; i-- > 0;) {
@@ -82,8 +88,10 @@ class BigInteger {
 // conditions that blocks make are counted in time quadratic in their size.
 class Counter {
  public:
-  // Decisions visited, in all: what takes more is not counted to the end.
-  static constexpr int64_t kMaxVisits = 3000000;
+  // What takes more than these is not counted to the end: decisions visited, values tried, and the memory
+  // of counts.
+  static constexpr int64_t kMaxVisits = 1'000'000, kMaxValues = 100'000;
+  static constexpr size_t kMaxCounts = 100'000, kMaxCountBytes = 16 << 20;
 
   Counter(const std::vector<Decision>& decisions,
           const std::vector<std::vector<ResolvedCondition>>& conditions)
@@ -98,7 +106,10 @@ class Counter {
     }
   }
 
-  bool exhausted() const { return visits_ > kMaxVisits; }
+  bool exhausted() const {
+    return visits_ > kMaxVisits || tried_ > kMaxValues || counts_.size() > kMaxCounts ||
+           count_bytes_ > kMaxCountBytes;
+  }
 
   BigInteger CountAll() {
     std::vector<int> all(decisions_.size());
@@ -116,7 +127,10 @@ class Counter {
       if (exhausted()) break;
       const std::string key = StateOf(group);
       auto known = counts_.find(key);
-      if (known == counts_.end()) known = counts_.emplace(key, CountGroup(group)).first;
+      if (known == counts_.end()) {
+        known = counts_.emplace(key, CountGroup(group)).first;
+        count_bytes_ += key.size() + known->second.bytes();
+      }
       product = product * known->second;
     }
     return product;
@@ -151,10 +165,18 @@ class Counter {
     } else if (rest.empty() || !controls_[first]) {
       sum = BigInteger(decisions_[first].Cardinality()) * Count(rest);
     } else {
-      for (const Value& value : Enumerate(decisions_[first])) {
-        if (exhausted()) break;
+      const auto try_value = [&](const Value& value, uint64_t count) {
+        ++tried_;
         values_[first] = &value;
-        sum += Count(rest);
+        sum += BigInteger(count) * Count(rest);
+      };
+      const Decision& decision = decisions_[first];
+      if (const auto& alikes = AlikesOf(first)) {
+        for (auto alike = alikes->begin(); alike != alikes->end() && !exhausted(); ++alike)
+          try_value(alike->value, alike->count);
+      } else {
+        const auto high = static_cast<int64_t>(decision.high);
+        for (auto i = static_cast<int64_t>(decision.low); i <= high && !exhausted(); ++i) try_value(i, 1);
       }
       values_[first] = nullptr;
     }
@@ -162,12 +184,55 @@ class Counter {
     return sum;
   }
 
-  static std::vector<Value> Enumerate(const Decision& decision) {
-    if (decision.kind != DecisionKind::kInteger) return decision.choices;
-    std::vector<Value> values;
+  // Values between which no condition tells a difference: one of them, and how many they are.
+  struct Alike {
+    Value value;
+    uint64_t count;
+  };
+
+  // nullopt where every integer of a range is to be tried.
+  const std::optional<std::vector<Alike>>& AlikesOf(int index) {
+    const auto known = alikes_.find(index);
+    if (known != alikes_.end()) return known->second;
+    const Decision& decision = decisions_[index];
+    auto& alikes = alikes_[index];
+    if (decision.kind != DecisionKind::kInteger) {
+      alikes.emplace();
+      for (const Value& value : decision.choices) alikes->push_back({value, 1});
+      return alikes;
+    }
     const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);
-    for (int64_t i = low; i <= high && i - low <= kMaxVisits; ++i) values.emplace_back(i);
-    return values;
+    const auto starts = Intervals(index, low, high);
+    if (!starts) return alikes;
+    alikes.emplace();
+    for (auto start = starts->begin(); start != starts->end(); ++start) {
+      const int64_t end = std::next(start) == starts->end() ? high + 1 : *std::next(start);
+      alikes->push_back({*start, static_cast<uint64_t>(end - *start)});
+    }
+    return alikes;
+  }
+
+  // Where the intervals begin into which the conditions cut the range; nullopt where one of them computes
+  // with the decision instead of comparing it with numbers.
+  std::optional<std::set<int64_t>> Intervals(int index, int64_t low, int64_t high) const {
+    std::set<int64_t> starts = {low};
+    const auto cut = [&](double at) {
+      if (at > static_cast<double>(low) && at <= static_cast<double>(high))
+        starts.insert(static_cast<int64_t>(at));
+    };
+    for (const auto& list : conditions_) {
+      for (const auto& condition : list) {
+        if (std::find(condition.slots.begin(), condition.slots.end(), index) == condition.slots.end())
+          continue;
+        const auto constants = condition.expression.ConstantsComparedWith(decisions_[index].name);
+        if (!constants) return std::nullopt;
+        for (const double constant : *constants) {
+          cut(std::ceil(constant));
+          cut(std::floor(constant) + 1);
+        }
+      }
+    }
+    return starts;
   }
 
   std::vector<std::vector<int>> Groups(const std::vector<int>& members) const {
@@ -197,7 +262,9 @@ class Counter {
   std::vector<bool> controls_;
   std::vector<bool> settled_;
   std::map<std::string, BigInteger> counts_;
-  int64_t visits_ = 0;
+  std::map<int, std::optional<std::vector<Alike>>> alikes_;
+  size_t count_bytes_ = 0;
+  int64_t visits_ = 0, tried_ = 0;
 };
 
 }  // namespace

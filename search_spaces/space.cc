@@ -62,6 +62,14 @@ const Decision* SearchSpace::FindDecision(std::string_view name) const {
   return it == parsed_->index.end() ? nullptr : &parsed_->decisions[it->second];
 }
 
+config::Location SearchSpace::LocationOf(std::string_view part) const {
+  if (const auto place = parsed_->places.find(part); place != parsed_->places.end()) return place->second;
+  if (const Decision* decision = FindDecision(part)) return decision->location;
+  return {parsed_->file};
+}
+
+int64_t SearchSpace::block_count() const { return parsed_->blocks; }
+
 std::string SearchSpace::Size(bool architectures_only) const {
   if (!architectures_only) return CountAssignments(parsed_->decisions, parsed_->conditions);
   // Recipe decisions come last and no condition of the network names them.
@@ -93,8 +101,15 @@ Candidate SearchSpace::Mutate(const Candidate& candidate, Rng& rng) const {
 }
 
 StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assignment>& assignments) const {
+  std::string fault;
+  return MakeCandidate(assignments, fault);
+}
+
+StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assignment>& assignments,
+                                               std::string& fault) const {
   std::map<std::string_view, const Value*> given;
   for (const auto& [name, value] : assignments) {
+    fault = name;
     if (!FindDecision(name)) {
       std::vector<std::string> names;
       for (const Decision& decision : decisions()) names.push_back(decision.name);
@@ -104,6 +119,7 @@ StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assi
     if (!given.emplace(name, &value).second)
       return InvalidArgument("expected '" + name + "' once, found it twice");
   }
+  fault.clear();
   Status error;
   size_t taken = 0;
   Candidate candidate = Build(*parsed_, [&](size_t i) {
@@ -119,13 +135,17 @@ StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assi
     ++taken;
     Value value = *it->second;
     if (decision.value_type() == Value(0.0).index() && IsNumber(value)) value = AsDouble(value);
-    if (error.ok()) error = decision.Check(value);
+    if (error.ok()) {
+      error = decision.Check(value);
+      if (!error.ok()) fault = decision.name;
+    }
     return value;
   });
   CANOPY_RETURN_IF_ERROR(error);
   if (taken == given.size()) return candidate;
   for (const auto& [name, value] : given) {
     if (candidate.Find(name)) continue;
+    fault = name;
     std::vector<std::string> texts;
     for (const Expression& condition : FindDecision(name)->conditions) texts.push_back(condition.text());
     return InvalidArgument("expected no value for '" + std::string(name) + "', which is active only where " +

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "base/status.h"
+#include "config/yaml.h"
 #include "search_spaces/candidate.h"
 #include "search_spaces/constraint.h"
 #include "search_spaces/cost.h"
@@ -46,6 +47,11 @@ class SearchSpace {
   // `reference:` of the file: a candidate made by hand.
   const std::optional<Candidate>& reference() const;
 
+  // Where the file declares that decision, or has its "network" or "reference"; its beginning for others.
+  config::Location LocationOf(std::string_view part) const;
+  // How many blocks the network has after expansion: what lowering a candidate takes at most.
+  int64_t block_count() const;
+
   // The exact number of candidates in decimal digits; "infinite" where a float is searched, and
   // "more than <n>" for a space whose conditions are too entangled to be counted. Without recipe
   // decisions where `architectures_only`.
@@ -78,6 +84,10 @@ class SearchSpace {
   struct Parsed;
 
  private:
+  // MakeCandidate; `fault` is the assignment that is refused, where it is one of them.
+  StatusOr<Candidate> MakeCandidate(const std::vector<Candidate::Assignment>& assignments,
+                                    std::string& fault) const;
+
   explicit SearchSpace(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
   std::shared_ptr<const Parsed> parsed_;
 };

@@ -96,7 +96,7 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
        "> 1', "
        "found 'depht' (did you mean 'depth'?)"},
       {"network: relu\nreference: {a: 1}\n",
-       "s.yaml:4:12: reference: expected a decision of space 's', found 'a'"},
+       "s.yaml:4:16: reference.a: expected a decision of space 's', found 'a'"},
       {"network: relu\ninput: {shape: [3, 0, 2], classes: 10}\n",
        "s.yaml:4:8: input: expected sizes from 1 to 2147483648, found {3, 0, 2}"},
   };
@@ -121,12 +121,103 @@ TEST(SpaceErrorsTest, SpaceWithoutAValidCandidateSaysWhy) {
   };
   EXPECT_THAT(
       check("network: [global_avg_pool]\n"),
-      HasSubstr("expected a valid candidate, found none among 64, most often because: expected an output of "
-                "10 features, one a class"));
+      HasSubstr(
+          "s.yaml:3:10: network: expected a space with a valid candidate, found none among 1,000 drawn"));
+  EXPECT_THAT(check("network: [global_avg_pool]\n"),
+              HasSubstr("expected an output of 10 features, one a class"));
   EXPECT_THAT(check("network: [zero, global_avg_pool, {linear: {features: classes}}]\n"),
               HasSubstr("output depends on its input"));
   EXPECT_THAT(check("network: [global_avg_pool, {linear: {features: classes}}]\nconstraints: [params < 5]\n"),
               HasSubstr("expected a candidate that keeps 'params < 5'"));
+}
+
+TEST(SpaceErrorsTest, NamesThatOthersHaveAreRefusedWhereTheyStand) {
+  EXPECT_EQ(
+      ErrorOf("network:\n  - repeat: {count: {name: depth, int: [1, 4]}, body: relu}\n"),
+      "s.yaml:4:21: network[0].repeat.count: expected a name of its own, found 'depth', which is a column "
+      "of every campaign's view: give this decision another `name`");
+  EXPECT_THAT(
+      ErrorOf("network: relu\nrecipe: {val_loss: {choice: [1, 2]}}\n"),
+      HasSubstr("s.yaml:4:20: recipe.val_loss: expected a name of its own, found 'val_loss', which is a "
+                "metric of every campaign"));
+  for (const std::string word : {"true", "false", "and", "or", "not", "in", "min", "max", "classes"}) {
+    EXPECT_THAT(ErrorOf("network: {one_of: {name: '" + word + "', choices: [relu, tanh]}}\n"),
+                HasSubstr("found '" + word + "', which is a word of expressions"));
+    EXPECT_THAT(ErrorOf("network: {repeat: {name: s, count: 1, body: {repeat: {count: {name: '" + word +
+                        "', int: [1, 2]}, body: relu}}}}\n"),
+                HasSubstr("which is a word of expressions"));
+  }
+  // With a prefix the whole name is another.
+  EXPECT_EQ(
+      ErrorOf("network: {repeat: {name: s, count: 2, body: {repeat: {count: {name: depth, int: [1, 2]}, "
+              "body: relu}}}}\n"),
+      "");
+}
+
+// Copies that share decisions cannot have them under conditions of their own.
+TEST(SpaceErrorsTest, SharedDecisionsNeedTheSameConditions) {
+  EXPECT_THAT(
+      ErrorOf("decisions: {layers: {int: [1, 3]}}\n"
+              "network: {repeat: {name: stage, count: 3, share: true, body: {optional: {when: layers <= "
+              "stage, body: {one_of: {choices: [relu, tanh]}}}}}}\n"),
+      HasSubstr("s.yaml:4:103: network.repeat.body.optional.body: expected the same conditions for 'op' in "
+                "every copy that shares it: leave out `share`"));
+}
+
+TEST(SpaceErrorsTest, DecisionsThatDoNothingAreRefused) {
+  EXPECT_EQ(ErrorOf("decisions: {width: {choice: [8, 16]}}\nnetwork: relu\n"),
+            "s.yaml:3:20: decisions.width: expected a decision that the network uses, found 'width', which "
+            "nothing names: use it in the network or remove it");
+  EXPECT_THAT(ErrorOf("network: {sequence: {decisions: {k: {choice: [3, 5]}}, blocks: [relu]}}\n"),
+              HasSubstr("found 'k', which nothing names"));
+  EXPECT_EQ(
+      ErrorOf("decisions: {deep: {choice: [true, false]}}\nnetwork: {optional: {when: deep, body: relu}}\n"),
+      "");
+}
+
+TEST(SpaceErrorsTest, ConditionsAndExpressionsAreOfTheKindsThatTheyNeed) {
+  const std::string width = "decisions: {width: {ordinal: [8, 16]}}\n";
+  const auto when = [&](const std::string& condition) {
+    return ErrorOf(width + "network: {optional: {when: \"" + condition + "\", body: relu}}\n");
+  };
+  EXPECT_EQ(when("width > 8"), "");
+  EXPECT_EQ(when("width"),
+            "s.yaml:4:10: network: expected a condition, true or false, found 'width', which is a number");
+  EXPECT_THAT(when("width == 'a'"),
+              HasSubstr("expected a number on each side of '==' in 'width == 'a'', found a word"));
+  EXPECT_THAT(when("width > 'a'"), HasSubstr("expected a number on each side of '>'"));
+  EXPECT_THAT(when("width > 8 and width"), HasSubstr("expected true or false on each side of 'and'"));
+  EXPECT_THAT(when("width in [8, 'a']"), HasSubstr("expected a number on each side of 'in'"));
+  EXPECT_THAT(
+      ErrorOf("decisions: {kind: {choice: [a, b]}}\nnetwork: {conv2d: {out_channels: kind * 2, kernel: "
+              "3}}\n"),
+      HasSubstr("s.yaml:4:34: network.conv2d.out_channels: expected a number on each side of '*'"));
+  EXPECT_THAT(ErrorOf("network: relu\nconstraints: [params]\n"),
+              HasSubstr("s.yaml:4:15: constraints[0]: expected a condition, true or false"));
+}
+
+TEST(SpaceErrorsTest, ValuesOfTheReferenceAreLocatedEach) {
+  const std::string text =
+      "network: {conv2d: {out_channels: {choice: [8, 16]}, kernel: {choice: [3, 5]}}}\nreference:\n";
+  EXPECT_THAT(ErrorOf(text + "  out_channels: 8\n  kernel: 4\n"),
+              HasSubstr("s.yaml:6:11: reference.kernel: expected one of 3, 5 for 'kernel', found 4"));
+  EXPECT_THAT(ErrorOf(text + "  out_channels: 8\n"),
+              HasSubstr("reference: expected one of 3, 5 for 'kernel', found none"));
+}
+
+TEST(SpaceErrorsTest, InactiveDecisionsAreNamedWithTheBlockThatNeedsThem) {
+  const auto space = SearchSpace::Parse(
+      std::string(kBegin) +
+          "decisions: {kind: {choice: [a, b]}, n: {int: [1, 2], when: kind == 'a'}}\n"
+          "network: [global_avg_pool, {repeat: {count: n, body: relu}}, {linear: {features: classes}}]\n",
+      "s.yaml");
+  ASSERT_TRUE(space.ok()) << space.status();
+  const auto candidate = space->ParseCandidate(R"({"kind":"b"})");
+  ASSERT_TRUE(candidate.ok()) << candidate.status();
+  EXPECT_THAT(
+      Message(space->Lower(*candidate, {{3, 8, 8}, 10}).status()),
+      HasSubstr("s.yaml:4:45: network[1].repeat.count: expected a decision that is active wherever this "
+                "block is, found 'n'"));
 }
 
 // Small files that stand for enormous networks.

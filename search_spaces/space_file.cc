@@ -148,6 +148,13 @@ Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBloc
     attribute.set_name(entry.key);
     CANOPY_RETURN_IF_ERROR(binder.Bind(*entry.value, *attribute.mutable_value()));
   }
+  // In the operator's order, so that the order in the file changes neither the decisions' nor the hash.
+  const auto place = [&](const v1::NamedSpaceValue& attribute) {
+    return std::find(names.begin(), names.end(), attribute.name());
+  };
+  auto& attributes = *block.mutable_attributes();
+  std::sort(attributes.begin(), attributes.end(),
+            [&](const auto& a, const auto& b) { return place(a) < place(b); });
   return {};
 }
 

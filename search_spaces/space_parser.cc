@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +53,8 @@ Status Expand(Parsed& parsed) {
   CANOPY_RETURN_IF_ERROR(expander.CheckExpansion(message.network(), 1, message.network().position()));
   CANOPY_ASSIGN_OR_RETURN(parsed.network, expander.Expand(message.network(), root));
   CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.recipe(), DecisionRole::kRecipe, root));
+  CANOPY_RETURN_IF_ERROR(expander.CheckAllUsed());
+  parsed.blocks = expander.blocks();
   for (const Decision& decision : expander.decisions()) {
     auto& resolved = parsed.conditions.emplace_back();
     for (const Expression& condition : decision.conditions)
@@ -71,6 +76,28 @@ Status ReadConstraints(const config::YamlDocument& document, Parsed& parsed) {
   return {};
 }
 
+// What identifies the space: neither what people say about it nor the order in which its reference is
+// written makes it another one.
+std::string ContentHash(v1::SearchSpaceFile message) {
+  message.clear_description();
+  auto& reference = *message.mutable_reference();
+  std::sort(reference.begin(), reference.end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
+  return Sha256Hex(config::CanonicalText(message));
+}
+
+StatusOr<Value> ReadJsonValue(const std::string& name, const nlohmann::ordered_json& value) {
+  if (value.is_boolean()) return Value(value.get<bool>());
+  if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) {
+    return InvalidArgument("candidate: expected an integer below 2^63 for '" + name + "', found " +
+                           value.dump());
+  }
+  if (value.is_number_integer()) return Value(value.get<int64_t>());
+  if (value.is_number_float()) return Value(value.get<double>());
+  if (value.is_string()) return Value(value.get<std::string>());
+  return InvalidArgument("candidate: expected a switch, number or word for '" + name + "'");
+}
+
 }  // namespace
 
 StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::string& file) {
@@ -80,7 +107,8 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
   parsed->file = file;
   parsed->name = parsed->message.name();
   parsed->description = parsed->message.description();
-  parsed->content_hash = Sha256Hex(config::CanonicalText(parsed->message));
+  parsed->content_hash = ContentHash(parsed->message);
+  for (const char* part : {"network", "reference"}) parsed->places[part] = space_file.document.Locate(part);
   if (!IsLowerSnake(parsed->name)) {
     return space_file.document.Locate("name").Error(
         "expected a name of lower-case letters, digits and _ that begins with a letter, found '" +
@@ -94,31 +122,36 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
     std::vector<Candidate::Assignment> assignments;
     for (const auto& entry : parsed->message.reference())
       assignments.push_back({entry.name(), ToValue(entry.value())});
-    auto reference = space.MakeCandidate(assignments);
-    if (!reference.ok()) return space_file.document.Locate("reference").Error(Message(reference.status()));
+    std::string fault;
+    auto reference = space.MakeCandidate(assignments, fault);
+    if (!reference.ok()) {
+      const std::string path = fault.empty() ? "reference" : "reference." + fault;
+      return space_file.document.Locate(path).Error(Message(reference.status()));
+    }
     parsed->reference = *std::move(reference);
   }
   return space;
 }
 
 StatusOr<Candidate> SearchSpace::ParseCandidate(std::string_view text) const {
-  std::vector<Candidate::Assignment> assignments;
-  const auto root = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  using nlohmann::ordered_json;
+  // The parser keeps one of two equal keys and says nothing.
+  std::set<std::string> keys;
+  std::string twice;
+  const auto watch = [&](int depth, ordered_json::parse_event_t event, const ordered_json& parsed) {
+    if (depth == 1 && event == ordered_json::parse_event_t::key &&
+        !keys.insert(parsed.get<std::string>()).second) {
+      twice = parsed.get<std::string>();
+    }
+    return true;
+  };
+  const auto root = ordered_json::parse(text, watch, /*allow_exceptions=*/false);
   if (!root.is_object())
     return InvalidArgument("candidate: expected a JSON object of decisions and their values");
+  if (!twice.empty()) return InvalidArgument("candidate: expected '" + twice + "' once, found it twice");
+  std::vector<Candidate::Assignment> assignments;
   for (const auto& [name, value] : root.items()) {
-    Value read;
-    if (value.is_boolean()) {
-      read = value.get<bool>();
-    } else if (value.is_number_integer()) {
-      read = value.get<int64_t>();
-    } else if (value.is_number_float()) {
-      read = value.get<double>();
-    } else if (value.is_string()) {
-      read = value.get<std::string>();
-    } else {
-      return InvalidArgument("candidate: expected a switch, number or word for '" + name + "'");
-    }
+    CANOPY_ASSIGN_OR_RETURN(Value read, ReadJsonValue(name, value));
     assignments.push_back({name, std::move(read)});
   }
   auto candidate = MakeCandidate(assignments);

@@ -1,5 +1,6 @@
 #include "search_spaces/space.h"
 
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -160,6 +161,107 @@ network: {repeat: {count: {int: [1, 100]}, body: {one_of: {choices: [relu, silu,
   EXPECT_EQ(large.Size(), "773066281098016996554691694648431909053161283000");
 }
 
+// A range is counted by the intervals that conditions cut it into; what computes with it, up to a bound.
+TEST(SearchSpaceTest, SizeOfHugeRangesIsCountedInBoundedTime) {
+  const auto size = [](const std::string& condition) {
+    return Parse(
+               "canopy: 1\nname: huge\nnetwork: relu\nrecipe:\n  n: {int: [1, 9007199254740992]}\n"
+               "  m: {choice: [1, 2, 3], when: \"" +
+               condition + "\"}\n")
+        .Size();
+  };
+  EXPECT_EQ(size("n > 5"), "27021597764222966");              // 5 + 3 (2^53 - 5)
+  EXPECT_EQ(size("n == 7"), "9007199254740994");              // 2^53 + 2
+  EXPECT_EQ(size("not n in [1, 2.5]"), "27021597764222974");  // 1 + 3 (2^53 - 1)
+  EXPECT_THAT(size("n % 2 == 0"), HasSubstr("more than "));
+}
+
+// Names within a block mean the same in every copy that shares its decisions.
+TEST(SearchSpaceTest, SharedCopiesKnowTheirDecisionsByTheirOwnNames) {
+  const SearchSpace space = Parse(R"(
+canopy: 1
+name: shared
+network:
+  - repeat:
+      name: outer
+      count: 2
+      body:
+        - repeat:
+            name: inner
+            count: 3
+            share: true
+            decisions: {width: {choice: [4, 8]}, layers: {int: [1, 2]}}
+            body:
+              - conv2d: {out_channels: width, kernel: 3}
+              - repeat: {name: layer, count: layers, body: relu}
+)");
+  std::vector<std::string> names;
+  for (const Decision& decision : space.decisions()) names.push_back(decision.name);
+  EXPECT_THAT(names, ElementsAre("outer1_width", "outer1_layers", "outer2_width", "outer2_layers"));
+  const auto graph = space.Lower(
+      *space.ParseCandidate(R"({"outer1_width":4,"outer1_layers":1,"outer2_width":8,"outer2_layers":2})"),
+      {{1, 8, 8}, 10});
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  EXPECT_THAT(graph->nodes[graph->output].shape, ElementsAre(8, 8, 8));
+}
+
+TEST(SearchSpaceTest, ValuesOfADecisionByItsShortNameAreChecked) {
+  const auto space = SearchSpace::Parse(
+      "canopy: 1\nname: s\nnetwork: {sequence: {name: stem, decisions: {k: {int: [0, 3]}}, blocks: [{conv2d: "
+      "{out_channels: 8, kernel: k}}]}}\n",
+      "s.yaml");
+  EXPECT_THAT(Message(space.status()),
+              HasSubstr("expected an integer from 1 to 2147483647 for 'kernel', found 0"));
+}
+
+// A space whose candidates are nearly all refused is a space all the same.
+TEST(SearchSpaceTest, SelectiveSpacesAreAccepted) {
+  const std::string network =
+      "canopy: 1\nname: s\nnetwork: [global_avg_pool, {linear: {features: {name: f, int: [1, 100000]}}}, "
+      "{linear: {features: classes}}]\n";
+  const TaskShape task{{3, 8, 8}, 10};
+  EXPECT_TRUE(CheckSpace(Parse(network + "constraints: [f <= 400]\n"), task, {}).ok());
+  // One in a hundred thousand: only the reference shows it.
+  const std::string one = network + "constraints: [f == 50000]\n";
+  EXPECT_FALSE(CheckSpace(Parse(one), task, {}).ok());
+  EXPECT_TRUE(CheckSpace(Parse(one + "reference: {f: 50000}\n"), task, {}).ok());
+  const Status status = CheckSpace(Parse(one + "reference: {f: 5}\n"), task, {});
+  EXPECT_EQ(
+      Message(status),
+      "space.yaml:5:12: reference: expected a network that can be trained, but: expected a candidate that "
+      "keeps 'f == 50000'");
+  // What the campaign asks of candidates is not asked of the reference.
+  const SearchSpace space = Parse(network + "reference: {f: 50000}\n");
+  const auto few = Constraint::Parse("f < 10000", space.decisions());
+  EXPECT_TRUE(CheckSpace(space, task, {*few}).ok());
+}
+
+TEST(SearchSpaceTest, SampleOtherEndsOnANarrowRange) {
+  Decision decision;
+  decision.name = "rate";
+  decision.kind = DecisionKind::kFloat;
+  decision.low = 0.5;
+  decision.high = std::nextafter(0.5, 1.0);
+  Rng rng(1);
+  const Value other = decision.SampleOther(decision.low, rng);
+  EXPECT_NE(other, Value(decision.low));
+  EXPECT_TRUE(decision.Check(other).ok());
+}
+
+TEST(SearchSpaceTest, ContentHashIgnoresDescriptionAndTheOrderOfAttributesAndReference) {
+  const std::string begin = "canopy: 1\nname: a\n";
+  const std::string one =
+      "network: {conv2d: {out_channels: {choice: [1, 2]}, kernel: {choice: [3, 5]}}}\n"
+      "reference: {out_channels: 1, kernel: 3}\n";
+  const std::string other =
+      "description: b\nnetwork: {conv2d: {kernel: {choice: [3, 5]}, out_channels: {choice: [1, 2]}}}\n"
+      "reference: {kernel: 3, out_channels: 1}\n";
+  const SearchSpace a = Parse(begin + one), b = Parse(begin + other);
+  EXPECT_EQ(a.content_hash(), b.content_hash());
+  // One hash, one order of decisions: the same seed draws the same candidates.
+  EXPECT_EQ(a.decisions()[0].name, b.decisions()[0].name);
+}
+
 TEST(SearchSpaceTest, ContentHashIgnoresCommentsAndLayout) {
   const std::string flow = "canopy: 1\nname: a\nnetwork: [relu, {dropout: {rate: 0.10}}]\n";
   const std::string block = "# c\ncanopy: 1\nname: 'a'\nnetwork:\n  - relu\n  - dropout:\n      rate: 0.1\n";
@@ -182,6 +284,10 @@ TEST(SearchSpaceTest, CandidatesAreReadStrictly) {
   EXPECT_THAT(error("{" + rest), HasSubstr("for 'edge_0_1', found none"));
   EXPECT_THAT(error("[1]"), HasSubstr("expected a JSON object"));
   EXPECT_THAT(error("{"), HasSubstr("expected a JSON object"));
+  EXPECT_EQ(error(R"({"edge_0_1":"none","edge_0_1":"none",)" + rest),
+            "candidate: expected 'edge_0_1' once, found it twice");
+  EXPECT_EQ(error(R"({"edge_0_1":18446744073709551615,)" + rest),
+            "candidate: expected an integer below 2^63 for 'edge_0_1', found 18446744073709551615");
   const SearchSpace stages = Parse(kStages);
   Rng rng(1);
   Candidate candidate = stages.Sample(rng);
@@ -222,6 +328,28 @@ TEST(ConstraintTest, NamesAreChecked) {
   // What is not there is not limited.
   const auto constraint = Constraint::Parse("momentum < 0.5", space.decisions());
   EXPECT_EQ(*constraint->Amount(Candidate(), Costs()), 0);
+}
+
+// A constraint that cannot be computed for a candidate is broken by it, and says why.
+TEST(ConstraintTest, WhatCannotBeComputedIsBroken) {
+  const SearchSpace space = Parse(kStages);
+  const auto constraint = Constraint::Parse("params / (base - 4) < 10", space.decisions());
+  ASSERT_TRUE(constraint.ok()) << constraint.status();
+  const auto violations = CheckConstraints({*constraint}, Candidate({{"base", int64_t{4}}}), Costs());
+  ASSERT_TRUE(violations.ok());
+  ASSERT_EQ(violations->size(), 1u);
+  EXPECT_THAT(violations->front().constraint, HasSubstr("no division by zero"));
+  EXPECT_EQ(violations->front().amount, 1);
+}
+
+TEST(EvaluationTest, EachCandidatesOutputIsChecked) {
+  const SearchSpace space = Parse(
+      "canopy: 1\nname: s\nnetwork: [global_avg_pool, {linear: {features: {name: f, choice: [7, 10]}}}]\n");
+  const TaskShape task{{3, 8, 8}, 10};
+  EXPECT_TRUE(Evaluate(space, *space.ParseCandidate(R"({"f":10})"), task).ok());
+  EXPECT_THAT(
+      Message(Evaluate(space, *space.ParseCandidate(R"({"f":7})"), task).status()),
+      HasSubstr("space.yaml:3:10: network: expected an output of 10 features, one a class, found {7}"));
 }
 
 TEST(EvaluationTest, EqualNetworksWithOtherRecipesAreOtherCandidates) {

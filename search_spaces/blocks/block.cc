@@ -5,14 +5,19 @@
 namespace canopy::search_space {
 
 Status ErrorAt(const std::string& file, const v1::Position& position, std::string_view message) {
-  return config::Location{file, position.line(), position.column(), position.path()}.Error(message);
+  return LocationAt(file, position).Error(message);
+}
+
+config::Location LocationAt(const std::string& file, const v1::Position& position) {
+  return {file, position.line(), position.column(), position.path()};
 }
 
 StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
   if (const Value* value = constant()) return *value;
   if (const int index = decision(); index >= 0) {
     if (lowering.values[index]) return *lowering.values[index];
-    return InvalidArgument("expected a decision that is active here");
+    return InvalidArgument("expected a decision that is active wherever this block is, found '" +
+                           std::get<Referred>(source_).name + "', which has a `when` or stands in a choice");
   }
   const Computed& computed = std::get<Computed>(source_);
   const Value in_channels = lowering.channels(input), classes = lowering.classes;

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "canopy/v1/search_space.pb.h"
+#include "config/yaml.h"
 #include "search_spaces/expression.h"
 #include "search_spaces/graph.h"
 #include "search_spaces/value.h"
@@ -16,6 +17,7 @@ namespace canopy::search_space {
 
 // InvalidArgument "file:line:column: path: message" for a place in a space file.
 Status ErrorAt(const std::string& file, const v1::Position& position, std::string_view message);
+config::Location LocationAt(const std::string& file, const v1::Position& position);
 
 // The state of turning one candidate into a graph.
 struct Lowering {
@@ -37,24 +39,31 @@ class ValueSource {
   static constexpr int kClasses = -2;
 
   explicit ValueSource(Value constant) : source_(std::move(constant)) {}
-  explicit ValueSource(int decision) : source_(decision) {}
+  ValueSource(int decision, std::string name) : source_(Referred{decision, std::move(name)}) {}
   // slots[i] is what expression.names()[i] stands for.
   ValueSource(Expression expression, std::vector<int> slots)
       : source_(Computed{std::move(expression), std::move(slots)}) {}
 
   // The constant, nullptr where it is none; the decision's index, -1 where it is none.
   const Value* constant() const { return std::get_if<Value>(&source_); }
-  int decision() const { return std::holds_alternative<int>(source_) ? std::get<int>(source_) : -1; }
+  int decision() const {
+    const auto* referred = std::get_if<Referred>(&source_);
+    return referred ? referred->decision : -1;
+  }
 
   // InvalidArgument where a decision that it needs is inactive, or the expression has no value.
   StatusOr<Value> Get(const Lowering& lowering, int input) const;
 
  private:
+  struct Referred {
+    int decision;
+    std::string name;  // for messages
+  };
   struct Computed {
     Expression expression;
     std::vector<int> slots;
   };
-  std::variant<Value, int, Computed> source_;
+  std::variant<Value, Referred, Computed> source_;
 };
 
 // A part of a network that decisions shape, expanded from the file: each copy of a repeat that has

@@ -4,8 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
-
 namespace canopy::search_space {
 namespace {
 
@@ -16,21 +14,27 @@ class Choice final : public Block {
     std::unique_ptr<Block> block;
   };
 
-  Choice(int decision, std::vector<Branch> branches) : decision_(decision), branches_(std::move(branches)) {}
+  Choice(int decision, std::string name, std::vector<Branch> branches, const v1::Position& position)
+      : decision_(decision), name_(std::move(name)), branches_(std::move(branches)), position_(position) {}
 
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
     const Value* value = lowering.values[decision_];
-    CANOPY_CHECK(value != nullptr, "a choice is active wherever it is lowered");
+    if (!value) {
+      return ErrorAt(lowering.file, position_,
+                     "expected '" + name_ + "' to be active wherever this choice is, found it inactive");
+    }
     const auto& chosen = std::get<std::string>(*value);
     for (const Branch& branch : branches_) {
       if (branch.name == chosen) return branch.block->Lower(lowering, input);
     }
-    return Internal("no branch of a choice is called '" + chosen + "'");
+    return ErrorAt(lowering.file, position_, "expected a choice of '" + name_ + "', found '" + chosen + "'");
   }
 
  private:
   int decision_;
+  std::string name_;
   std::vector<Branch> branches_;
+  const v1::Position& position_;
 };
 
 }  // namespace
@@ -57,13 +61,13 @@ StatusOr<std::unique_ptr<Block>> ExpandChoice(
   std::vector<Choice::Branch> branches;
   for (const auto& choice : choices) {
     Scope branch(scope, branch_prefix + choice.name());
-    CANOPY_ASSIGN_OR_RETURN(Expression chosen,
-                            Expression::Parse(decision_name + " == '" + choice.name() + "'"));
-    branch.AddCondition(std::move(chosen));
+    auto chosen = Expression::Parse(decision_name + " == '" + choice.name() + "'");
+    if (!chosen.ok()) return expander.Error(position, Message(chosen.status()));
+    branch.AddCondition(*std::move(chosen));
     CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Block> block, expander.Expand(choice.value(), branch));
     branches.push_back({choice.name(), std::move(block)});
   }
-  return std::make_unique<Choice>(decision, std::move(branches));
+  return std::make_unique<Choice>(decision, decision_name, std::move(branches), position);
 }
 
 StatusOr<std::unique_ptr<Block>> ExpandOneOf(const v1::OneOfBlock& block, const v1::Position& position,

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "search_spaces/reserved_names.h"
 
 namespace canopy::search_space {
 namespace {
@@ -207,6 +208,10 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
                             Scope& scope) {
   decision.name = scope.prefix_ + name;
   CANOPY_RETURN_IF_ERROR(CheckName(decision.name, position));
+  if (const std::string_view reserved = ReservedFor(decision.name, name); !reserved.empty()) {
+    return Error(position, "expected a name of its own, found '" + decision.name + "', which is " +
+                               std::string(reserved) + ": give this decision another `name`");
+  }
   decision.conditions.insert(decision.conditions.begin(), scope.conditions_.begin(), scope.conditions_.end());
   const auto known = by_name_.find(decision.name);
   if (known != by_name_.end()) {
@@ -220,7 +225,10 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
         std::equal(other.conditions.begin(), other.conditions.end(), decision.conditions.begin(),
                    decision.conditions.end(),
                    [](const Expression& a, const Expression& b) { return a.text() == b.text(); });
-    if (same) return known->second;
+    if (same) {
+      scope.decisions_[name] = known->second;
+      return known->second;
+    }
     return Error(position, "expected the same conditions for '" + decision.name +
                                "' in every copy that shares it: leave out `share`");
   }
@@ -231,6 +239,8 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
   by_name_[decision.name] = index;
   scope.decisions_[name] = index;
   places_.push_back(&position);
+  used_.push_back(false);
+  decision.location = LocationAt(file_, position);
   decisions_.push_back(std::move(decision));
   return index;
 }
@@ -243,8 +253,9 @@ StatusOr<int> Expander::Declare(const v1::SpaceValue& value, const std::string& 
   if (!value.when().empty()) {
     CANOPY_ASSIGN_OR_RETURN(Expression when, ResolveCondition(value.when(), value.position(), scope));
     CANOPY_ASSIGN_OR_RETURN(const auto constant, ConstantCondition(when, value.position()));
-    if (constant)
+    if (constant) {
       return Error(value.position(), "expected a condition on decisions, found '" + value.when() + "'");
+    }
     decision->conditions.push_back(std::move(when));
   }
   return Add(*std::move(decision), value.name().empty() ? name : value.name(), value.position(), scope);
@@ -266,14 +277,17 @@ StatusOr<int> Expander::DeclareChoice(const v1::Position& position, const std::s
                                       const std::vector<Value>& choices, Scope& scope) {
   Decision decision;
   decision.choices = choices;
-  return Add(std::move(decision), name, position, scope);
+  CANOPY_ASSIGN_OR_RETURN(const int index, Add(std::move(decision), name, position, scope));
+  used_[index] = true;
+  return index;
 }
 
 StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope) {
   if (value.has_literal()) return ValueSource(ToValue(value.literal()));
   if (IsDecision(value)) {
     CANOPY_ASSIGN_OR_RETURN(const int index, Declare(value, name, DecisionRole::kArchitecture, scope));
-    return ValueSource(index);
+    used_[index] = true;
+    return ValueSource(index, decisions_[index].name);
   }
   CANOPY_ASSIGN_OR_RETURN(Expression expression,
                           ResolveNames(value.expression(), value.position(), scope, ShapeNames()));
@@ -283,7 +297,9 @@ StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::
     return ValueSource(*std::move(constant));
   }
   std::vector<int> slots = Slots(expression);
-  if (expression.text() == expression.names()[0] && slots[0] >= 0) return ValueSource(slots[0]);
+  if (expression.IsName() && slots[0] >= 0) return ValueSource(slots[0], expression.names()[0]);
+  const auto kind = expression.Kind(KindsOf(slots));
+  if (!kind.ok()) return Error(value.position(), Message(kind.status()));
   return ValueSource(std::move(expression), std::move(slots));
 }
 
@@ -300,7 +316,25 @@ std::vector<int> Expander::Slots(const Expression& expression) const {
 
 StatusOr<Expression> Expander::ResolveCondition(const std::string& text, const v1::Position& position,
                                                 const Scope& scope) {
-  return ResolveNames(text, position, scope, {});
+  CANOPY_ASSIGN_OR_RETURN(Expression condition, ResolveNames(text, position, scope, {}));
+  const Status valid = condition.CheckCondition(KindsOf(Slots(condition)));
+  if (!valid.ok()) return Error(position, Message(valid));
+  return condition;
+}
+
+std::vector<ValueKind> Expander::KindsOf(const std::vector<int>& slots) const {
+  std::vector<ValueKind> kinds;
+  for (const int slot : slots) kinds.push_back(slot < 0 ? ValueKind::kNumber : decisions_[slot].value_kind());
+  return kinds;
+}
+
+Status Expander::CheckAllUsed() const {
+  for (size_t i = 0; i < decisions_.size(); ++i) {
+    if (used_[i] || decisions_[i].role == DecisionRole::kRecipe) continue;
+    return Error(*places_[i], "expected a decision that the network uses, found '" + decisions_[i].name +
+                                  "', which nothing names: use it in the network or remove it");
+  }
+  return {};
 }
 
 StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& condition,
@@ -333,6 +367,7 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       constants[name] = *meaning->constant;
     } else {
       names[name] = decisions_[meaning->decision].name;
+      used_[meaning->decision] = true;
     }
   }
   return parsed->Substitute(constants).Rename(names);

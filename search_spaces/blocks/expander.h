@@ -80,6 +80,9 @@ class Expander {
   Status CheckExpansion(const v1::Block& body, int64_t copies, const v1::Position& position) const;
 
   const std::vector<Decision>& decisions() const { return decisions_; }
+  // OK where every decision but those of the recipe is named by a value or a condition.
+  Status CheckAllUsed() const;
+  int64_t blocks() const { return blocks_; }
   std::vector<Decision> TakeDecisions() { return std::move(decisions_); }
 
  private:
@@ -89,6 +92,7 @@ class Expander {
     const Value* constant = nullptr;
   };
   std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
+  std::vector<ValueKind> KindsOf(const std::vector<int>& slots) const;
   std::vector<std::string> NamesIn(const Scope& scope) const;
   StatusOr<int> Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope);
   StatusOr<Expression> ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
@@ -98,6 +102,7 @@ class Expander {
   std::vector<Decision> decisions_;
   std::map<std::string, int> by_name_;
   std::vector<const v1::Position*> places_;  // of each decision's declaration
+  std::vector<bool> used_;                   // whether anything names it
   int64_t blocks_ = 0;
 };
 

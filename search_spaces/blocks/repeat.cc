@@ -12,13 +12,14 @@ namespace {
 
 class Repeat final : public Block {
  public:
-  Repeat(ValueSource count, std::vector<std::unique_ptr<Block>> copies)
-      : count_(std::move(count)), copies_(std::move(copies)) {}
+  Repeat(ValueSource count, std::vector<std::unique_ptr<Block>> copies, const v1::Position& position)
+      : count_(std::move(count)), copies_(std::move(copies)), position_(position) {}
 
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
-    CANOPY_ASSIGN_OR_RETURN(const Value count, count_.Get(lowering, input));
+    const auto count = count_.Get(lowering, input);
+    if (!count.ok()) return ErrorAt(lowering.file, position_, Message(count.status()));
     int node = input;
-    for (int64_t i = 0; i < std::get<int64_t>(count); ++i) {
+    for (int64_t i = 0; i < std::get<int64_t>(*count); ++i) {
       CANOPY_ASSIGN_OR_RETURN(node, copies_[i]->Lower(lowering, node));
     }
     return node;
@@ -27,6 +28,7 @@ class Repeat final : public Block {
  private:
   ValueSource count_;
   std::vector<std::unique_ptr<Block>> copies_;
+  const v1::Position& position_;  // of the count
 };
 
 struct Range {
@@ -77,14 +79,14 @@ StatusOr<std::unique_ptr<Block>> ExpandRepeat(const v1::RepeatBlock& block, cons
     const int64_t needed = block.share() ? 1 : k;
     if (range.least < needed) {
       const std::string& decision = expander.decisions()[count.decision()].name;
-      CANOPY_ASSIGN_OR_RETURN(Expression there,
-                              Expression::Parse(decision + " >= " + std::to_string(needed)));
-      copy.AddCondition(std::move(there));
+      auto there = Expression::Parse(decision + " >= " + std::to_string(needed));
+      if (!there.ok()) return expander.Error(place, Message(there.status()));
+      copy.AddCondition(*std::move(there));
     }
     CANOPY_RETURN_IF_ERROR(expander.DeclareAll(block.decisions(), DecisionRole::kArchitecture, copy));
     CANOPY_ASSIGN_OR_RETURN(copies.emplace_back(), expander.Expand(block.body(), copy));
   }
-  return std::make_unique<Repeat>(std::move(count), std::move(copies));
+  return std::make_unique<Repeat>(std::move(count), std::move(copies), place);
 }
 
 }  // namespace canopy::search_space
