@@ -9,6 +9,29 @@ namespace {
 
 bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 
+// Bytes of the UTF-8 character that begins `text`; 0 where it begins with none.
+size_t Utf8Length(std::string_view text) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : static_cast<unsigned char>(0);
+  };
+  const auto continues = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  const unsigned char first = byte(0), second = byte(1);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    // Neither overlong nor a surrogate.
+    const bool valid = (first != 0xE0 || second >= 0xA0) && (first != 0xED || second < 0xA0);
+    return valid && continues(1) && continues(2) ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const bool valid = (first != 0xF0 || second >= 0x90) && (first != 0xF4 || second < 0x90);
+    return valid && continues(1) && continues(2) && continues(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+bool IsStructure(char c) { return std::string_view("[{,:-?").find(c) != std::string_view::npos; }
+
 class BoundsScan {
  public:
   BoundsScan(std::string_view text, const std::string& file) : text_(text), file_(file) {}
@@ -27,6 +50,12 @@ class BoundsScan {
     size_t end = text_.find('\n', begin);
     if (end == std::string_view::npos) end = text_.size();
     at_ = end + 1;
+    for (size_t k = begin; k < end;) {
+      const size_t length = Utf8Length(text_.substr(k, end - k));
+      if (length == 0)
+        return Error(k - begin, "expected UTF-8 text, found a byte that is none: save the file as UTF-8");
+      k += length;
+    }
     size_t i = begin;
     while (i < end && IsBlank(text_[i])) ++i;
     // Blank lines and comments hold no structure, whatever surrounds them.
@@ -34,6 +63,8 @@ class BoundsScan {
     ++tokens_;
     i = Indentation(i, begin, end);
     if (depth_ > kMaxDepth) return TooDeep(i - begin);
+    quote_ = 0;
+    before_ = ':';
     for (; i < end; ++i) {
       CANOPY_RETURN_IF_ERROR(Character(i, begin, end));
     }
@@ -63,16 +94,17 @@ class BoundsScan {
 
   Status Character(size_t i, size_t begin, size_t end) {
     const char c = text_[i];
+    const bool text = IsText(i, begin);
     switch (c) {
       case '[':
       case '{':
         ++tokens_;
-        if (++brackets_ > kMaxDepth) return TooDeep(i - begin);
+        if (!text && ++brackets_ > kMaxDepth) return TooDeep(i - begin);
         break;
       case ']':
       case '}':
         ++tokens_;
-        if (brackets_ > 0) --brackets_;
+        if (!text && brackets_ > 0) --brackets_;
         break;
       case ',':
         ++tokens_;
@@ -91,6 +123,24 @@ class BoundsScan {
     return {};
   }
 
+  // Whether the character stands in a comment or a quoted text of this line, where brackets are no nesting.
+  // Where that is unclear they are; the parser's tree bounds the nesting once more.
+  bool IsText(size_t i, size_t begin) {
+    const char c = text_[i];
+    const bool after_blank = i > begin && IsBlank(text_[i - 1]);
+    const char before = before_;
+    if (!IsBlank(c)) before_ = c;
+    if (quote_ == '#') return true;
+    if (quote_ == 0) {
+      if (c == '#' && after_blank) quote_ = c;
+      if ((c == '"' || c == '\'') && IsStructure(before)) quote_ = c;
+      return quote_ != 0;
+    }
+    const bool escaped = quote_ == '"' && before == '\\';
+    if (c == quote_ && !escaped) quote_ = 0;
+    return true;
+  }
+
   Status TooDeep(size_t column) const {
     return Error(column, "expected at most " + std::to_string(kMaxDepth) + " levels of nesting, found more");
   }
@@ -104,6 +154,8 @@ class BoundsScan {
   int line_ = 0;
   size_t tokens_ = 0;
   int brackets_ = 0;
+  char quote_ = 0;     // of the text or comment that this line is in: ', " or #; 0: none
+  char before_ = ':';  // the last character of this line that is no blank
   int depth_ = 0;
   std::array<int, kMaxDepth + 1> columns_{};
 };

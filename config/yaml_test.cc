@@ -94,6 +94,25 @@ TEST(YamlTest, HostileTextIsRefusedByItsBounds) {
   EXPECT_THAT(ErrorOf(std::string(200, 'k') + ": 1\n"), HasSubstr("key of at most 128 bytes"));
 }
 
+TEST(YamlTest, BracketsInCommentsAndTextsAreNoNesting) {
+  std::string text = "canopy: 1\na:\n";
+  for (int i = 0; i < 100; ++i) text += "  - 1  # from [0, 1\n  - \"(:[\"\n  - '{'\n";
+  EXPECT_EQ(ErrorOf(text), "");
+  EXPECT_EQ(ErrorOf("a: {b: \"\\\"[\", c: [1]}\n"), "");
+  // They hide nothing that is nesting.
+  EXPECT_THAT(ErrorOf("a: ['#', \"b # c\", " + Repeat("[", 70)), HasSubstr("levels of nesting"));
+  EXPECT_THAT(ErrorOf("a: [b' , " + Repeat("[", 70) + "'"), HasSubstr("levels of nesting"));
+  EXPECT_THAT(ErrorOf("a: [b\n 'c', " + Repeat("[", 70)), HasSubstr("levels of nesting"));
+}
+
+TEST(YamlTest, OnlyUtf8IsRead) {
+  EXPECT_EQ(ErrorOf("a: gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x8C\xB3\n"), "");
+  EXPECT_EQ(ErrorOf("a: 1\nb: gr\xFC\xDF\n"),
+            "f.yaml:2:6: expected UTF-8 text, found a byte that is none: save the file as UTF-8");
+  for (const char* wrong : {"\xC3", "\xC0\xAF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80"})
+    EXPECT_THAT(ErrorOf(std::string("# ") + wrong + "\na: 1\n"), HasSubstr("f.yaml:1:3: expected UTF-8"));
+}
+
 TEST(YamlTest, NestingIsCountedByTheTreeAsWell) {
   // 40 levels of brackets within 40 of indentation pass the scan, which bounds each alone.
   std::string text;
