@@ -45,6 +45,13 @@ step_count=3
 build=build/release
 
 require_libtorch "$libtorch"
+if [[ -n $duration && ! $duration =~ ^[0-9]+[smhd]$ ]]; then
+  die "--duration: expected a time such as 90s, 10m, 2h or 1d, found '$duration'"
+fi
+known_libtorch=
+if [[ -e $build/build.ninja ]]; then
+  known_libtorch=$(sed -n 's/^CANOPY_LIBTORCH:PATH=//p' "$build/CMakeCache.txt")
+fi
 if [[ -n $data ]]; then
   for name in train-images train-labels t10k-images t10k-labels; do
     compgen -G "$data/$name*-ubyte*" >/dev/null ||
@@ -60,7 +67,8 @@ fi
 
 step 'Packages'
 packages=("${program_packages[@]}")
-if [[ -z $libtorch ]]; then packages+=("${torch_packages[@]}"); fi
+# What was built with another LibTorch stays with it.
+if [[ -z $libtorch$known_libtorch ]]; then packages+=("${torch_packages[@]}"); fi
 if [[ -z $data ]]; then packages+=("${dataset_packages[@]}"); fi
 install_packages "$dry_run" "${packages[@]}"
 
@@ -70,10 +78,6 @@ if [[ $dry_run -eq 1 ]]; then
   step 'Search'
   echo "Would run: $build/bin/canopy run deploy/quickstart/fashion-macro.yaml"
   exit
-fi
-known_libtorch=
-if [[ -e $build/build.ninja ]]; then
-  known_libtorch=$(sed -n 's/^CANOPY_LIBTORCH:PATH=//p' "$build/CMakeCache.txt")
 fi
 if [[ ! -e $build/build.ninja || -n $libtorch && $libtorch != "$known_libtorch" ]]; then
   options=()

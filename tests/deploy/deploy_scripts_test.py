@@ -123,6 +123,19 @@ class DeployScriptsTest(unittest.TestCase):
             self.assertIn("where 100 MB are free", result.stdout)
             self.assertEqual((1, []), (result.returncode, self.calls))
 
+    def test_a_wrong_duration_is_said_before_anything_happens(self):
+        for duration in ("10", "ten", "1h30m", "5 m"):
+            result = self.run_script("quickstart.sh", "--duration", duration, MISSING="g++")
+            self.assertIn(f"found '{duration}'", result.stdout)
+            self.assertEqual((1, []), (result.returncode, self.calls))
+
+    def test_a_build_with_another_libtorch_needs_no_package_of_it_again(self):
+        given = self.folder_with("include/ATen/ATen.h")
+        self.run_script("quickstart.sh", "--libtorch", given)
+        result = self.run_script("quickstart.sh", MISSING="libtorch-dev")
+        self.assertEqual(0, result.returncode, result.stdout)
+        self.assertEqual([], self.called("libtorch-dev"))
+
     def test_memory_limits_the_compile_jobs(self):
         for memory, cores, jobs in ((64000, 2, 2), (5000, 8, 2), (2500, 8, 1)):
             self.run_script("quickstart.sh", FAKE_MEMORY_MB=str(memory), FAKE_CORES=str(cores))
