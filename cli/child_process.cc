@@ -36,7 +36,8 @@ std::string TailOf(const std::string& path) {
 StatusOr<ChildProcess> ChildProcess::Start(const std::string& program, std::vector<std::string> arguments,
                                            const std::string& output, const std::string& log) {
   CANOPY_RETURN_IF_ERROR(MakeDirectories(std::filesystem::path(output).parent_path(), 0700));
-  const std::string name = "canopy " + arguments.at(0) + " " + arguments.at(1);
+  const size_t verb = arguments.at(0) == "--config" ? 2 : 0;
+  const std::string name = "canopy " + arguments.at(verb) + " " + arguments.at(verb + 1);
   arguments.push_back("--parent");
   arguments.push_back(std::to_string(getpid()));
   const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -25,6 +25,7 @@ class ChildProcess {
   // Stops it.
   ~ChildProcess();
 
+  pid_t pid() const { return pid_; }
   // False once it has ended.
   bool Running();
   // SIGTERM, and SIGKILL where it has not ended after `timeout_ms`. Blocks until it has ended.

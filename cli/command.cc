@@ -10,6 +10,7 @@
 
 #include "CLI/CLI.hpp"
 #include "base/check.h"
+#include "cli/local_disk.h"
 
 extern char** environ;
 
@@ -66,7 +67,17 @@ StatusOr<config::Settings> LoadSettings(const Context& context) {
                  : named != sources.environment.end() ? named->second
                                                       : config::DefaultConfigurationFile();
   sources.file_required = sources.file != config::DefaultConfigurationFile();
-  return config::Settings::Load(sources);
+  CANOPY_ASSIGN_OR_RETURN(config::Settings settings, config::Settings::Load(sources));
+  const std::string base = std::filesystem::path(StateDirectory(settings, "controller")).parent_path();
+  CANOPY_ASSIGN_OR_RETURN(const std::string local, OnLocalDisk(base));
+  if (local == base) return settings;
+  return settings.With(
+      {"state_dir", local, "a local disk, instead of " + base + " on a network file system"});
+}
+
+std::vector<std::string> OwnArguments(const Context& context, std::vector<std::string> line) {
+  if (!context.config_file.empty()) line.insert(line.begin(), {"--config", context.config_file});
+  return line;
 }
 
 std::string StateDirectory(const config::Settings& settings, const std::string& role) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "cli/table.h"
@@ -35,7 +36,10 @@ void AddConnectionSettings(CLI::App* verb, Context& context);
 // --format table|json|jsonl|csv into `format`.
 void AddFormat(CLI::App* verb, Format& format);
 
+// The settings; a state directory on a network file system is replaced by one on a local disk (OnLocalDisk).
 StatusOr<config::Settings> LoadSettings(const Context& context);
+// A command line for this program as a child, which reads the same configuration file.
+std::vector<std::string> OwnArguments(const Context& context, std::vector<std::string> line);
 // <state_dir>/<role> as an absolute path, where role is "controller" or "agent".
 std::string StateDirectory(const config::Settings& settings, const std::string& role);
 

@@ -151,6 +151,70 @@ class CommandLineTest(unittest.TestCase):
         self.assertTrue(header.startswith("params,macs,"))
         self.assertEqual(dict(zip(header.split(","), row.split(",")))["depends_on_input"], "yes")
 
+    def test_costs_of_a_folder_are_refused(self):
+        done = self.canopy("space", "cost", "tiny.yaml", "--from", ".")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("--from .: expected a file of candidates, found a folder", done.stderr)
+
+    def dry_run(self, *before):
+        return [*before, "launch", "campaign.yaml", "--dry-run", "--set", "trainer.numeric_mode=fp32"]
+
+    def test_a_controller_for_one_command_serves_nobody_else(self):
+        self.environment.update({"CANOPY_LISTEN": "127.0.0.1:7443", "CANOPY_CREDENTIALS": "/nowhere",
+                                 "CANOPY_HTTP_PORT": "1"})
+        self.assertIn("Would launch default/tiny", self.succeed(*self.dry_run()))
+
+    def test_a_controller_for_one_command_reads_the_named_configuration(self):
+        os.makedirs(os.path.join(self.folder.name, ".config/canopy"))
+        self.write(".config/canopy/canopy.yaml", "canopy: 1\nnonsense: 1\n")
+        self.write("good.yaml", "canopy: 1\n")
+        self.assertEqual(self.canopy(*self.dry_run()).returncode, 3)
+        self.succeed(*self.dry_run("--config", "good.yaml"))
+
+    def test_commands_at_once_wait_for_each_others_controllers(self):
+        commands = [subprocess.Popen([CANOPY, *self.dry_run()], cwd=self.folder.name, env=self.environment,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                    for _ in range(5)]
+        for command in commands:
+            out, err = command.communicate(timeout=60)
+            self.assertEqual((command.returncode, err[:200]), (0, "warning: no worker is connected; trials "
+                                                                  "wait for one\n"))
+            self.assertIn("Would launch", out)
+
+    def test_run_does_not_join_a_controller_that_grants_no_leases(self):
+        with subprocess.Popen([CANOPY, "controller", "start", "--no-leases"], cwd=self.folder.name,
+                              env=self.environment, stderr=subprocess.PIPE, text=True) as other:
+            try:
+                for line in other.stderr:
+                    if "ready" in line:
+                        break
+                done = self.canopy("run", "campaign.yaml", "--data", "fashion-mnist=/nowhere")
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(f"(process {other.pid}) grants no leases", done.stderr)
+                other.terminate()
+                other.stderr.read()
+            finally:
+                other.kill()
+        # The way is free: it gets as far as the dataset.
+        done = self.canopy("run", "campaign.yaml", "--data", "fashion-mnist=/nowhere")
+        self.assertEqual(done.returncode, 4, done.stderr)
+
+    def test_what_launching_refuses_has_its_place(self):
+        done = self.canopy("launch", "campaign.yaml")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("campaign.yaml:1:1: trainer.numeric_mode: auto is settled by the connected workers",
+                      done.stderr)
+        self.write("tiny.yaml", SPACE.replace("learning_rate: {float: [0.01, 0.5], log: true}",
+                                              "batch_size: {float: [16, 64]}"))
+        done = self.canopy(*self.dry_run())
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"tiny\.yaml:10:15: recipe\.batch_size: expected integers")
+        self.write("tiny.yaml", SPACE.replace("name: width", "name: momentum"))
+        done = self.canopy(*self.dry_run())
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr,
+                         r"tiny\.yaml:5:\d+: network\[0\]\.conv2d\.out_channels: expected another name")
+
     def test_a_candidate_outside_the_space_is_refused_with_its_line(self):
         candidates = '{"width":4,"learning_rate":0.1}\n{"width":5}\n'
         done = self.canopy("space", "cost", "tiny.yaml", stdin=candidates)

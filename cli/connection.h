@@ -22,13 +22,18 @@ class Connection {
   // What to do where nothing was ever stored in the state directory.
   enum class Missing { kRefuse, kCreate };
 
+  // Where the controller of another command serves the state directory, waits a moment for its end.
   // Unavailable where no controller answers and none could be started; NotFound with kRefuse where there is
   // no database. Blocks until it answers.
   static StatusOr<std::unique_ptr<Connection>> Open(const Context& context, const config::Settings& settings,
                                                     Missing missing);
   // The controller that serves the state directory now; nullptr where none does.
   static StatusOr<std::unique_ptr<Connection>> FindLocal(const config::Settings& settings);
-  // Waits until `controller`, a child that serves the state directory, answers.
+  // The same, where it grants leases. One that grants none ends with the command that started it: waits for
+  // that, 10 s at most. FailedPrecondition where it stays.
+  static StatusOr<std::unique_ptr<Connection>> FindGranting(const config::Settings& settings);
+  // Waits until `controller`, a child that serves the state directory, answers. Aborted where it ended
+  // because another process holds the database.
   static StatusOr<std::unique_ptr<Connection>> WaitForLocal(const config::Settings& settings,
                                                             ChildProcess& controller);
 
@@ -38,6 +43,8 @@ class Connection {
  private:
   Connection(CampaignClient client, v1::UserHelloReply hello)
       : client_(std::move(client)), hello_(std::move(hello)) {}
+  static StatusOr<std::unique_ptr<Connection>> StartOwn(const Context& context,
+                                                        const config::Settings& settings);
   static StatusOr<std::unique_ptr<Connection>> Connect(const std::string& target,
                                                        const config::Settings& settings);
 

@@ -1,14 +1,10 @@
 #include "cli/local_session.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <iostream>
 #include <utility>
 #include <vector>
 
 #include "base/file.h"
-#include "base/sha256.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 
@@ -40,13 +36,10 @@ Status LocalSession::Start() {
 }
 
 Status LocalSession::StartController() {
-  std::vector<std::string> arguments = {"controller",    "start",
-                                        "--state-dir",   base_,
-                                        "--log-level",   settings_.Get("log_level"),
-                                        "--listen",      "",
-                                        "--credentials", "",
-                                        "--http-port",   settings_.Get("http_port"),
-                                        "--log-file",    base_ + "/logs/controller.log"};
+  std::vector<std::string> arguments =
+      OwnArguments(context_, {"controller", "start", "--state-dir", base_, "--log-level",
+                              settings_.Get("log_level"), "--listen", "", "--credentials", "", "--http-port",
+                              settings_.Get("http_port"), "--log-file", base_ + "/logs/controller.log"});
   controller_.reset();
   CANOPY_ASSIGN_OR_RETURN(ChildProcess child, ChildProcess::Start(context_.program, std::move(arguments),
                                                                   base_ + "/logs/controller.out",
@@ -56,9 +49,9 @@ Status LocalSession::StartController() {
 }
 
 Status LocalSession::StartAgent() {
-  std::vector<std::string> arguments = {
-      "worker",       "start", "--state-dir",   base_, "--log-level", settings_.Get("log_level"),
-      "--controller", "",      "--credentials", "",    "--log-file",  base_ + "/logs/agent.log"};
+  std::vector<std::string> arguments = OwnArguments(
+      context_, {"worker", "start", "--state-dir", base_, "--log-level", settings_.Get("log_level"),
+                 "--controller", "", "--credentials", "", "--log-file", base_ + "/logs/agent.log"});
   for (const char* setting : {"slots", "trainer", "data"}) {
     const std::string& value = settings_.Get(setting);
     if (!value.empty()) arguments.insert(arguments.end(), {std::string("--") + setting, value});
@@ -102,26 +95,6 @@ Status LocalSession::KeepUp() {
     CANOPY_RETURN_IF_ERROR(StartAgent());
   }
   return {};
-}
-
-StatusOr<config::Settings> OnLocalDisk(const Context& context, const config::Settings& settings) {
-  const std::string base = StateBase(settings);
-  const auto network = NetworkFileSystemOf(base);
-  if (!network) return settings;
-  const std::string parent = "/var/tmp/canopy-" + std::to_string(getuid());
-  const std::string local = parent + "/" + Sha256Hex(base).substr(0, 12);
-  CANOPY_RETURN_IF_ERROR(MakeDirectories(local, 0700));
-  struct stat folder {};
-  if (stat(parent.c_str(), &folder) != 0 || folder.st_uid != getuid() || (folder.st_mode & 077) != 0 ||
-      NetworkFileSystemOf(local)) {
-    return FailedPrecondition(base + " lies on a network file system (" + *network + "), and " + local +
-                              " is no private folder on a local disk: name one with --state-dir");
-  }
-  std::cerr << base << " lies on a network file system (" << *network << "), where a database is not safe.\n"
-            << "The campaign is kept in " << local << " instead; name another folder with --state-dir.\n";
-  Context local_context = context;
-  local_context.flags["state_dir"] = local;
-  return LoadSettings(local_context);
 }
 
 }  // namespace canopy::cli

@@ -24,7 +24,8 @@ class LocalSession {
   ~LocalSession();
 
   // Starts both and returns once the agent has announced itself to the controller. REQUIRES an
-  // InterruptGuard: Ctrl-C returns Interrupted().
+  // InterruptGuard: Ctrl-C returns Interrupted(). Aborted where another process holds the database: it may
+  // end soon, or be one to which the campaign can go.
   Status Start();
   Connection& connection() { return *connection_; }
 
@@ -46,9 +47,5 @@ class LocalSession {
   std::unique_ptr<Connection> connection_;
   std::deque<int64_t> restarts_ms_;
 };
-
-// A copy of the settings whose state directory lies on a local disk: where it lies on a network file
-// system, that is another one, named on standard error. FailedPrecondition where none can be had.
-StatusOr<config::Settings> OnLocalDisk(const Context& context, const config::Settings& settings);
 
 }  // namespace canopy::cli

@@ -90,24 +90,41 @@ Status LaunchAndWatch(const Context& context, Connection& connection, const Camp
   return outcome;
 }
 
+// Starts a session, or finds the controller that another command started at the same time.
+StatusOr<std::unique_ptr<Connection>> StartSession(const Context& context, const config::Settings& settings,
+                                                   std::optional<LocalSession>& session) {
+  constexpr int kTries = 5;
+  for (int i = 1;; ++i) {
+    session.emplace(context, settings);
+    const Status status = session->Start();
+    if (status.ok()) return nullptr;
+    if (!absl::IsAborted(status) || i == kTries) return status;
+    session.reset();
+    CANOPY_ASSIGN_OR_RETURN(auto live, Connection::FindGranting(settings));
+    if (live) return live;
+  }
+}
+
 Status Run(Context& context, const RunOptions& options) {
   InterruptGuard guard;
   if (!options.data.empty()) context.flags["data"] = Join(options.data, ",");
-  CANOPY_ASSIGN_OR_RETURN(config::Settings settings, LoadSettings(context));
+  CANOPY_ASSIGN_OR_RETURN(const config::Settings settings, LoadSettings(context));
   CANOPY_ASSIGN_OR_RETURN(const CampaignFiles files, ReadCampaignFiles(options.launch));
-  CANOPY_ASSIGN_OR_RETURN(settings, OnLocalDisk(context, settings));
-  CANOPY_ASSIGN_OR_RETURN(const auto live, Connection::FindLocal(settings));
+  CANOPY_ASSIGN_OR_RETURN(auto live, Connection::FindGranting(settings));
   std::optional<LocalSession> session;
-  if (live) {
-    std::cerr << "A controller serves " << StateDirectory(settings, "controller") << " already: "
-              << "the campaign runs there.\n";
-  } else {
+  Status status;
+  if (!live) {
     CANOPY_ASSIGN_OR_RETURN(const auto folders, ReadDatasetFolders(settings.Get("data")));
     const auto folder = folders.find(files.campaign.settings.task.dataset);
     CANOPY_RETURN_IF_ERROR(CheckDatasetHere(files, folder == folders.end() ? "" : folder->second));
-    session.emplace(context, settings);
+    auto other = StartSession(context, settings, session);
+    status = other.status();
+    if (status.ok()) live = *std::move(other);
   }
-  Status status = session ? session->Start() : Status();
+  if (live) {
+    std::cerr << "A controller serves " << StateDirectory(settings, "controller") << " already: "
+              << "the campaign runs there.\n";
+  }
   if (status.ok())
     status =
         LaunchAndWatch(context, live ? *live : session->connection(), files, session ? &*session : nullptr);

@@ -1,5 +1,6 @@
 #include "search_spaces/space.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <istream>
@@ -137,6 +138,8 @@ Status Cost(const SpaceOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));
   std::ifstream file;
   if (options.from != "-") {
+    if (std::filesystem::is_directory(options.from))
+      return InvalidArgument("--from " + options.from + ": expected a file of candidates, found a folder");
     file.open(options.from);
     if (!file) return NotFound("--from " + options.from + ": no such file, or it can't be read");
   }
@@ -164,6 +167,7 @@ Status Cost(const SpaceOptions& options) {
     if (!evaluation.ok()) return WithContext(evaluation.status(), where);
     table.AddRow(CostRow(*candidate, *evaluation));
   }
+  if (in.bad()) return Unavailable(name + ": can't be read to its end");
   table.Print(std::cout, options.format, TerminalWidth(1));
   return {};
 }

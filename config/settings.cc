@@ -91,6 +91,14 @@ const Setting& Settings::Find(std::string_view name) const {
   return *it;
 }
 
+Settings Settings::With(Setting setting) const {
+  Settings settings = *this;
+  for (Setting& own : settings.settings_) {
+    if (own.name == setting.name) own = setting;
+  }
+  return settings;
+}
+
 StatusOr<int64_t> Settings::GetInt(std::string_view name, int64_t low) const {
   const Setting& setting = Find(name);
   const auto value = ParseInt(setting.value);

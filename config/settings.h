@@ -47,6 +47,8 @@ class Settings {
   const std::string& Get(std::string_view name) const { return Find(name).value; }
   // The value as an integer of at least `low`; InvalidArgument says where it comes from.
   StatusOr<int64_t> GetInt(std::string_view name, int64_t low) const;
+  // A copy with that setting in the place of its own. REQUIRES a name of SettingSpecs().
+  Settings With(Setting setting) const;
   const std::vector<Setting>& all() const { return settings_; }
 
  private:
