@@ -56,7 +56,11 @@ StatusOr<CampaignFiles> ReadCampaignFiles(const LaunchOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(files.campaign, config::ParseCampaign(text, options.file, options.overrides));
   const std::string folder = std::filesystem::path(options.file).parent_path();
   auto space = FindSpace(files.campaign.space, folder);
-  if (!space.ok()) return WithContext(space.status(), options.file + ": space");
+  if (!space.ok()) {
+    const config::Location place = files.campaign.Locate("space");
+    return WithContext(space.status(), place.file + ":" + std::to_string(place.line) + ":" +
+                                           std::to_string(place.column) + ": space");
+  }
   const std::string& name = options.name.empty() ? files.campaign.name : options.name;
   if (!IsResourceName(name)) {
     return InvalidArgument(
@@ -83,10 +87,10 @@ Status CheckDatasetHere(const CampaignFiles& files, const std::string& dataset_f
                           data::DatasetFolder(files.campaign.settings.task.dataset, dataset_folder));
   CANOPY_ASSIGN_OR_RETURN(const data::DatasetDescription dataset, data::DescribeDataset(folder));
   if (files.campaign.settings.task.validation_count >= dataset.train_count) {
-    return InvalidArgument(files.request.campaign_file() +
-                           ": task.validation.count: expected less than the " +
-                           std::to_string(dataset.train_count) + " training examples of " +
-                           files.campaign.settings.task.dataset);
+    return files.campaign.Locate("task.validation.count")
+        .Error("expected fewer than the " + FormatCount(dataset.train_count) + " training examples of " +
+               files.campaign.settings.task.dataset + ", found " +
+               FormatCount(files.campaign.settings.task.validation_count));
   }
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space,
                           SearchSpace::Parse(files.request.space_text(), files.request.space_file()));

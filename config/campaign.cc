@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -264,6 +265,7 @@ StatusOr<CampaignFile> ParseCampaign(std::string_view text, const std::string& f
   CANOPY_RETURN_IF_ERROR(Binder().Bind(document.root(), message));
   CampaignFile campaign;
   CANOPY_RETURN_IF_ERROR(CampaignReader(document, message, campaign).Read());
+  campaign.document = std::make_shared<const YamlDocument>(std::move(document));
   campaign.overrides_json = Dump(std::vector<std::string>(overrides.begin(), overrides.end()));
   return campaign;
 }
@@ -271,21 +273,43 @@ StatusOr<CampaignFile> ParseCampaign(std::string_view text, const std::string& f
 Status CheckRecipeDecisions(const CampaignFile& campaign, std::span<const RecipeDecision> decisions) {
   for (const RecipeDecision& decision : decisions) {
     if (const Status status = CheckRecipeKey(decision.name); !status.ok()) {
-      return InvalidArgument("recipe decision '" + decision.name +
-                             "': the built-in trainer does not consume it: " + Message(status));
+      return decision.location.Error("the built-in trainer does not consume '" + decision.name +
+                                     "': " + Message(status));
     }
     if (const auto fixed = campaign.fixed_recipe.find(decision.name); fixed != campaign.fixed_recipe.end()) {
       return fixed->second.Error("expected no value here: the space searches '" + decision.name +
                                  "'; remove it here or from the space's `recipe:`");
     }
+    if (decision.float_range && TakesIntegers(decision.name)) {
+      return decision.location.Error(
+          "expected integers for '" + decision.name +
+          "', found a range of numbers: write {int: [low, high]} or {choice: [...]}");
+    }
     for (const std::string& text : decision.values_json) {
       const json value = json::parse(text, nullptr, false);
       if (const Status status = CheckRecipeValue(decision.name, value); !status.ok()) {
-        return InvalidArgument("recipe decision '" + decision.name + "': " + Message(status));
+        return decision.location.Error("a value of '" + decision.name + "': " + Message(status));
       }
     }
   }
   return {};
+}
+
+void LeaveDefaultsToOptimizer(CampaignFile& campaign, std::span<const RecipeDecision> decisions) {
+  const auto searched = [&](const std::string& key) {
+    return std::any_of(decisions.begin(), decisions.end(),
+                       [&](const RecipeDecision& decision) { return decision.name == key; });
+  };
+  if (!searched("optimizer")) return;
+  json recipe = json::parse(campaign.settings.recipe_json);
+  const json sgd = DefaultRecipe("sgd"), adamw = DefaultRecipe("adamw");
+  for (auto& [key, value] : recipe.items()) {
+    // One that is searched may be so under a condition.
+    if (key != "optimizer" && sgd[key] != adamw[key] && campaign.fixed_recipe.count(key) == 0)
+      value = nullptr;
+  }
+  campaign.settings.recipe_json = recipe.dump();
+  campaign.settings.recipe_hash = Sha256Hex(campaign.settings.recipe_json);
 }
 
 StatusOr<std::string> MergeRecipe(std::string_view recipe_json, std::string_view recipe_decisions_json) {
@@ -294,6 +318,12 @@ StatusOr<std::string> MergeRecipe(std::string_view recipe_json, std::string_view
   if (!recipe.is_object()) return InvalidArgument("recipe: expected a JSON object");
   if (!decisions.is_object()) return InvalidArgument("recipe decisions: expected a JSON object");
   recipe.update(decisions);
+  const auto optimizer = recipe.find("optimizer");
+  const bool named = optimizer != recipe.end() && optimizer->is_string();
+  const json defaults = DefaultRecipe(named ? optimizer->get<std::string>() : "sgd");
+  for (auto& [key, value] : recipe.items()) {
+    if (value.is_null() && defaults.contains(key)) value = defaults[key];
+  }
   return recipe.dump();
 }
 

@@ -183,20 +183,50 @@ TEST(CampaignTest, AutomaticEpochsNeedADuration) {
 
 TEST(RecipeDecisionsTest, OnlyWhatTheTrainerConsumesMayBeSearched) {
   const CampaignFile campaign = Parse();
-  const auto check = [&](const RecipeDecision& decision) {
+  const auto check = [&](RecipeDecision decision) {
+    decision.location = {"s.yaml", 9, 3, "recipe.x"};
     const Status status = CheckRecipeDecisions(campaign, std::vector{decision});
     return status.ok() ? "" : Message(status);
   };
   EXPECT_EQ(check({"learning_rate", {"0.01", "0.5"}}), "");
   EXPECT_EQ(check({"batch_size", {"64", "128"}}), "");
   EXPECT_THAT(check({"learning_rat", {"0.1"}}),
-              HasSubstr("recipe decision 'learning_rat': the built-in trainer does not consume it"));
+              HasSubstr("s.yaml:9:3: recipe.x: the built-in trainer does not consume 'learning_rat'"));
   EXPECT_THAT(check({"learning_rat", {"0.1"}}), HasSubstr("(did you mean 'learning_rate'?)"));
   EXPECT_THAT(
       check({"optimizer", {"\"adamw\""}}),
       HasSubstr("c.yaml:5:57: trainer.optimizer: expected no value here: the space searches 'optimizer'"));
   EXPECT_EQ(check({"batch_size", {"64", "0"}}),
-            "recipe decision 'batch_size': expected an integer from 1 to 65536, found 0");
+            "s.yaml:9:3: recipe.x: a value of 'batch_size': expected an integer from 1 to 65536, found 0");
+  EXPECT_EQ(check({"learning_rate", {"0", "1"}, {}, true}),
+            "s.yaml:9:3: recipe.x: a value of 'learning_rate': expected a number above 0, found 0");
+  // Both ends are integers, what is drawn between them is not.
+  EXPECT_EQ(
+      check({"batch_size", {"16", "64"}, {}, true}),
+      "s.yaml:9:3: recipe.x: expected integers for 'batch_size', found a range of numbers: write {int: [low, "
+      "high]} or {choice: [...]}");
+}
+
+// AdamW with the rate of SGD does not train.
+TEST(MergeRecipeTest, ASearchedOptimizerBringsItsOwnDefaults) {
+  std::string text = kCampaign;
+  text.replace(text.find("optimizer: sgd"), 14, "momentum: 0.8");
+  const std::vector<RecipeDecision> decisions = {{"optimizer", {"\"sgd\"", "\"adamw\""}}};
+  const auto rate = [&](const std::vector<std::string>& overrides, const std::string& candidate) {
+    auto campaign = ParseCampaign(text, "c.yaml", overrides);
+    EXPECT_TRUE(campaign.ok()) << campaign.status();
+    LeaveDefaultsToOptimizer(*campaign, decisions);
+    const auto merged = MergeRecipe(campaign->settings.recipe_json, candidate);
+    EXPECT_TRUE(merged.ok()) << merged.status();
+    const auto recipe = nlohmann::json::parse(*merged);
+    EXPECT_EQ(recipe["momentum"], 0.8);
+    EXPECT_EQ(recipe["batch_size"], 128);
+    return recipe["learning_rate"].get<double>();
+  };
+  EXPECT_EQ(rate({}, R"({"optimizer":"adamw"})"), 0.001);
+  EXPECT_EQ(rate({}, R"({"optimizer":"sgd"})"), 0.1);
+  EXPECT_EQ(rate({"trainer.learning_rate=0.1"}, R"({"optimizer":"adamw"})"), 0.1);
+  EXPECT_EQ(rate({}, R"({"optimizer":"adamw","learning_rate":0.25})"), 0.25);
 }
 
 TEST(MergeRecipeTest, DecisionsTakeThePlaceOfTheCampaignsValues) {

@@ -105,6 +105,10 @@ Status CheckRecipeKey(std::string_view key) {
                          DidYouMean(key, keys));
 }
 
+bool TakesIntegers(std::string_view key) {
+  return std::holds_alternative<Integer>(Domains().find(key)->second);
+}
+
 Status CheckRecipeValue(std::string_view key, const nlohmann::json& value) {
   const Domain& domain = Domains().find(key)->second;
   if (Holds(domain, value)) return {};

@@ -15,6 +15,8 @@ namespace canopy::config {
 nlohmann::json DefaultRecipe(std::string_view optimizer);
 // OK where the trainer consumes `key`; else a message with the nearest one.
 Status CheckRecipeKey(std::string_view key);
+// Whether `key` takes integers alone; REQUIRES a key that the trainer consumes.
+bool TakesIntegers(std::string_view key);
 // OK where `value` is one that `key` can take; REQUIRES a key that the trainer consumes. The message says
 // what was expected and found.
 Status CheckRecipeValue(std::string_view key, const nlohmann::json& value);

@@ -33,7 +33,7 @@ std::string Listed(const std::set<std::string>& names) {
 }
 
 config::RecipeDecision ForRecipe(const Decision& decision) {
-  config::RecipeDecision recipe{decision.name, {}};
+  config::RecipeDecision recipe{decision.name, {}, decision.location, decision.kind == DecisionKind::kFloat};
   for (const search_space::Value& value : decision.choices)
     recipe.values_json.push_back(search_space::CanonicalText(value));
   if (decision.kind == DecisionKind::kInteger || decision.kind == DecisionKind::kFloat)
@@ -41,20 +41,27 @@ config::RecipeDecision ForRecipe(const Decision& decision) {
   return recipe;
 }
 
-Status CheckDecisions(const CampaignFile& campaign, const SearchSpace& space) {
+// FailedPrecondition with the place of a value in the campaign's file.
+Status NotNow(const CampaignFile& campaign, std::string_view path, const std::string& text) {
+  return FailedPrecondition(Message(campaign.Locate(path).Error(text)));
+}
+
+// Settles of the recipe what the searched decisions leave open.
+Status CheckDecisions(CampaignFile& campaign, const SearchSpace& space) {
   const auto recipe = nlohmann::json::parse(campaign.settings.recipe_json, nullptr, false);
   std::vector<config::RecipeDecision> recipe_decisions;
   for (const Decision& decision : space.decisions()) {
     if (decision.role == DecisionRole::kRecipe) {
       recipe_decisions.push_back(ForRecipe(decision));
     } else if (recipe.contains(decision.name)) {
-      return InvalidArgument(
-          "space " + space.name() + ": decision " + decision.name +
-          " shapes the network but has the name of a field of the recipe; rename it, or move it "
-          "under recipe:");
+      return decision.location.Error(
+          "expected another name than '" + decision.name +
+          "', a field of the recipe, for what shapes the network: rename it, or move "
+          "it under `recipe:`");
     }
   }
   CANOPY_RETURN_IF_ERROR(config::CheckRecipeDecisions(campaign, recipe_decisions));
+  config::LeaveDefaultsToOptimizer(campaign, recipe_decisions);
   return engine::ColumnsOf(space).status();
 }
 
@@ -76,13 +83,14 @@ StatusOr<std::vector<Constraint>> ParseConstraints(const CampaignFile& campaign,
 }
 
 // `auto` is bf16 only where every connected worker trains fast in it.
-Status SettleNumericMode(std::span<const WorkerRecord> workers, model::CampaignSettings& settings,
+Status SettleNumericMode(std::span<const WorkerRecord> workers, CampaignFile& file,
                          std::vector<std::string>& warnings) {
+  model::CampaignSettings& settings = file.settings;
   if (settings.numeric_mode == "auto") {
     if (workers.empty())
-      return FailedPrecondition(
-          "trainer.numeric_mode: auto is settled by the connected workers, and there are none; "
-          "start one, or launch with --set trainer.numeric_mode=fp32 (or bf16)");
+      return NotNow(file, "trainer.numeric_mode",
+                    "auto is settled by the connected workers, and there are none; start one, or launch with "
+                    "--set trainer.numeric_mode=fp32 (or bf16)");
     const bool fast = std::all_of(workers.begin(), workers.end(), [](const WorkerRecord& worker) {
       return worker.fast_numeric_mode == "bf16";
     });
@@ -98,8 +106,9 @@ Status SettleNumericMode(std::span<const WorkerRecord> workers, model::CampaignS
   return absl::OkStatus();
 }
 
-Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& space, model::TaskSpec& task,
+Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& space, CampaignFile& file,
                      std::vector<std::string>& warnings) {
+  model::TaskSpec& task = file.settings.task;
   std::map<std::string, int> digests;  // of this dataset: on how many workers
   std::map<std::string, model::DatasetOnWorker> by_digest;
   std::set<std::string> others;
@@ -112,10 +121,10 @@ Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& s
     }
   if (digests.empty() && !workers.empty()) {
     const std::vector<std::string> names(others.begin(), others.end());
-    return FailedPrecondition("task.dataset: no connected worker has '" + task.dataset + "'" +
-                              DidYouMean(task.dataset, names) + "; they have " +
-                              (others.empty() ? "none" : Listed(others)) +
-                              ". Give a worker its folder with --data " + task.dataset + "=PATH");
+    return NotNow(file, "task.dataset",
+                  "no connected worker has '" + task.dataset + "'" + DidYouMean(task.dataset, names) +
+                      "; they have " + (others.empty() ? "none" : Listed(others)) +
+                      ". Give a worker its folder with --data " + task.dataset + "=PATH");
   }
   if (!digests.empty()) {
     const auto most = std::max_element(digests.begin(), digests.end(),
@@ -126,18 +135,19 @@ Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& s
                          " different contents under the name " + task.dataset + "; only those with digest " +
                          most->first.substr(0, 12) + " take part");
     if (task.validation_count >= dataset.training_examples)
-      return InvalidArgument("task.validation.count: expected fewer than the " +
-                             FormatCount(dataset.training_examples) + " training examples of " +
-                             task.dataset + ", found " + FormatCount(task.validation_count));
+      return file.Locate("task.validation.count")
+          .Error("expected fewer than the " + FormatCount(dataset.training_examples) +
+                 " training examples of " + task.dataset + ", found " + FormatCount(task.validation_count));
     task.dataset_digest = dataset.digest;
     task.input_shape = dataset.input_shape;
     task.classes = dataset.classes;
     return absl::OkStatus();
   }
   if (!space.default_task())
-    return FailedPrecondition("the shape of dataset " + task.dataset +
-                              " is not known: no worker is connected, and space " + space.name() +
-                              " has no input:; start a worker first");
+    return NotNow(file, "task.dataset",
+                  "the shape of dataset " + task.dataset +
+                      " is not known: no worker is connected, and space " + space.name() +
+                      " has no `input:`; start a worker, or give the space one");
   task.input_shape = space.default_task()->input;
   task.classes = space.default_task()->classes;
   return absl::OkStatus();
@@ -189,8 +199,8 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   CANOPY_RETURN_IF_ERROR(
       strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed)
           .status());
-  CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, settings.task, warnings));
-  CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, settings, warnings));
+  CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, file, warnings));
+  CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, file, warnings));
   CANOPY_RETURN_IF_ERROR(CheckMixture(workers, settings.strict, warnings));
   if (workers.empty()) warnings.push_back("no worker is connected; trials wait for one");
 
@@ -199,14 +209,13 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   if (space.reference()) {
     CANOPY_ASSIGN_OR_RETURN(plan.event.reference, LowerCandidate(space, *space.reference(), settings.task));
   } else if (settings.finals_reference) {
-    return InvalidArgument(request.campaign_file() +
-                           ": finals.controls: expected a space with `reference:`, and " +
-                           request.space_file() + " has none; add one, or leave the control out");
+    return file.Locate("finals.controls")
+        .Error("expected a space with `reference:`, and " + request.space_file() +
+               " has none; add one, or leave the control out");
   } else if (settings.epochs == 0) {
-    return InvalidArgument(request.campaign_file() +
-                           ": fidelity: auto is settled by training the space's "
-                           "`reference:`, and " +
-                           request.space_file() + " has none; add one, or give {epochs: 2}");
+    return file.Locate("fidelity")
+        .Error("auto is settled by training the space's `reference:`, and " + request.space_file() +
+               " has none; add one, or give {epochs: 2}");
   }
 
   model::CampaignRecord& campaign = plan.event.campaign;
