@@ -68,6 +68,8 @@ StatusOr<config::Settings> LoadSettings(const Context& context) {
                                                       : config::DefaultConfigurationFile();
   sources.file_required = sources.file != config::DefaultConfigurationFile();
   CANOPY_ASSIGN_OR_RETURN(config::Settings settings, config::Settings::Load(sources));
+  // The database is elsewhere.
+  if (!settings.Get("controller").empty()) return settings;
   const std::string base = std::filesystem::path(StateDirectory(settings, "controller")).parent_path();
   CANOPY_ASSIGN_OR_RETURN(const std::string local, OnLocalDisk(base));
   if (local == base) return settings;

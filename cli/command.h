@@ -36,7 +36,8 @@ void AddConnectionSettings(CLI::App* verb, Context& context);
 // --format table|json|jsonl|csv into `format`.
 void AddFormat(CLI::App* verb, Format& format);
 
-// The settings; a state directory on a network file system is replaced by one on a local disk (OnLocalDisk).
+// The settings; where the controller is to be here, a state directory on a network file system is replaced by
+// one on a local disk (OnLocalDisk).
 StatusOr<config::Settings> LoadSettings(const Context& context);
 // A command line for this program as a child, which reads the same configuration file.
 std::vector<std::string> OwnArguments(const Context& context, std::vector<std::string> line);

@@ -46,8 +46,12 @@ pid_t ServerOf(const std::string& path) {
   const bool answers = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
                        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
   close(fd);
-  return answers ? peer.pid : 0;
+  // One in another namespace of processes has no number here.
+  return !answers ? 0 : peer.pid > 0 ? peer.pid : -1;
 }
+
+// Whether it may be the end of another command's controller.
+bool MayPass(const Status& status) { return absl::IsUnavailable(status) || absl::IsAborted(status); }
 
 }  // namespace
 
@@ -138,7 +142,7 @@ StatusOr<std::unique_ptr<Connection>> Connection::Open(const Context& context,
       found = StartOwn(context, settings);
       if (!absl::IsAborted(found.status())) return found;
     }
-    if (!found.ok() && waited_ms > kOtherCommandMs) return found;
+    if (!found.ok() && (!MayPass(found.status()) || waited_ms > kOtherCommandMs)) return found;
     if (InterruptGuard::SleepFor(kStartPollMs)) return Interrupted();
   }
 }
@@ -148,7 +152,7 @@ StatusOr<std::unique_ptr<Connection>> Connection::FindGranting(const config::Set
   const int64_t begun_ms = clock.MonotonicMs();
   for (;;) {
     auto found = FindLocal(settings);
-    if (found.ok() && (!*found || (*found)->hello().grants_leases())) return found;
+    if (found.ok() ? !*found || (*found)->hello().grants_leases() : !MayPass(found.status())) return found;
     if (clock.MonotonicMs() - begun_ms > kOtherCommandMs) {
       if (!found.ok()) return found;
       return FailedPrecondition("the controller in " + StateDirectory(settings, "controller") + " (process " +

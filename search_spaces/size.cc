@@ -199,6 +199,8 @@ class Counter {
     if (decision.kind != DecisionKind::kInteger) {
       alikes.emplace();
       for (const Value& value : decision.choices) alikes->push_back({value, 1});
+      // A range of floats that is counted has one value.
+      if (decision.kind == DecisionKind::kFloat) alikes->push_back({decision.low, 1});
       return alikes;
     }
     const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);

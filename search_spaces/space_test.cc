@@ -174,6 +174,10 @@ TEST(SearchSpaceTest, SizeOfHugeRangesIsCountedInBoundedTime) {
   EXPECT_EQ(size("n == 7"), "9007199254740994");              // 2^53 + 2
   EXPECT_EQ(size("not n in [1, 2.5]"), "27021597764222974");  // 1 + 3 (2^53 - 1)
   EXPECT_THAT(size("n % 2 == 0"), HasSubstr("more than "));
+  EXPECT_EQ(Parse("canopy: 1\nname: one\nnetwork: relu\nrecipe:\n  x: {float: [0.5, 0.5]}\n"
+                  "  m: {choice: [1, 2, 3], when: x > 0}\n")
+                .Size(),
+            "3");
 }
 
 // Names within a block mean the same in every copy that shares its decisions.
