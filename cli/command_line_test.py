@@ -174,7 +174,7 @@ class CommandLineTest(unittest.TestCase):
     def test_commands_at_once_wait_for_each_others_controllers(self):
         commands = [subprocess.Popen([CANOPY, *self.dry_run()], cwd=self.folder.name, env=self.environment,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                    for _ in range(5)]
+                    for _ in range(12)]
         for command in commands:
             out, err = command.communicate(timeout=60)
             self.assertEqual((command.returncode, err[:200]), (0, "warning: no worker is connected; trials "

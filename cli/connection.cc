@@ -23,12 +23,14 @@ namespace canopy::cli {
 namespace {
 
 constexpr int64_t kHelloTimeoutMs = 10'000;
+// On this machine it is asked again, so that one that is ending takes no time from the next.
+constexpr int64_t kLocalHelloTimeoutMs = 2'000;
 constexpr int64_t kStartPollMs = 50;
 
 // How long another command's controller may be in the way of one's own.
 constexpr int64_t kOtherCommandMs = 10'000;
 // How long to wait for its end before asking it instead: it ends with its command, in the middle of a call.
-constexpr int64_t kOtherCommandPatienceMs = 2'000;
+constexpr int64_t kOtherCommandPatienceMs = 5'000;
 // What the log of a controller says that found the database held by another.
 constexpr std::string_view kHeld = "another controller serves";
 
@@ -51,7 +53,10 @@ pid_t ServerOf(const std::string& path) {
 }
 
 // Whether it may be the end of another command's controller.
-bool MayPass(const Status& status) { return absl::IsUnavailable(status) || absl::IsAborted(status); }
+bool MayPass(const Status& status) {
+  return absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsCancelled(status) ||
+         absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
+}
 
 }  // namespace
 
@@ -77,7 +82,7 @@ StatusOr<std::unique_ptr<Connection>> Connection::Connect(const std::string& tar
   }
   CANOPY_ASSIGN_OR_RETURN(auto channel, rpc::OpenChannel(target, credential ? &*credential : nullptr));
   CampaignClient client(std::move(channel));
-  auto hello = client.Hello(kHelloTimeoutMs);
+  auto hello = client.Hello(credential ? kHelloTimeoutMs : kLocalHelloTimeoutMs);
   if (!hello.ok()) return WithContext(hello.status(), "controller at " + target);
   return std::unique_ptr<Connection>(new Connection(std::move(client), *std::move(hello)));
 }
@@ -91,11 +96,16 @@ StatusOr<std::unique_ptr<Connection>> Connection::FindLocal(const config::Settin
 
 StatusOr<std::unique_ptr<Connection>> Connection::WaitForLocal(const config::Settings& settings,
                                                                ChildProcess& controller) {
+  constexpr int kHellos = kHelloTimeoutMs / kLocalHelloTimeoutMs;
+  int unanswered = 0;
   const std::string socket = LocalSocket(settings);
   CANOPY_ASSIGN_OR_RETURN(const std::string target, rpc::UnixTarget(socket));
   for (;;) {
     // What answers may be another command's controller, which holds the database that this one waits for.
-    if (ServerOf(socket) == controller.pid()) return Connect(target, settings);
+    if (ServerOf(socket) == controller.pid()) {
+      auto connection = Connect(target, settings);
+      if (!absl::IsDeadlineExceeded(connection.status()) || ++unanswered == kHellos) return connection;
+    }
     if (!controller.Running()) {
       const Status failure = controller.Failure();
       return Message(failure).find(kHeld) == std::string::npos ? failure : Aborted(Message(failure));
