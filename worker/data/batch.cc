@@ -49,10 +49,15 @@ Normalization ComputeNormalization(const ImageSet& images, std::span<const int64
   std::vector<uint64_t> sum_of_squares(channels, 0);
   for (const int64_t example : examples) {
     const uint8_t* pixel = images.pixels.data() + example * images.image_bytes();
-    for (int64_t i = 0; i < images.image_bytes(); ++i) {
-      const size_t c = static_cast<size_t>(i) % channels;
-      sum[c] += pixel[i];
-      sum_of_squares[c] += uint64_t{pixel[i]} * pixel[i];
+    for (size_t c = 0; c < channels; ++c) {
+      uint64_t image_sum = 0;
+      uint64_t image_squares = 0;
+      for (size_t i = c; i < static_cast<size_t>(images.image_bytes()); i += channels) {
+        image_sum += pixel[i];
+        image_squares += uint32_t{pixel[i]} * pixel[i];
+      }
+      sum[c] += image_sum;
+      sum_of_squares[c] += image_squares;
     }
   }
   const double count =

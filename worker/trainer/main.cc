@@ -8,7 +8,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "base/strings.h"
 #include "worker/protocol/codec.h"
 #include "worker/trainer/dataset_cache.h"
+#include "worker/trainer/fast_numeric_mode.h"
 #include "worker/trainer/job_runner.h"
 #include "worker/trainer/process_memory.h"
 #include "worker/trainer/session.h"
@@ -41,20 +41,12 @@ std::string TrainerBuild() {
   return std::string(CANOPY_VERSION) + (hash.ok() ? "+" + hash->substr(0, 12) : "");
 }
 
-// What the kernel lists is what programs may use.
-bool HasFastBf16() {
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);)
-    if (line.starts_with("flags"))
-      return line.find("avx512_bf16") != std::string::npos || line.find("amx_bf16") != std::string::npos;
-  return false;
-}
-
 int PrintVersion() {
+  const auto fast = FastNumericMode();
   const nlohmann::json version = {{"trainer_build", TrainerBuild()},
                                   {"libtorch_version", LibtorchVersion()},
                                   {"protocol_version", trainer_protocol::kVersion},
-                                  {"fast_bf16", HasFastBf16()},
+                                  {"fast_bf16", fast.ok() && *fast == at::kBFloat16},
                                   {"zygote", true}};
   std::cout << version.dump() << "\n";
   return 0;
@@ -130,11 +122,11 @@ int Main(int argc, char** argv) {
   app.add_flag("--zygote", zygote, "Fork a trainer per attempt, as the control socket says");
   app.add_option("--run-job", job_file, "Run the job line in this file and print its messages");
   CLI11_PARSE(app, argc, argv);
-  if (version) return PrintVersion();
-
   std::signal(SIGPIPE, SIG_IGN);
   KeepFreedMemory();
   at::set_num_threads(1);
+  if (version) return PrintVersion();
+
   DatasetCache datasets;
   JobRunner runner(TrainerBuild(), datasets);
   if (!job_file.empty()) return RunJobFile(job_file, runner);

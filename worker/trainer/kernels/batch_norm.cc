@@ -1,6 +1,8 @@
 #include "worker/trainer/kernels/batch_norm.h"
 
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 #include "worker/trainer/kernels/vector16.h"
 
@@ -11,115 +13,176 @@ namespace {
 // block is half of a first-level cache.
 constexpr int64_t kBlockRows = 128;
 
-// Calls body(first row, end row, channel, lane count, first new lane) block by block, each block for 16
-// channels at a time. The last 16 of, say, 24 channels overlap those before: computing some twice is
-// cheaper than loading parts of a register. Below 16 channels the lane count is what there is.
+// A matrix whose width is no multiple of the lanes, seen with `tile` rows as one, whose width then is: 8
+// channels are 16 twice repeated, 24 are 48. Per-channel values are repeated likewise. The last rows that
+// fill no tile are left to the caller.
+struct Tiling {
+  Tiling(int64_t rows, int64_t channels)
+      : tile(kLanes / std::gcd(channels, kLanes)),
+        width(channels * tile),
+        rows(rows / tile),
+        done(rows / tile * tile) {}
+
+  std::vector<float> Repeat(const float* values, int64_t channels) const {
+    std::vector<float> repeated(static_cast<size_t>(width));
+    for (int64_t i = 0; i < width; ++i) repeated[static_cast<size_t>(i)] = values[i % channels];
+    return repeated;
+  }
+
+  int64_t tile, width, rows;
+  int64_t done;  // rows of the matrix that the tiled ones cover
+};
+
+// Calls body(first row, end row, channel) block by block, each block for 16 channels at a time.
 template <typename Body>
-CANOPY_INLINE void ForEachBlock(int64_t rows, int64_t channels, const Body& body) {
-  for (int64_t row = 0; row < rows; row += kBlockRows) {
-    const int64_t end = std::min(rows, row + kBlockRows);
-    if (channels < kLanes) {
-      body(row, end, 0, channels, 0);
-      continue;
-    }
-    for (int64_t channel = 0; channel < channels; channel += kLanes) {
-      const int64_t overlap = std::max<int64_t>(0, channel + kLanes - channels);
-      body(row, end, channel - overlap, kLanes, overlap);
-    }
+CANOPY_INLINE void ForEachBlock(const Tiling& tiling, const Body& body) {
+  for (int64_t row = 0; row < tiling.rows; row += kBlockRows) {
+    const int64_t end = std::min(tiling.rows, row + kBlockRows);
+    for (int64_t channel = 0; channel < tiling.width; channel += kLanes) body(row, end, channel);
   }
 }
 
-CANOPY_INLINE void AddTo(double* sums, Float16Lanes lanes, int64_t count, int64_t first) {
-  for (int64_t i = first; i < count; ++i) sums[i] += static_cast<double>(lanes[i]);
+CANOPY_INLINE void AddTo(double* sums, Float16Lanes lanes) {
+  for (int64_t i = 0; i < kLanes; ++i) sums[i] += static_cast<double>(lanes[i]);
+}
+
+void Fold(const std::vector<double>& wide, int64_t channels, double* sums) {
+  std::fill(sums, sums + channels, 0.0);
+  for (size_t i = 0; i < wide.size(); ++i) sums[static_cast<int64_t>(i) % channels] += wide[i];
+}
+
+template <typename T>
+CANOPY_INLINE float At(const T* x, int64_t i) {
+  return Load(x + i, 1)[0];
 }
 
 // Sums are of differences from the first row, so that a mean far from zero doesn't cancel the variance.
 template <typename T>
 CANOPY_INLINE void BatchStatisticsImpl(const T* x, int64_t rows, int64_t channels, double* mean,
                                        double* variance) {
-  std::fill(mean, mean + channels, 0.0);
-  std::fill(variance, variance + channels, 0.0);
-  ForEachBlock(rows, channels,
-               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t first)
-                   CANOPY_INLINE_CALL {
-                     const Float16Lanes origin = Load(x + channel, count);
-                     Float16Lanes sum{};
-                     Float16Lanes squares{};
-                     for (int64_t row = begin; row < end; ++row) {
-                       const Float16Lanes value = Load(x + row * channels + channel, count) - origin;
-                       sum += value;
-                       squares += value * value;
-                     }
-                     AddTo(mean + channel, sum, count, first);
-                     AddTo(variance + channel, squares, count, first);
-                   });
+  const Tiling tiling(rows, channels);
+  std::vector<float> first(static_cast<size_t>(channels));
+  for (int64_t c = 0; c < channels; ++c) first[static_cast<size_t>(c)] = At(x, c);
+  const std::vector<float> origins = tiling.Repeat(first.data(), channels);
+  std::vector<double> sums(static_cast<size_t>(tiling.width));
+  std::vector<double> squares(sums.size());
+  ForEachBlock(tiling, [&](int64_t begin, int64_t end, int64_t channel) CANOPY_INLINE_CALL {
+    const Float16Lanes origin = Load(origins.data() + channel, kLanes);
+    Float16Lanes sum{};
+    Float16Lanes square{};
+    for (int64_t row = begin; row < end; ++row) {
+      const Float16Lanes value = Load(x + row * tiling.width + channel, kLanes) - origin;
+      sum += value;
+      square += value * value;
+    }
+    AddTo(sums.data() + channel, sum);
+    AddTo(squares.data() + channel, square);
+  });
+  Fold(sums, channels, mean);
+  Fold(squares, channels, variance);
+  for (int64_t i = tiling.done * channels; i < rows * channels; ++i) {
+    const double value = static_cast<double>(At(x, i)) - static_cast<double>(At(x, i % channels));
+    mean[i % channels] += value;
+    variance[i % channels] += value * value;
+  }
   const double scale = 1.0 / static_cast<double>(rows);
   for (int64_t c = 0; c < channels; ++c) {
     const double offset = mean[c] * scale;
     variance[c] = std::max(0.0, variance[c] * scale - offset * offset);
-    mean[c] = offset + static_cast<double>(Load(x + c, 1)[0]);
+    mean[c] = offset + static_cast<double>(first[static_cast<size_t>(c)]);
   }
 }
 
 template <bool kRelu, typename T>
 CANOPY_INLINE void ScaleShiftImpl(const T* x, int64_t rows, int64_t channels, const float* scale,
                                   const float* shift, T* y) {
-  ForEachBlock(rows, channels,
-               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t) CANOPY_INLINE_CALL {
-                 const Float16Lanes factor = Load(scale + channel, count);
-                 const Float16Lanes offset = Load(shift + channel, count);
-                 for (int64_t row = begin; row < end; ++row) {
-                   Float16Lanes value = Load(x + row * channels + channel, count) * factor + offset;
-                   if (kRelu) value = ZeroUnlessPositive(value, value);
-                   Store(value, y + row * channels + channel, count);
-                 }
-               });
+  const Tiling tiling(rows, channels);
+  const std::vector<float> factors = tiling.Repeat(scale, channels);
+  const std::vector<float> offsets = tiling.Repeat(shift, channels);
+  ForEachBlock(tiling, [&](int64_t begin, int64_t end, int64_t channel) CANOPY_INLINE_CALL {
+    const Float16Lanes factor = Load(factors.data() + channel, kLanes);
+    const Float16Lanes offset = Load(offsets.data() + channel, kLanes);
+    for (int64_t row = begin; row < end; ++row) {
+      Float16Lanes value = Load(x + row * tiling.width + channel, kLanes) * factor + offset;
+      if (kRelu) value = ZeroUnlessPositive(value, value);
+      Store(value, y + row * tiling.width + channel, kLanes);
+    }
+  });
+  for (int64_t i = tiling.done * channels; i < rows * channels; ++i) {
+    Float16Lanes value = Load(x + i, 1) * scale[i % channels] + shift[i % channels];
+    if (kRelu) value = ZeroUnlessPositive(value, value);
+    Store(value, y + i, 1);
+  }
 }
 
 template <bool kRelu, typename T>
 CANOPY_INLINE void BackwardSumsImpl(const T* x, const T* dy, int64_t rows, int64_t channels,
                                     const float* center, const float* scale, const float* shift,
                                     double* sum_dy, double* sum_dy_x) {
-  std::fill(sum_dy, sum_dy + channels, 0.0);
-  std::fill(sum_dy_x, sum_dy_x + channels, 0.0);
-  ForEachBlock(rows, channels,
-               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t first)
-                   CANOPY_INLINE_CALL {
-                     const Float16Lanes middle = Load(center + channel, count);
-                     const Float16Lanes factor = Load(scale + channel, count);
-                     const Float16Lanes offset = Load(shift + channel, count);
-                     Float16Lanes sum{};
-                     Float16Lanes sum_x{};
-                     for (int64_t row = begin; row < end; ++row) {
-                       const Float16Lanes value = Load(x + row * channels + channel, count);
-                       Float16Lanes gradient = Load(dy + row * channels + channel, count);
-                       if (kRelu) gradient = ZeroUnlessPositive(value * factor + offset, gradient);
-                       sum += gradient;
-                       sum_x += gradient * (value - middle);
-                     }
-                     AddTo(sum_dy + channel, sum, count, first);
-                     AddTo(sum_dy_x + channel, sum_x, count, first);
-                   });
+  const Tiling tiling(rows, channels);
+  const std::vector<float> centers = tiling.Repeat(center, channels);
+  const std::vector<float> factors = tiling.Repeat(scale, channels);
+  const std::vector<float> offsets = tiling.Repeat(shift, channels);
+  std::vector<double> sums(static_cast<size_t>(tiling.width));
+  std::vector<double> sums_x(sums.size());
+  ForEachBlock(tiling, [&](int64_t begin, int64_t end, int64_t channel) CANOPY_INLINE_CALL {
+    const Float16Lanes middle = Load(centers.data() + channel, kLanes);
+    const Float16Lanes factor = Load(factors.data() + channel, kLanes);
+    const Float16Lanes offset = Load(offsets.data() + channel, kLanes);
+    Float16Lanes sum{};
+    Float16Lanes sum_x{};
+    for (int64_t row = begin; row < end; ++row) {
+      const Float16Lanes value = Load(x + row * tiling.width + channel, kLanes);
+      Float16Lanes gradient = Load(dy + row * tiling.width + channel, kLanes);
+      if (kRelu) gradient = ZeroUnlessPositive(value * factor + offset, gradient);
+      sum += gradient;
+      sum_x += gradient * (value - middle);
+    }
+    AddTo(sums.data() + channel, sum);
+    AddTo(sums_x.data() + channel, sum_x);
+  });
+  Fold(sums, channels, sum_dy);
+  Fold(sums_x, channels, sum_dy_x);
+  for (int64_t i = tiling.done * channels; i < rows * channels; ++i) {
+    const int64_t c = i % channels;
+    const Float16Lanes value = Load(x + i, 1);
+    Float16Lanes gradient = Load(dy + i, 1);
+    if (kRelu) gradient = ZeroUnlessPositive(value * scale[c] + shift[c], gradient);
+    sum_dy[c] += static_cast<double>(gradient[0]);
+    sum_dy_x[c] += static_cast<double>(gradient[0]) * static_cast<double>(value[0] - center[c]);
+  }
 }
 
 template <bool kRelu, typename T>
 CANOPY_INLINE void BackwardInputImpl(const T* x, const T* dy, int64_t rows, int64_t channels,
                                      const BackwardCoefficients& coefficients, const float* scale,
                                      const float* shift, T* dx) {
-  ForEachBlock(rows, channels,
-               [&](int64_t begin, int64_t end, int64_t channel, int64_t count, int64_t) CANOPY_INLINE_CALL {
-                 const Float16Lanes a = Load(coefficients.a + channel, count);
-                 const Float16Lanes b = Load(coefficients.b + channel, count);
-                 const Float16Lanes c = Load(coefficients.c + channel, count);
-                 const Float16Lanes factor = Load(scale + channel, count);
-                 const Float16Lanes offset = Load(shift + channel, count);
-                 for (int64_t row = begin; row < end; ++row) {
-                   const Float16Lanes value = Load(x + row * channels + channel, count);
-                   Float16Lanes gradient = Load(dy + row * channels + channel, count);
-                   if (kRelu) gradient = ZeroUnlessPositive(value * factor + offset, gradient);
-                   Store(a * gradient + b * value + c, dx + row * channels + channel, count);
-                 }
-               });
+  const Tiling tiling(rows, channels);
+  const std::vector<float> all_a = tiling.Repeat(coefficients.a, channels);
+  const std::vector<float> all_b = tiling.Repeat(coefficients.b, channels);
+  const std::vector<float> all_c = tiling.Repeat(coefficients.c, channels);
+  const std::vector<float> factors = tiling.Repeat(scale, channels);
+  const std::vector<float> offsets = tiling.Repeat(shift, channels);
+  ForEachBlock(tiling, [&](int64_t begin, int64_t end, int64_t channel) CANOPY_INLINE_CALL {
+    const Float16Lanes a = Load(all_a.data() + channel, kLanes);
+    const Float16Lanes b = Load(all_b.data() + channel, kLanes);
+    const Float16Lanes c = Load(all_c.data() + channel, kLanes);
+    const Float16Lanes factor = Load(factors.data() + channel, kLanes);
+    const Float16Lanes offset = Load(offsets.data() + channel, kLanes);
+    for (int64_t row = begin; row < end; ++row) {
+      const Float16Lanes value = Load(x + row * tiling.width + channel, kLanes);
+      Float16Lanes gradient = Load(dy + row * tiling.width + channel, kLanes);
+      if (kRelu) gradient = ZeroUnlessPositive(value * factor + offset, gradient);
+      Store(a * gradient + b * value + c, dx + row * tiling.width + channel, kLanes);
+    }
+  });
+  for (int64_t i = tiling.done * channels; i < rows * channels; ++i) {
+    const int64_t c = i % channels;
+    const Float16Lanes value = Load(x + i, 1);
+    Float16Lanes gradient = Load(dy + i, 1);
+    if (kRelu) gradient = ZeroUnlessPositive(value * scale[c] + shift[c], gradient);
+    Store(coefficients.a[c] * gradient + coefficients.b[c] * value + coefficients.c[c], dx + i, 1);
+  }
 }
 
 }  // namespace

@@ -84,6 +84,11 @@ std::vector<Case> Cases() {
        {},
        {{37, 4, 4}},
        [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
+      {"BatchNormOddRows",
+       "batch_norm",
+       {},
+       {{24, 3, 5}},
+       [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
       {"BatchNormVector",
        "batch_norm",
        {},
@@ -128,6 +133,27 @@ std::vector<Case> Cases() {
        {image},
        [](const Tensors& x, const Tensors&) {
          return at::max_pool2d(x[0], {3, 3}, {2, 2}, {1, 1});
+       }},
+      {"MaxPoolUncovered",  // the last row and column belong to no window
+       "max_pool",
+       {{"kernel", int64_t{2}}},
+       {{26, 7, 7}},
+       [](const Tensors& x, const Tensors&) {
+         return at::max_pool2d(x[0], {2, 2}, {2, 2});
+       }},
+      {"MaxPoolLarge",
+       "max_pool",
+       {{"kernel", int64_t{17}}, {"stride", int64_t{4}}, {"padding", int64_t{8}}},
+       {{3, 20, 20}},
+       [](const Tensors& x, const Tensors&) {
+         return at::max_pool2d(x[0], {17, 17}, {4, 4}, {8, 8});
+       }},
+      {"AvgPoolWithPadding",
+       "avg_pool",
+       {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}, {"count_include_pad", true}},
+       {{25, 8, 8}},
+       [](const Tensors& x, const Tensors&) {
+         return at::avg_pool2d(x[0], {3, 3}, {2, 2}, {1, 1}, false, true);
        }},
       {"AvgPool",
        "avg_pool",

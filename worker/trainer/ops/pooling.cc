@@ -1,3 +1,5 @@
+#include "worker/trainer/kernels/pooling.h"
+
 #include <memory>
 #include <utility>
 
@@ -13,9 +15,67 @@ struct Window {
   int64_t padding = 0;
 };
 
+PoolShape ShapeOf(const Window& window, at::IntArrayRef input) {
+  const auto pooled = [&](int64_t size) {
+    return (size + 2 * window.padding - window.kernel) / window.stride + 1;
+  };
+  return {.count = input[0],
+          .height = input[2],
+          .width = input[3],
+          .channels = input[1],
+          .out_height = pooled(input[2]),
+          .out_width = pooled(input[3]),
+          .kernel = window.kernel,
+          .stride = window.stride,
+          .padding = window.padding};
+}
+
+at::Tensor EmptyOutput(const PoolShape& shape, at::ScalarType type) {
+  return EmptyImages(shape.count, shape.channels, shape.out_height, shape.out_width, type);
+}
+
+at::Tensor EmptyInput(const PoolShape& shape, at::ScalarType type) {
+  return EmptyImages(shape.count, shape.channels, shape.height, shape.width, type);
+}
+
 class MaxPool final : public Operation {
  public:
   explicit MaxPool(const Window& window) : window_(window) {}
+
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    const at::Tensor input = Dense(inputs[0]);
+    shape_ = ShapeOf(window_, input.sizes());
+    at::Tensor output = EmptyOutput(shape_, input.scalar_type());
+    uint8_t* where = nullptr;
+    if (mode.training) {
+      where_ = EmptyOutput(shape_, at::kByte);
+      where = where_.data_ptr<uint8_t>();
+    }
+    WithElements(input,
+                 [&](auto elements) { MaxPoolForward(shape_, elements(input), elements(output), where); });
+    return output;
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    const at::Tensor where = std::exchange(where_, at::Tensor());
+    if (!needs_input_gradient_) return {at::Tensor()};
+    const at::Tensor dy = Dense(gradient);
+    at::Tensor dx = EmptyInput(shape_, dy.scalar_type());
+    WithElements(dy, [&](auto elements) {
+      MaxPoolBackward(shape_, elements(dy), where.data_ptr<uint8_t>(), elements(dx));
+    });
+    return {dx};
+  }
+
+ private:
+  Window window_;
+  PoolShape shape_;  // of the newest input
+  at::Tensor where_;
+};
+
+// Windows that a byte cannot count.
+class LargeMaxPool final : public Operation {
+ public:
+  explicit LargeMaxPool(const Window& window) : window_(window) {}
 
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
     const auto [k, s, p] = window_;
@@ -46,23 +106,28 @@ class AvgPool final : public Operation {
   AvgPool(const Window& window, bool count_include_pad)
       : window_(window), count_include_pad_(count_include_pad) {}
 
-  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
-    if (mode.training) input_ = inputs[0];
-    const auto [k, s, p] = window_;
-    return at::avg_pool2d(inputs[0], {k, k}, {s, s}, {p, p}, /*ceil_mode=*/false, count_include_pad_);
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode&) override {
+    const at::Tensor input = Dense(inputs[0]);
+    shape_ = ShapeOf(window_, input.sizes());
+    at::Tensor output = EmptyOutput(shape_, input.scalar_type());
+    WithElements(input, [&](auto elements) {
+      AvgPoolForward(shape_, count_include_pad_, elements(input), elements(output));
+    });
+    return output;
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
-    const at::Tensor input = std::exchange(input_, at::Tensor());
     if (!needs_input_gradient_) return {at::Tensor()};
-    const auto [k, s, p] = window_;
-    return {at::avg_pool2d_backward(gradient, input, {k, k}, {s, s}, {p, p}, /*ceil_mode=*/false,
-                                    count_include_pad_, {})};
+    const at::Tensor dy = Dense(gradient);
+    at::Tensor dx = EmptyInput(shape_, dy.scalar_type());
+    WithElements(
+        dy, [&](auto elements) { AvgPoolBackward(shape_, count_include_pad_, elements(dy), elements(dx)); });
+    return {dx};
   }
 
  private:
   Window window_;
   bool count_include_pad_;
-  at::Tensor input_;
+  PoolShape shape_;  // of the newest input
 };
 
 // [N, C, H, W] to [N, C].
@@ -95,7 +160,9 @@ Window ReadWindow(const BuildContext& context) {
 }  // namespace
 
 BuiltOperation BuildMaxPool(const BuildContext& context) {
-  return std::make_unique<MaxPool>(ReadWindow(context));
+  const Window window = ReadWindow(context);
+  if (window.kernel > kMaxPoolKernel) return std::make_unique<LargeMaxPool>(window);
+  return std::make_unique<MaxPool>(window);
 }
 
 BuiltOperation BuildAvgPool(const BuildContext& context) {
