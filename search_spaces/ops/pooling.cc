@@ -7,8 +7,11 @@ namespace {
 
 using Type = AttributeSpec::Type;
 
+// Trainers keep a position in the window in 16 bits.
+constexpr double kMaxKernel = 255;
+
 const AttributeSpec kMaxAttributes[] = {
-    {"kernel", Type::kInteger, std::nullopt, 1},
+    {"kernel", Type::kInteger, std::nullopt, 1, kMaxKernel},
     {"stride", Type::kInteger, std::nullopt, 1, 2147483647, true},
     {"padding", Type::kInteger, int64_t{0}, 0},
 };

@@ -13,15 +13,15 @@ struct PoolShape {
   int64_t kernel = 1, stride = 1, padding = 0;
 };
 
-// Windows of at most this many positions are counted in a byte.
-inline constexpr int64_t kMaxPoolKernel = 15;
+// Of operators max_pool and avg_pool too: positions in a window fit 16 bits.
+inline constexpr int64_t kMaxPoolKernel = 255;
 
 // The largest of each window, NaN before all; padding is never the largest. `where` (unless null) gets its
 // position in the window, row by row, the first of equal ones. REQUIRES kernel <= kMaxPoolKernel.
-void MaxPoolForward(const PoolShape& shape, const float* x, float* y, uint8_t* where);
-void MaxPoolForward(const PoolShape& shape, const uint16_t* x, uint16_t* y, uint8_t* where);
-void MaxPoolBackward(const PoolShape& shape, const float* dy, const uint8_t* where, float* dx);
-void MaxPoolBackward(const PoolShape& shape, const uint16_t* dy, const uint8_t* where, uint16_t* dx);
+void MaxPoolForward(const PoolShape& shape, const float* x, float* y, uint16_t* where);
+void MaxPoolForward(const PoolShape& shape, const uint16_t* x, uint16_t* y, uint16_t* where);
+void MaxPoolBackward(const PoolShape& shape, const float* dy, const uint16_t* where, float* dx);
+void MaxPoolBackward(const PoolShape& shape, const uint16_t* dy, const uint16_t* where, uint16_t* dx);
 
 // The mean of each window: padding counts as zeros where `count_include_pad`, and not at all otherwise.
 void AvgPoolForward(const PoolShape& shape, bool count_include_pad, const float* x, float* y);

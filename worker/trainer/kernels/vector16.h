@@ -20,7 +20,6 @@ typedef float Float16Lanes __attribute__((vector_size(64)));
 typedef int32_t Int16Lanes __attribute__((vector_size(64)));
 typedef uint32_t Uint16Lanes __attribute__((vector_size(64)));
 typedef uint16_t Half16Lanes __attribute__((vector_size(32)));
-typedef uint8_t Byte16Lanes __attribute__((vector_size(16)));
 
 CANOPY_INLINE Float16Lanes Broadcast(float value) { return value - Float16Lanes{}; }
 

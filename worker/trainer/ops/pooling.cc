@@ -38,6 +38,10 @@ at::Tensor EmptyInput(const PoolShape& shape, at::ScalarType type) {
   return EmptyImages(shape.count, shape.channels, shape.height, shape.width, type);
 }
 
+uint16_t* Positions(const at::Tensor& where) {
+  return reinterpret_cast<uint16_t*>(where.data_ptr<int16_t>());
+}
+
 class MaxPool final : public Operation {
  public:
   explicit MaxPool(const Window& window) : window_(window) {}
@@ -46,10 +50,10 @@ class MaxPool final : public Operation {
     const at::Tensor input = Dense(inputs[0]);
     shape_ = ShapeOf(window_, input.sizes());
     at::Tensor output = EmptyOutput(shape_, input.scalar_type());
-    uint8_t* where = nullptr;
+    uint16_t* where = nullptr;
     if (mode.training) {
-      where_ = EmptyOutput(shape_, at::kByte);
-      where = where_.data_ptr<uint8_t>();
+      where_ = EmptyOutput(shape_, at::kShort);
+      where = Positions(where_);
     }
     WithElements(input,
                  [&](auto elements) { MaxPoolForward(shape_, elements(input), elements(output), where); });
@@ -60,9 +64,8 @@ class MaxPool final : public Operation {
     if (!needs_input_gradient_) return {at::Tensor()};
     const at::Tensor dy = Dense(gradient);
     at::Tensor dx = EmptyInput(shape_, dy.scalar_type());
-    WithElements(dy, [&](auto elements) {
-      MaxPoolBackward(shape_, elements(dy), where.data_ptr<uint8_t>(), elements(dx));
-    });
+    WithElements(
+        dy, [&](auto elements) { MaxPoolBackward(shape_, elements(dy), Positions(where), elements(dx)); });
     return {dx};
   }
 
@@ -70,35 +73,6 @@ class MaxPool final : public Operation {
   Window window_;
   PoolShape shape_;  // of the newest input
   at::Tensor where_;
-};
-
-// Windows that a byte cannot count.
-class LargeMaxPool final : public Operation {
- public:
-  explicit LargeMaxPool(const Window& window) : window_(window) {}
-
-  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
-    const auto [k, s, p] = window_;
-    auto [output, indices] = at::max_pool2d_with_indices(inputs[0], {k, k}, {s, s}, {p, p});
-    if (mode.training) {
-      input_ = inputs[0];
-      indices_ = indices;
-    }
-    return output;
-  }
-  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
-    const at::Tensor input = std::exchange(input_, at::Tensor());
-    const at::Tensor indices = std::exchange(indices_, at::Tensor());
-    if (!needs_input_gradient_) return {at::Tensor()};
-    const auto [k, s, p] = window_;
-    return {at::max_pool2d_with_indices_backward(gradient, input, {k, k}, {s, s}, {p, p}, {1, 1},
-                                                 /*ceil_mode=*/false, indices)};
-  }
-
- private:
-  Window window_;
-  at::Tensor input_;
-  at::Tensor indices_;
 };
 
 class AvgPool final : public Operation {
@@ -160,9 +134,7 @@ Window ReadWindow(const BuildContext& context) {
 }  // namespace
 
 BuiltOperation BuildMaxPool(const BuildContext& context) {
-  const Window window = ReadWindow(context);
-  if (window.kernel > kMaxPoolKernel) return std::make_unique<LargeMaxPool>(window);
-  return std::make_unique<MaxPool>(window);
+  return std::make_unique<MaxPool>(ReadWindow(context));
 }
 
 BuiltOperation BuildAvgPool(const BuildContext& context) {
