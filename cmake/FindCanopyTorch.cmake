@@ -21,7 +21,7 @@ find_library(CanopyTorch_C10_LIBRARY c10
              HINTS ${canopy_torch_hints} PATH_SUFFIXES lib ${canopy_torch_only})
 
 set(CanopyTorch_VERSION "unknown")
-foreach(header torch/csrc/api/include/torch/version.h torch/version.h)
+foreach(header torch/headeronly/version.h torch/csrc/api/include/torch/version.h torch/version.h)
   if(CanopyTorch_INCLUDE_DIR AND EXISTS "${CanopyTorch_INCLUDE_DIR}/${header}")
     file(STRINGS "${CanopyTorch_INCLUDE_DIR}/${header}" canopy_torch_version_line
          REGEX "^#define TORCH_VERSION ")
