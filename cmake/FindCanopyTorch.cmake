@@ -20,16 +20,20 @@ find_library(CanopyTorch_CPU_LIBRARY torch_cpu
 find_library(CanopyTorch_C10_LIBRARY c10
              HINTS ${canopy_torch_hints} PATH_SUFFIXES lib ${canopy_torch_only})
 
-set(CanopyTorch_VERSION "unknown")
+# In newer releases the numbers stand in a header of their own.
+set(CanopyTorch_VERSION)
 foreach(header torch/headeronly/version.h torch/csrc/api/include/torch/version.h torch/version.h)
-  if(CanopyTorch_INCLUDE_DIR AND EXISTS "${CanopyTorch_INCLUDE_DIR}/${header}")
-    file(STRINGS "${CanopyTorch_INCLUDE_DIR}/${header}" canopy_torch_version_line
-         REGEX "^#define TORCH_VERSION ")
-    if(canopy_torch_version_line MATCHES "([0-9]+\\.[0-9]+(\\.[0-9]+)?)")
-      set(CanopyTorch_VERSION "${CMAKE_MATCH_1}")
-    endif()
+  if(CanopyTorch_INCLUDE_DIR AND NOT CanopyTorch_VERSION AND EXISTS "${CanopyTorch_INCLUDE_DIR}/${header}")
+    foreach(part MAJOR MINOR PATCH)
+      file(STRINGS "${CanopyTorch_INCLUDE_DIR}/${header}" canopy_torch_version_line
+           REGEX "^#define TORCH_VERSION_${part} [0-9]+")
+      if(canopy_torch_version_line MATCHES "([0-9]+)$")
+        list(APPEND CanopyTorch_VERSION "${CMAKE_MATCH_1}")
+      endif()
+    endforeach()
   endif()
 endforeach()
+list(JOIN CanopyTorch_VERSION "." CanopyTorch_VERSION)
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
