@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "worker/trainer/ops/add.h"
 #include "worker/trainer/ops/batch_norm.h"
 #include "worker/trainer/ops/conv2d.h"
 #include "worker/trainer/ops/registry.h"
@@ -23,6 +24,19 @@ std::vector<int> ReaderCounts(const NetworkGraph& graph) {
   return counts;
 }
 
+// False where the operation takes no ReLU behind it.
+bool FuseRelu(Operation* producer) {
+  if (auto* const norm = dynamic_cast<BatchNorm*>(producer)) {
+    norm->FuseRelu();
+    return true;
+  }
+  if (auto* const sum = dynamic_cast<Add*>(producer)) {
+    sum->FuseRelu();
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& graph,
@@ -34,8 +48,8 @@ StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& gr
   return module;
 }
 
-// A ReLU that alone reads a batch norm becomes part of it; a batch norm that alone reads a convolution is
-// noted for folding.
+// A ReLU that alone reads a batch norm or a sum becomes part of it, a batch norm that a sum alone reads
+// becomes part of the sum, and a batch norm that alone reads a convolution is noted for folding.
 Status GraphModule::AddSteps() {
   const std::vector<int> readers = ReaderCounts(graph_);
   std::vector<int> value_of(graph_.nodes.size(), 0);  // the node whose step makes this node's value
@@ -52,10 +66,8 @@ Status GraphModule::AddSteps() {
     const auto first = static_cast<size_t>(node.inputs.empty() ? 0 : node.inputs[0]);
     Operation* const producer = made_by[static_cast<size_t>(value_of[first])];
     const bool sole_reader = readers[first] == 1;
-    auto* const batch_norm = dynamic_cast<BatchNorm*>(producer);
-    if (node.op == "relu" && batch_norm != nullptr && sole_reader &&
-        value_of[first] == static_cast<int>(first)) {
-      batch_norm->FuseRelu();
+    if (node.op == "relu" && sole_reader && value_of[first] == static_cast<int>(first) &&
+        FuseRelu(producer)) {
       value_of[i] = value_of[first];
       needs_gradient[i] = needs_gradient[first];
       continue;
@@ -70,6 +82,12 @@ Status GraphModule::AddSteps() {
     if (auto* const folded = dynamic_cast<BatchNorm*>(operation.get()); folded != nullptr && sole_reader)
       if (auto* const convolution = dynamic_cast<Conv2d*>(producer); convolution != nullptr)
         folded_pairs_.push_back({convolution, folded});
+    if (auto* const sum = dynamic_cast<Add*>(operation.get()))
+      for (size_t k = 0; k < inputs.size(); ++k) {
+        const auto read = static_cast<size_t>(node.inputs[k]);
+        if (readers[read] != 1 || graph_.nodes[read].op != "batch_norm") continue;
+        if (auto* const norm = dynamic_cast<BatchNorm*>(made_by[read])) sum->AbsorbNorm(k, *norm);
+      }
     value_of[i] = static_cast<int>(i);
     made_by[i] = operation.get();
     needs_gradient[i] =

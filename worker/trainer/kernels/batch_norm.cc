@@ -116,6 +116,41 @@ CANOPY_INLINE void ScaleShiftImpl(const T* x, int64_t rows, int64_t channels, co
 }
 
 template <bool kRelu, typename T>
+CANOPY_INLINE void ScaledSumImpl(std::span<const ScaledInput<T>> inputs, int64_t rows, int64_t channels,
+                                 T* y) {
+  const Tiling tiling(rows, channels);
+  std::vector<float> ones(static_cast<size_t>(channels), 1.0F);
+  std::vector<float> zeros(static_cast<size_t>(channels), 0.0F);
+  std::vector<std::vector<float>> factors;
+  std::vector<std::vector<float>> offsets;
+  for (const ScaledInput<T>& input : inputs) {
+    factors.push_back(tiling.Repeat(input.scale == nullptr ? ones.data() : input.scale, channels));
+    offsets.push_back(tiling.Repeat(input.shift == nullptr ? zeros.data() : input.shift, channels));
+  }
+  ForEachBlock(tiling, [&](int64_t begin, int64_t end, int64_t channel) CANOPY_INLINE_CALL {
+    const Float16Lanes factor = Load(factors[0].data() + channel, kLanes);
+    const Float16Lanes offset = Load(offsets[0].data() + channel, kLanes);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t at = row * tiling.width + channel;
+      Float16Lanes sum = Load(inputs[0].x + at, kLanes) * factor + offset;
+      for (size_t i = 1; i < inputs.size(); ++i)
+        sum += Load(inputs[i].x + at, kLanes) * Load(factors[i].data() + channel, kLanes) +
+               Load(offsets[i].data() + channel, kLanes);
+      if (kRelu) sum = ZeroUnlessPositive(sum, sum);
+      Store(sum, y + at, kLanes);
+    }
+  });
+  for (int64_t i = tiling.done * channels; i < rows * channels; ++i) {
+    Float16Lanes sum{};
+    for (size_t k = 0; k < inputs.size(); ++k)
+      sum += Load(inputs[k].x + i, 1) * factors[k][static_cast<size_t>(i % channels)] +
+             offsets[k][static_cast<size_t>(i % channels)];
+    if (kRelu) sum = ZeroUnlessPositive(sum, sum);
+    Store(sum, y + i, 1);
+  }
+}
+
+template <bool kRelu, typename T>
 CANOPY_INLINE void BackwardSumsImpl(const T* x, const T* dy, int64_t rows, int64_t channels,
                                     const float* center, const float* scale, const float* shift,
                                     double* sum_dy, double* sum_dy_x) {
@@ -212,6 +247,24 @@ CANOPY_VECTORIZED void ScaleShift(const uint16_t* x, int64_t rows, int64_t chann
     ScaleShiftImpl<true>(x, rows, channels, scale, shift, y);
   } else {
     ScaleShiftImpl<false>(x, rows, channels, scale, shift, y);
+  }
+}
+
+CANOPY_VECTORIZED void ScaledSum(std::span<const ScaledInput<float>> inputs, int64_t rows, int64_t channels,
+                                 bool relu, float* y) {
+  if (relu) {
+    ScaledSumImpl<true>(inputs, rows, channels, y);
+  } else {
+    ScaledSumImpl<false>(inputs, rows, channels, y);
+  }
+}
+
+CANOPY_VECTORIZED void ScaledSum(std::span<const ScaledInput<uint16_t>> inputs, int64_t rows,
+                                 int64_t channels, bool relu, uint16_t* y) {
+  if (relu) {
+    ScaledSumImpl<true>(inputs, rows, channels, y);
+  } else {
+    ScaledSumImpl<false>(inputs, rows, channels, y);
   }
 }
 

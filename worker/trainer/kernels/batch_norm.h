@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace canopy::trainer {
 
@@ -17,6 +18,19 @@ void ScaleShift(const float* x, int64_t rows, int64_t channels, const float* sca
                 bool relu, float* y);
 void ScaleShift(const uint16_t* x, int64_t rows, int64_t channels, const float* scale, const float* shift,
                 bool relu, uint16_t* y);
+
+// y = the sum of x * scale + shift over the inputs, rounded once; then max(y, 0) where `relu`. Null scale and
+// shift: the input as it is. REQUIRES at least one input.
+template <typename T>
+struct ScaledInput {
+  const T* x;
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+};
+void ScaledSum(std::span<const ScaledInput<float>> inputs, int64_t rows, int64_t channels, bool relu,
+               float* y);
+void ScaledSum(std::span<const ScaledInput<uint16_t>> inputs, int64_t rows, int64_t channels, bool relu,
+               uint16_t* y);
 
 // sum_dy = sum of dy, sum_dy_x = sum of dy * (x - center), per channel. Where `relu`, dy counts only where
 // x * scale + shift > 0 (or is NaN): the ReLU behind the normalisation.

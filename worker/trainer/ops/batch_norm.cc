@@ -22,7 +22,7 @@ at::Tensor BatchNorm::Forward(std::span<const at::Tensor> inputs, const ForwardM
   inverse_deviation_.resize(size);
   scale_.resize(size);
   shift_.resize(size);
-  at::Tensor output = at::empty_like(input);
+  at::Tensor output = reader_scales_ ? input : at::empty_like(input);
   WithElements(input, [&](auto elements) {
     BatchStatistics(elements(input), rows, channels, mean.data(), variance.data());
     const float* weight = weight_ == nullptr ? nullptr : weight_->value.data_ptr<float>();
@@ -42,7 +42,8 @@ at::Tensor BatchNorm::Forward(std::span<const at::Tensor> inputs, const ForwardM
       running_variance[c] +=
           static_cast<float>(momentum_ * (variance[c] * unbiased - static_cast<double>(running_variance[c])));
     }
-    ScaleShift(elements(input), rows, channels, scale_.data(), shift_.data(), relu_, elements(output));
+    if (!reader_scales_)
+      ScaleShift(elements(input), rows, channels, scale_.data(), shift_.data(), relu_, elements(output));
   });
   input_ = input;
   return output;

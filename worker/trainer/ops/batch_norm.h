@@ -22,6 +22,12 @@ class BatchNorm final : public Operation {
   // Applies a ReLU to the output. Called before the first Forward.
   void FuseRelu() { relu_ = true; }
 
+  // In training the output is the input itself: the only reader scales it, by what the newest Forward has
+  // found. Called before the first Forward; excludes FuseRelu.
+  void LeaveScalingToReader() { reader_scales_ = true; }
+  const float* scale() const { return scale_.data(); }  // per channel
+  const float* shift() const { return shift_.data(); }
+
   // Inference is scale * input + shift, per channel.
   struct Affine {
     at::Tensor scale;
@@ -41,6 +47,7 @@ class BatchNorm final : public Operation {
   Buffer& mean_;
   Buffer& variance_;
   bool relu_ = false;
+  bool reader_scales_ = false;
   bool folded_ = false;
 
   // Kept for Backward.

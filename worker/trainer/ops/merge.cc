@@ -1,4 +1,4 @@
-// Operators with several inputs: add, multiply and concat.
+// Operators with several inputs: multiply and concat; ops/add.h has add.
 
 #include <memory>
 #include <utility>
@@ -7,20 +7,6 @@
 
 namespace canopy::trainer {
 namespace {
-
-class Add final : public Operation {
- public:
-  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode&) override {
-    count_ = inputs.size();
-    return SumOf(std::vector<at::Tensor>(inputs.begin(), inputs.end()));
-  }
-  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
-    return std::vector<at::Tensor>(count_, gradient);
-  }
-
- private:
-  size_t count_ = 0;
-};
 
 class Multiply final : public Operation {
  public:
@@ -64,7 +50,6 @@ class Concat final : public Operation {
 
 }  // namespace
 
-BuiltOperation BuildAdd(const BuildContext&) { return std::make_unique<Add>(); }
 BuiltOperation BuildMultiply(const BuildContext&) { return std::make_unique<Multiply>(); }
 BuiltOperation BuildConcat(const BuildContext&) { return std::make_unique<Concat>(); }
 
