@@ -150,7 +150,7 @@ void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& r
                                 const std::string& worker_id) {
   // What the machine can afford: so many SEARCH trials at the least, and the finals, in four fifths of the
   // duration. Searched networks are slower than a small reference, most of all those that do well.
-  constexpr double kSearchTrials = 16, kShare = 0.8, kSlower = 2;
+  constexpr double kSearchTrials = 16, kShare = 0.8, kSlower = 1.25;
   const model::CampaignSettings& settings = campaign.settings();
   double examples = 0;
   if (const auto worker = workers.find(worker_id); worker != workers.end())
