@@ -1,30 +1,15 @@
 #include "controller/engine/value_columns.h"
 
-#include <array>
+#include <string>
 #include <variant>
 
+#include "search_spaces/reserved_names.h"
 #include "storage/values_table.h"
 
 namespace canopy::engine {
 namespace {
 
 using Column = storage::TrialStore::Column;
-
-constexpr std::array<const char*, 13> kMetrics = {
-    "val_accuracy",
-    "val_loss",
-    "best_val_accuracy",
-    "train_loss",
-    "test_accuracy",
-    "test_loss",
-    "images_per_second",
-    "latency_libtorch_fp32_b1_t1_cpu_p50_ms",
-    "latency_libtorch_fp32_b1_t1_cpu_p95_ms",
-    "latency_libtorch_fp32_b1_t1_cpu_p99_ms",
-    "latency_libtorch_bf16_b1_t1_cpu_p50_ms",
-    "latency_libtorch_bf16_b1_t1_cpu_p95_ms",
-    "latency_libtorch_bf16_b1_t1_cpu_p99_ms",
-};
 
 Column::Type TypeOf(const search_space::Decision& decision) {
   constexpr size_t kReal = search_space::Value(0.0).index(),
@@ -37,7 +22,8 @@ Column::Type TypeOf(const search_space::Decision& decision) {
 
 StatusOr<ValueColumns> ColumnsOf(const search_space::SearchSpace& space) {
   ValueColumns columns;
-  for (const char* name : kMetrics) columns.metrics.push_back({name, Column::Type::kReal});
+  for (const std::string_view name : search_space::MetricColumnNames())
+    columns.metrics.push_back({std::string(name), Column::Type::kReal});
   for (const search_space::Decision& decision : space.decisions())
     columns.decisions.push_back({decision.name, TypeOf(decision)});
   const Status status = storage::CheckValueColumns(columns.decisions, columns.metrics);

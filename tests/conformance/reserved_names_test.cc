@@ -1,4 +1,4 @@
-// The names that search spaces keep free are those that campaigns' views and tables take.
+// The names that search spaces keep free are those that campaigns' views take.
 #include "search_spaces/reserved_names.h"
 
 #include <algorithm>
@@ -7,11 +7,8 @@
 #include <vector>
 
 #include "base/random.h"
-#include "controller/engine/value_columns.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "search_spaces/catalog/catalog.h"
-#include "search_spaces/space.h"
 #include "storage/database.h"
 #include "storage/sqlite_trial_store.h"
 #include "storage/values_table.h"
@@ -44,16 +41,6 @@ TEST(ReservedNamesTest, AreTheColumnsOfEveryView) {
   }
   for (const char* suffix : {"", ".lock", "-wal", "-shm"}) std::filesystem::remove(path + suffix);
   EXPECT_THAT(Texts(search_space::ViewColumnNames()), UnorderedElementsAreArray(columns));
-}
-
-TEST(ReservedNamesTest, AreTheMetricsOfEveryCampaign) {
-  const auto space = search_space::SearchSpace::Parse(*search_space::CatalogSpace("nas_bench_201"), "s.yaml");
-  ASSERT_TRUE(space.ok()) << space.status();
-  const auto columns = engine::ColumnsOf(*space);
-  ASSERT_TRUE(columns.ok()) << columns.status();
-  std::vector<std::string> metrics;
-  for (const auto& column : columns->metrics) metrics.push_back(column.name);
-  EXPECT_THAT(Texts(search_space::MetricColumnNames()), UnorderedElementsAreArray(metrics));
 }
 
 }  // namespace
