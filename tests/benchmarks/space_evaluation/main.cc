@@ -81,7 +81,7 @@ class Measured {
     nodes_ = 0;
     for (const NetworkGraph& graph : written) nodes_ += graph.nodes.size();
     Time(2, [&](int64_t i) {
-      simplified.push_back(search_space::Simplify(written[static_cast<size_t>(i)]));
+      simplified.push_back(search_space::Simplify(std::move(written[static_cast<size_t>(i)])));
       return absl::OkStatus();
     });
     Time(3, [&](int64_t i) {
@@ -95,8 +95,8 @@ class Measured {
     });
     Rng again(seed);
     Time(6, [&](int64_t) -> Status {
-      CANOPY_ASSIGN_OR_RETURN(const NetworkGraph graph, space_.Lower(space_.Sample(again), task_));
-      hashed_ += search_space::GraphHash(search_space::Simplify(graph)).size();
+      CANOPY_ASSIGN_OR_RETURN(NetworkGraph graph, space_.Lower(space_.Sample(again), task_));
+      hashed_ += search_space::GraphHash(search_space::Simplify(std::move(graph))).size();
       return absl::OkStatus();
     });
     return status_;
