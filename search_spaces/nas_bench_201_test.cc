@@ -150,5 +150,32 @@ TEST(NasBench201Test, EveryCellAsWrittenCountsAsTheTableSays) {
   EXPECT_EQ(rows, 15625);
 }
 
+// docs/network_graph.md explains these figures.
+TEST(NasBench201Test, ClassesBesideIsoClassOfTheTable) {
+  const auto table = TableRows();
+  if (table.empty()) GTEST_SKIP() << "CANOPY_TABULAR_DATA names no folder with nas_bench_201.csv";
+  std::map<std::string, std::set<std::string>> iso_of_ours, ours_of_iso;
+  for (const auto& fields : table) {
+    const std::string& hash = AllCells().at(fields[1]).graph_hash;
+    iso_of_ours[hash].insert(fields[3]);
+    ours_of_iso[fields[3]].insert(hash);
+  }
+  int joining = 0, split = 0, equal = 0;
+  for (const auto& [hash, iso] : iso_of_ours) {
+    joining += iso.size() > 1;
+    equal += iso.size() == 1 && ours_of_iso[*iso.begin()].size() == 1;
+  }
+  for (const auto& [iso, ours] : ours_of_iso) split += ours.size() > 1;
+  EXPECT_EQ(ours_of_iso.size(), 6466u);
+  EXPECT_EQ(joining, 519);
+  EXPECT_EQ(split, 693);
+  EXPECT_EQ(equal, 4738);
+  const auto hash = [](const char* digits) { return AllCells().at(digits).graph_hash; };
+  EXPECT_EQ(hash("201021"), hash("202011"));  // joined: zeros in sums
+  EXPECT_NE(hash("212201"), hash("212011"));  // split: a convolution shared or twice
+  EXPECT_NE(hash("000101"), hash("000121"));  // split: a learned bias
+  EXPECT_NE(hash("104121"), hash("112041"));  // split: sums within sums
+}
+
 }  // namespace
 }  // namespace canopy::search_space
