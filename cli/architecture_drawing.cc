@@ -46,8 +46,8 @@ std::string NodeText(const Node& node, const NetworkGraph& graph) {
   if (node.op == "linear") return "linear, " + std::to_string(node.shape[0]);
   if (node.op == "batch_norm") return "bn";
   if (node.op == "max_pool" || node.op == "avg_pool")
-    return node.op.substr(0, 3) + " pool " + WindowText(node);
-  std::string text = node.op;
+    return std::string(node.op.name().substr(0, 3)) + " pool " + WindowText(node);
+  std::string text(node.op);
   std::replace(text.begin(), text.end(), '_', ' ');
   return text;
 }

@@ -1,9 +1,9 @@
 #include "search_spaces/cost.h"
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "search_spaces/checked.h"
 #include "search_spaces/ops/operator.h"
 
@@ -25,8 +25,12 @@ StatusOr<int64_t> PeakActivationBytes(const NetworkGraph& graph) {
     for (const int input : graph.nodes[i].inputs) last_use[input] = i;
   }
   last_use[graph.output] = count;
-  std::vector<std::vector<int>> freed_after(count + 1);
-  for (int i = 0; i < count; ++i) freed_after[last_use[i]].push_back(i);
+  // The nodes that each node is the last to use, as lists through `next`.
+  std::vector<int> freed(count + 1, -1), next(count);
+  for (int i = 0; i < count; ++i) {
+    next[i] = freed[last_use[i]];
+    freed[last_use[i]] = i;
+  }
   std::vector<int64_t> bytes(count);
   int64_t live = 0, peak = 0;
   for (int i = 0; i < count; ++i) {
@@ -37,7 +41,7 @@ StatusOr<int64_t> PeakActivationBytes(const NetworkGraph& graph) {
     bytes[i] = *size;
     live = *sum;
     peak = std::max(peak, live);
-    for (const int freed : freed_after[i]) live -= bytes[freed];
+    for (int node = freed[i]; node >= 0; node = next[node]) live -= bytes[node];
   }
   return peak;
 }
@@ -47,10 +51,11 @@ StatusOr<int64_t> PeakActivationBytes(const NetworkGraph& graph) {
 StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
   Costs costs;
   std::vector<int64_t> depth(graph.nodes.size());
+  absl::InlinedVector<const Shape*, 8> shapes;
   for (size_t i = 1; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    const Operator& op = *FindOperator(node.op);
-    std::vector<const Shape*> shapes;
+    const Operator& op = *node.op;
+    shapes.clear();
     for (const int input : node.inputs) {
       shapes.push_back(&graph.nodes[input].shape);
       depth[i] = std::max(depth[i], depth[input]);

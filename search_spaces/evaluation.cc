@@ -46,11 +46,11 @@ Status CheckKept(const std::vector<Constraint>& constraints, const Candidate& ca
 }  // namespace
 
 StatusOr<Evaluation> Evaluate(const SearchSpace& space, const Candidate& candidate, const TaskShape& task) {
-  CANOPY_ASSIGN_OR_RETURN(const NetworkGraph written, space.Lower(candidate, task));
+  CANOPY_ASSIGN_OR_RETURN(NetworkGraph written, space.Lower(candidate, task));
   CANOPY_RETURN_IF_ERROR(CheckOutput(space, written, task));
   Evaluation evaluation;
   CANOPY_ASSIGN_OR_RETURN(evaluation.costs_as_written, ComputeCosts(written));
-  evaluation.graph = Simplify(written);
+  evaluation.graph = Simplify(std::move(written));
   CANOPY_ASSIGN_OR_RETURN(evaluation.costs, ComputeCosts(evaluation.graph));
   evaluation.graph_hash = GraphHash(evaluation.graph);
   evaluation.candidate_hash = CandidateHash(evaluation.graph_hash, space.Recipe(candidate));

@@ -73,6 +73,7 @@ class Evaluator {
 
   StatusOr<Value> Evaluate(int index) const {
     const Ast::Term& term = ast_.terms[index];
+    if (const auto flag = CompareLeaves(term)) return Value(*flag);
     switch (term.op) {
       case Op::kConstant:
         return term.constant;
@@ -129,7 +130,26 @@ class Evaluator {
   }
 
  private:
+  // The value of a constant or a name, nullptr for anything else.
+  const Value* Leaf(int index) const {
+    const Ast::Term& term = ast_.terms[index];
+    if (term.op == Op::kConstant) return &term.constant;
+    return term.op == Op::kName ? values_[term.name] : nullptr;
+  }
+
+  // Nearly every condition compares a decision with a constant: without copies of either.
+  std::optional<bool> CompareLeaves(const Ast::Term& term) const {
+    if (term.op < Op::kEqual || term.op > Op::kGreaterEqual) return std::nullopt;
+    const Value* left = Leaf(term.operands[0]);
+    const Value* right = Leaf(term.operands[1]);
+    if (!left || !right) return std::nullopt;
+    if (!IsComparison(term.op)) return Equal(*left, *right) == (term.op == Op::kEqual);
+    if (!IsNumber(*left) || !IsNumber(*right)) return std::nullopt;
+    return Compare(term.op, *left, *right);
+  }
+
   StatusOr<bool> Switch(int index) const {
+    if (const auto flag = CompareLeaves(ast_.terms[index])) return *flag;
     CANOPY_ASSIGN_OR_RETURN(const Value value, Evaluate(index));
     if (const bool* flag = std::get_if<bool>(&value)) return *flag;
     return InvalidArgument("expected true or false in '" + ast_.text + "', found " + CanonicalText(value));

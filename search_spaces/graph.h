@@ -1,26 +1,47 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "base/status.h"
-#include "search_spaces/value.h"
+#include "search_spaces/attributes.h"
+#include "search_spaces/shape.h"
 
 namespace canopy::search_space {
 
-// An operator's attribute: a switch, a count, a rate or a word.
-using Attribute = Value;
+class Operator;
 
-// One operator application. Shapes are per example, without the batch: {channels, height, width} for
-// images, {features} for vectors.
+// An operator of the registry, which compares and prints as its name: "input", "conv2d", "batch_norm", ...
+class OperatorRef {
+ public:
+  OperatorRef(const Operator& op) : op_(&op) {}
+  const Operator& operator*() const { return *op_; }
+  const Operator* operator->() const { return op_; }
+  std::string_view name() const;
+  operator std::string_view() const { return name(); }
+  friend bool operator==(OperatorRef a, OperatorRef b) { return a.op_ == b.op_; }
+  friend bool operator==(OperatorRef a, std::string_view name) { return a.name() == name; }
+
+ private:
+  const Operator* op_;
+};
+
+// Indices of earlier nodes.
+class NodeInputs : public absl::InlinedVector<int, 4> {
+ public:
+  using InlinedVector::InlinedVector;
+  NodeInputs(const std::vector<int>& inputs) : InlinedVector(inputs.begin(), inputs.end()) {}
+};
+
+// One operator application.
 struct Node {
-  std::string op;  // "input", "conv2d", "batch_norm", "add", ...: a name of the operator registry
-  std::map<std::string, Attribute> attributes;
-  std::vector<int> inputs;  // indices of earlier nodes
-  std::vector<int64_t> shape;
+  OperatorRef op;
+  Attributes attributes;  // all that the operator has
+  NodeInputs inputs;
+  Shape shape;
 
   friend bool operator==(const Node&, const Node&) = default;
 };
@@ -50,7 +71,10 @@ StatusOr<NetworkGraph> InputGraph(const std::vector<int64_t>& shape);
 // Appends an operator application with its shape inferred and returns its index. Attributes not given take
 // their defaults. InvalidArgument for an unknown operator or attribute (with the nearest name), a wrong
 // type, a missing attribute, a shape that does not fit, or one node too many.
-StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op,
-                         std::map<std::string, Attribute> attributes, std::vector<int> inputs);
+StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op, const Attributes& attributes,
+                         NodeInputs inputs);
+// The same for attributes that CompleteAttributes (ops/operator.h) gave for that operator.
+StatusOr<int> AppendCompleteNode(NetworkGraph& graph, const Operator& op, Attributes attributes,
+                                 NodeInputs inputs);
 
 }  // namespace canopy::search_space

@@ -14,8 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-template <typename Integer>
-void AppendList(const std::vector<Integer>& list, std::string& out) {
+template <typename List>
+void AppendList(const List& list, std::string& out) {
   out += '[';
   for (size_t i = 0; i < list.size(); ++i) {
     if (i) out += ',';
@@ -49,8 +49,8 @@ std::optional<std::vector<int64_t>> ReadList(const json& object, const char* key
 struct NodeFields {
   std::string op;
   Attributes attributes;
-  std::vector<int> inputs;
-  Shape shape;
+  NodeInputs inputs;
+  std::vector<int64_t> shape;
 };
 
 StatusOr<NodeFields> ReadFields(const json& object) {
@@ -86,13 +86,13 @@ Status AppendRead(const json& object, NetworkGraph& graph) {
     return {};
   }
   const size_t given = fields.attributes.size();
-  CANOPY_ASSIGN_OR_RETURN(
-      const int index, AppendNode(graph, fields.op, std::move(fields.attributes), std::move(fields.inputs)));
+  CANOPY_ASSIGN_OR_RETURN(const int index,
+                          AppendNode(graph, fields.op, fields.attributes, std::move(fields.inputs)));
   const Node& node = graph.nodes[index];
   if (given != node.attributes.size())
-    return InvalidArgument(node.op + ": expected all attributes, found some");
+    return InvalidArgument(fields.op + ": expected all attributes, found some");
   if (node.shape != fields.shape) {
-    return InvalidArgument(node.op + ": expected shape " + ShapeText(node.shape) + ", found " +
+    return InvalidArgument(fields.op + ": expected shape " + ShapeText(node.shape) + ", found " +
                            ShapeText(fields.shape));
   }
   return {};
@@ -113,7 +113,7 @@ std::string NetworkGraph::ToJson() const {
     }
     out += "},\"inputs\":";
     AppendList(node.inputs, out);
-    out += ",\"op\":" + QuoteJson(node.op) + ",\"shape\":";
+    out += ",\"op\":" + QuoteJson(node.op.name()) + ",\"shape\":";
     AppendList(node.shape, out);
     out += '}';
   }

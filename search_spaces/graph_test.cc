@@ -29,6 +29,33 @@ TEST(OperatorTest, RegistryIsSortedAndComplete) {
   EXPECT_EQ(FindOperator("conv3d"), nullptr);
 }
 
+TEST(AttributesTest, AreOrderedByNameAndEqualHoweverTheyWereMade) {
+  const Attributes together = {{"stride", 2_i}, {"bias", false}, {"stride", 3_i}};
+  EXPECT_EQ(together.text(), "bias=false stride=2");
+  Attributes added;
+  added["stride"] = 2_i;
+  added.emplace("bias", false);
+  added.emplace("bias", true);
+  added.Seal();
+  EXPECT_EQ(added, together);
+  EXPECT_EQ(added.hash(), together.hash());
+  EXPECT_EQ(added.count("bias"), 1u);
+  EXPECT_EQ(added.count("kernel"), 0u);
+  EXPECT_EQ(IntegerOf(added, "stride"), 2);
+}
+
+TEST(AttributesTest, AChangeOfOneCopyChangesNoOther) {
+  Attributes first = {{"stride", 2_i}};
+  first.Seal();
+  Attributes second = first;
+  second["stride"] = 3_i;
+  EXPECT_EQ(first.text(), "stride=2");
+  EXPECT_EQ(second.text(), "stride=3");
+  EXPECT_NE(first, second);
+  EXPECT_NE(first.hash(), second.hash());
+  EXPECT_NE(first, (Attributes{{"stride", 2.0}}));
+}
+
 struct ShapeCase {
   const char* op;
   Attributes attributes;

@@ -1,22 +1,28 @@
 #include "search_spaces/simplify.h"
 
 #include <algorithm>
-#include <string>
-#include <unordered_map>
+#include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
+#include "search_spaces/mix.h"
+#include "search_spaces/ops/merges.h"
 #include "search_spaces/ops/operator.h"
+#include "search_spaces/ops/shape_ops.h"
 
 namespace canopy::search_space {
 namespace {
 
-bool IsZero(const Node& node) { return node.op == "zero"; }
+bool IsZero(const Node& node) {
+  static const OperatorRef zero(*Zero());
+  return node.op == zero;
+}
 
 // Nodes from which the output is reached. A zero needs its input for its shape alone; `through_zeros` says
 // whether that counts.
-std::vector<bool> Live(const NetworkGraph& graph, bool through_zeros) {
-  std::vector<bool> live(graph.nodes.size());
+std::vector<char> Live(const NetworkGraph& graph, bool through_zeros) {
+  std::vector<char> live(graph.nodes.size());
   live[graph.output] = true;
   for (int i = graph.output; i > 0; --i) {
     if (!live[i] || (!through_zeros && IsZero(graph.nodes[i]))) continue;
@@ -25,125 +31,197 @@ std::vector<bool> Live(const NetworkGraph& graph, bool through_zeros) {
   return live;
 }
 
-// Rebuilds the graph node by node with the local rules.
+// The first node of each shape. Few operators change a shape, so that few nodes are looked up.
+class FirstOfShape {
+ public:
+  // REQUIRES that the nodes outlive it.
+  explicit FirstOfShape(const std::vector<Node>& nodes) : nodes_(nodes) {}
+
+  void Add(int node) {
+    const Shape& shape = nodes_[node].shape;
+    const NodeInputs& inputs = nodes_[node].inputs;
+    // An input that is no zero was added before.
+    if (!inputs.empty() && !IsZero(nodes_[inputs[0]]) && nodes_[inputs[0]].shape == shape) return;
+    first_.emplace(shape, node);
+  }
+  int Find(const Shape& shape) const {
+    const auto it = first_.find(shape);
+    return it == first_.end() ? -1 : it->second;
+  }
+
+ private:
+  const std::vector<Node>& nodes_;
+  std::map<std::vector<int64_t>, int> first_;
+};
+
+// Nodes that may be shared, by what they compute.
+class PureNodes {
+ public:
+  // REQUIRES that the nodes outlive it and grow no more.
+  explicit PureNodes(const std::vector<Node>& nodes) : nodes_(nodes) {
+    size_t size = 16;
+    while (size < 2 * nodes.size()) size *= 2;
+    table_.assign(size, -1);
+  }
+
+  // The node that computes the same; `node`, which is then known, where there is none yet.
+  int FindOrAdd(int node) {
+    const Node& added = nodes_[node];
+    const bool commutative = added.inputs.size() > 1 && added.op->commutative();
+    uint64_t state = added.attributes.hash();
+    state = Mix(state, reinterpret_cast<uintptr_t>(&*added.op));
+    for (const int input : added.inputs) {
+      const auto value = static_cast<uint64_t>(input);
+      state = commutative ? state + Mix(1, value) : Mix(state, value);
+    }
+    for (size_t at = Mix(state, 0) % table_.size();; at = (at + 1) % table_.size()) {
+      if (table_[at] < 0) return table_[at] = node;
+      if (Same(nodes_[table_[at]], added, commutative)) return table_[at];
+    }
+  }
+
+ private:
+  static bool Same(const Node& known, const Node& added, bool commutative) {
+    if (known.op != added.op || known.attributes != added.attributes) return false;
+    if (!commutative) return known.inputs == added.inputs;
+    return Sorted(known.inputs) == Sorted(added.inputs);
+  }
+  static NodeInputs Sorted(NodeInputs inputs) {
+    std::sort(inputs.begin(), inputs.end());
+    return inputs;
+  }
+
+  const std::vector<Node>& nodes_;
+  std::vector<int> table_;  // open addressing; -1: free
+};
+
+// Rewrites the graph node by node with the local rules, in place: no rule makes two nodes of one.
 class Rewriter {
  public:
-  explicit Rewriter(const NetworkGraph& source) : source_(source) {}
+  explicit Rewriter(NetworkGraph graph)
+      : result_{std::move(graph), {}}, first_(nodes()), pure_(nodes()), place_(nodes().size()) {}
 
-  NetworkGraph Run() {
-    result_.nodes.reserve(source_.nodes.size());
-    result_.nodes.push_back(source_.nodes[0]);
-    by_shape_.emplace(ShapeText(source_.nodes[0].shape), 0);
-    place_.assign(source_.nodes.size(), 0);
-    const std::vector<bool> live = Live(source_, /*through_zeros=*/true);
-    for (size_t i = 1; i < source_.nodes.size(); ++i) {
-      if (live[i]) place_[i] = Rewrite(source_.nodes[i]);
+  Simplification Run() {
+    const std::vector<char> live = Live(result_.graph, /*through_zeros=*/true);
+    result_.sources.reserve(nodes().size());
+    result_.sources.push_back(0);
+    first_.Add(0);
+    for (size_t i = 1; i < nodes().size(); ++i) {
+      if (live[i]) place_[i] = Rewrite(static_cast<int>(i));
     }
-    result_.output = place_[source_.output];
+    nodes().erase(nodes().begin() + static_cast<int64_t>(result_.sources.size()), nodes().end());
+    result_.graph.output = place_[result_.graph.output];
     return std::move(result_);
   }
 
  private:
-  // The index in the result of the node that computes what `node` computes.
-  int Rewrite(const Node& node) {
-    const Operator& op = *FindOperator(node.op);
-    std::vector<int> inputs;
-    for (const int input : node.inputs) inputs.push_back(place_[input]);
-    if (const int zero = ZeroFor(node, op, inputs); zero >= 0) return zero;
-    if (node.op == "add") {
-      inputs.erase(
-          std::remove_if(inputs.begin(), inputs.end(), [&](int i) { return IsZero(result_.nodes[i]); }),
-          inputs.end());
+  std::vector<Node>& nodes() { return result_.graph.nodes; }
+
+  // The index in the result of the node that computes what the written node `index` computes.
+  int Rewrite(int index) {
+    static const OperatorRef add(*Add());
+    Node& node = nodes()[index];
+    bool any_zero = IsZero(node), all_zero = true;
+    for (int& input : node.inputs) {
+      input = place_[input];
+      const bool zero = IsZero(nodes()[input]);
+      any_zero = any_zero || zero;
+      all_zero = all_zero && zero;
     }
-    const bool merge_of_one = op.arity().most > 1 && inputs.size() == 1;
-    if (merge_of_one ||
-        (inputs.size() == 1 && op.IsIdentity(node.attributes, result_.nodes[inputs[0]].shape))) {
+    if (any_zero && BecomesZero(node, all_zero)) return Keep(index);
+    NodeInputs& inputs = node.inputs;
+    if (any_zero && node.op == add) {
+      inputs.erase(std::remove_if(inputs.begin(), inputs.end(), [&](int i) { return IsZero(nodes()[i]); }),
+                   inputs.end());
+    }
+    if (inputs.size() == 1 &&
+        (node.op->arity().most > 1 || node.op->IsIdentity(node.attributes, nodes()[inputs[0]].shape))) {
       return inputs[0];
     }
-    return Append(node, op, std::move(inputs));
+    return Keep(index);
   }
 
-  // A zero of the node's shape where the node computes nothing else; -1 where it may compute something, or
-  // where there is nothing whose shape the zero could take.
-  int ZeroFor(const Node& node, const Operator& op, const std::vector<int>& inputs) {
-    const auto is_zero = [&](int i) { return IsZero(result_.nodes[i]); };
+  // Makes a node that computes nothing else a zero. False where it may compute something, or where there is
+  // nothing whose shape the zero could take. REQUIRES a zero or one of a zero.
+  bool BecomesZero(Node& node, bool all_zero) {
+    static const OperatorRef multiply(*Multiply());
+    static const Attributes attributes = *CompleteAttributes(*Zero(), {});
     const bool zero =
-        IsZero(node) ||
-        (op.ZeroPreserving(node.attributes) && std::all_of(inputs.begin(), inputs.end(), is_zero)) ||
-        (node.op == "multiply" && std::any_of(inputs.begin(), inputs.end(), is_zero));
-    if (!zero) return -1;
-    const auto anchor = by_shape_.find(ShapeText(node.shape));
-    if (anchor == by_shape_.end()) return -1;
-    Node constant{"zero", {{"stride", int64_t{1}}}, {}, node.shape};
-    return Append(constant, *FindOperator("zero"), {anchor->second});
+        IsZero(node) || node.op == multiply || (all_zero && node.op->ZeroPreserving(node.attributes));
+    if (!zero) return false;
+    const int anchor = first_.Find(node.shape);
+    if (anchor < 0) return false;
+    node.op = *Zero();
+    node.attributes = attributes;
+    node.inputs = {anchor};
+    return true;
   }
 
-  int Append(const Node& node, const Operator& op, std::vector<int> inputs) {
-    std::string key;
-    if (op.pure()) {
-      std::vector<int> ordered = inputs;
-      if (op.commutative()) std::sort(ordered.begin(), ordered.end());
-      key = node.op;
-      for (const int input : ordered) key += ',' + std::to_string(input);
-      for (const auto& [name, value] : node.attributes) key += ';' + name + '=' + CanonicalText(value);
-      const auto same = pure_.find(key);
-      if (same != pure_.end()) return same->second;
+  int Keep(int index) {
+    const auto kept = static_cast<int>(result_.sources.size());
+    if (kept != index) nodes()[kept] = std::move(nodes()[index]);
+    if (nodes()[kept].op->pure()) {
+      if (const int same = pure_.FindOrAdd(kept); same != kept) return same;
     }
-    const int index = static_cast<int>(result_.nodes.size());
-    result_.nodes.push_back({node.op, node.attributes, std::move(inputs), node.shape});
-    by_shape_.emplace(ShapeText(node.shape), index);
-    if (!key.empty()) pure_.emplace(std::move(key), index);
-    return index;
+    result_.sources.push_back(index);
+    first_.Add(kept);
+    return kept;
   }
 
-  const NetworkGraph& source_;
-  NetworkGraph result_;
-  std::vector<int> place_;                         // of each source node, in the result
-  std::unordered_map<std::string, int> by_shape_;  // the first node of each shape
-  std::unordered_map<std::string, int> pure_;      // nodes that may be shared
+  Simplification result_;  // sources.size() nodes of the result, then what is left of the written ones
+  FirstOfShape first_;
+  PureNodes pure_;
+  std::vector<int> place_;  // of each written node, in the result
 };
 
 // Zeros take their shape from a node that is needed anyway, if one before them has it, so that they keep
 // nothing else alive.
 void AnchorZeros(NetworkGraph& graph) {
-  const std::vector<bool> live = Live(graph, /*through_zeros=*/false);
-  std::unordered_map<std::string, int> by_shape;
+  if (std::none_of(graph.nodes.begin(), graph.nodes.end(), IsZero)) return;
+  const std::vector<char> live = Live(graph, /*through_zeros=*/false);
+  FirstOfShape first(graph.nodes);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& node = graph.nodes[i];
-    const std::string shape = ShapeText(node.shape);
     if (IsZero(node)) {
-      const auto anchor = by_shape.find(shape);
-      if (anchor == by_shape.end()) continue;
-      node.inputs = {anchor->second};
+      const int anchor = first.Find(node.shape);
+      if (anchor < 0) continue;
+      node.inputs = {anchor};
       node.attributes["stride"] = int64_t{1};
+      node.attributes.Seal();
     } else if (live[i]) {
-      by_shape.emplace(shape, static_cast<int>(i));
+      first.Add(static_cast<int>(i));
     }
   }
 }
 
-NetworkGraph RemoveDead(NetworkGraph graph) {
-  std::vector<bool> live = Live(graph, /*through_zeros=*/true);
+void RemoveDead(Simplification& simplified) {
+  NetworkGraph& graph = simplified.graph;
+  std::vector<char> live = Live(graph, /*through_zeros=*/true);
   live[0] = true;
   std::vector<int> place(graph.nodes.size());
-  NetworkGraph result;
+  size_t kept = 0;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!live[i]) continue;
-    place[i] = static_cast<int>(result.nodes.size());
     Node& node = graph.nodes[i];
     for (int& input : node.inputs) input = place[input];
-    result.nodes.push_back(std::move(node));
+    place[i] = static_cast<int>(kept);
+    if (kept != i) graph.nodes[kept] = std::move(node);
+    simplified.sources[kept++] = simplified.sources[i];
   }
-  result.output = place[graph.output];
-  return result;
+  graph.nodes.erase(graph.nodes.begin() + static_cast<int64_t>(kept), graph.nodes.end());
+  simplified.sources.resize(kept);
+  graph.output = place[graph.output];
 }
 
 }  // namespace
 
-NetworkGraph Simplify(const NetworkGraph& graph) {
-  NetworkGraph result = Rewriter(graph).Run();
-  AnchorZeros(result);
-  return RemoveDead(std::move(result));
+NetworkGraph Simplify(NetworkGraph graph) { return SimplifyWithSources(std::move(graph)).graph; }
+
+Simplification SimplifyWithSources(NetworkGraph graph) {
+  Simplification result = Rewriter(std::move(graph)).Run();
+  AnchorZeros(result.graph);
+  RemoveDead(result);
+  return result;
 }
 
 bool DependsOnInput(const NetworkGraph& simplified) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "search_spaces/graph.h"
 
 namespace canopy::search_space {
@@ -14,7 +16,18 @@ namespace canopy::search_space {
 //     product zero. Batch norm and biases do not: of zero they are a learned constant.
 //   - equal operators without parameters and randomness on equal inputs are one
 // `params`, `macs`, ... in results are those of this graph, and it is what trainers build.
-NetworkGraph Simplify(const NetworkGraph& graph);
+NetworkGraph Simplify(NetworkGraph graph);
+
+// A simplified graph and where it comes from, so that weights of one network can be given to the other.
+struct Simplification {
+  NetworkGraph graph;
+  // sources[i]: the node as written whose value node i has, with the same parameters and statistics; the
+  // first one where several computed the same. Rising. A zero has as its source whatever was found to be
+  // zero; what it takes as its input gives a shape and no value. Parameters of a written node that is no
+  // node's source do not change the output.
+  std::vector<int> sources;
+};
+Simplification SimplifyWithSources(NetworkGraph graph);
 
 // False where the output is the same whatever the input is: such a candidate learns nothing from data.
 // REQUIRES a graph as Simplify returns it.

@@ -1,13 +1,18 @@
 #include "search_spaces/simplify.h"
 
+#include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "gtest/gtest.h"
+#include "search_spaces/catalog/catalog.h"
 #include "search_spaces/cost.h"
 #include "search_spaces/hash.h"
 #include "search_spaces/ops/operator.h"
+#include "search_spaces/space.h"
 
 namespace canopy::search_space {
 namespace {
@@ -36,7 +41,7 @@ class Builder {
 
 std::vector<std::string> Ops(const NetworkGraph& graph) {
   std::vector<std::string> ops;
-  for (const Node& node : graph.nodes) ops.push_back(node.op);
+  for (const Node& node : graph.nodes) ops.emplace_back(node.op);
   return ops;
 }
 
@@ -115,6 +120,46 @@ TEST(SimplifyTest, InputThatOnlyReachesTheOutputThroughZeroIsNoDependence) {
   EXPECT_TRUE(DependsOnInput(Simplify(b.Graph(b.Add("add", {bias, 0})))));
 }
 
+// Parameters and statistics of a node depend on its operator, attributes and shapes alone.
+void ExpectEqualParameters(const NetworkGraph& a, int i, const NetworkGraph& b, int k) {
+  EXPECT_EQ(a.nodes[i].op, b.nodes[k].op);
+  EXPECT_EQ(a.nodes[i].attributes, b.nodes[k].attributes);
+  EXPECT_EQ(a.nodes[a.nodes[i].inputs[0]].shape, b.nodes[b.nodes[k].inputs[0]].shape);
+}
+
+TEST(SimplifyTest, SourcesHaveTheParametersOfTheirNodes) {
+  Rng rng(7);
+  for (const std::string& name : CatalogNames()) {
+    const auto space = SearchSpace::Parse(*CatalogSpace(name), name);
+    for (int i = 0; i < 200; ++i) {
+      const NetworkGraph written = *space->Lower(space->Sample(rng), *space->default_task());
+      const auto [graph, sources] = SimplifyWithSources(written);
+      ASSERT_EQ(sources.size(), graph.nodes.size());
+      EXPECT_EQ(sources[0], 0);
+      for (size_t k = 1; k < sources.size(); ++k) {
+        ASSERT_LT(sources[k - 1], sources[k]);
+        const Node& node = graph.nodes[k];
+        EXPECT_EQ(node.shape, written.nodes[sources[k]].shape);
+        if (node.op == "zero") continue;
+        EXPECT_EQ(node.op, written.nodes[sources[k]].op);
+        if (!node.op->pure()) ExpectEqualParameters(graph, static_cast<int>(k), written, sources[k]);
+      }
+    }
+  }
+}
+
+TEST(SimplifyTest, SourceOfALearnedBiasIsItsBatchNorm) {
+  Builder b;
+  const int zero = b.Add("zero", {0});
+  const int conv = b.Conv(zero);
+  const int bias = b.Add("batch_norm", {conv});
+  const int other = b.Conv(0);
+  const int sum = b.Add("add", {bias, other});
+  const auto [graph, sources] = SimplifyWithSources(b.Graph(sum));
+  EXPECT_EQ(Ops(graph), (OpList{"input", "zero", "batch_norm", "conv2d", "add"}));
+  EXPECT_EQ(sources, (std::vector<int>{0, zero, bias, other, sum}));
+}
+
 std::string HashOf(const NetworkGraph& graph) { return GraphHash(Simplify(graph)); }
 
 TEST(GraphHashTest, OrderOfNodesAndOfCommutativeInputsDoesNotMatter) {
@@ -163,6 +208,48 @@ TEST(GraphHashTest, WiringAmongEqualNodesMatters) {
   EXPECT_EQ(HashOf(Pairing({{0, 2}, {2, 1}, {1, 0}})), HashOf(Pairing({{0, 1}, {1, 2}, {2, 0}})));
 }
 
+// The same graph with its nodes in another order, and the inputs of sums and products too.
+NetworkGraph Shuffled(const NetworkGraph& graph, Rng& rng) {
+  std::vector<int> place(graph.nodes.size(), -1);
+  NetworkGraph result;
+  result.nodes.push_back(graph.nodes[0]);
+  place[0] = 0;
+  while (result.nodes.size() < graph.nodes.size()) {
+    std::vector<int> ready;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      const NodeInputs& inputs = graph.nodes[i].inputs;
+      if (place[i] < 0 && std::all_of(inputs.begin(), inputs.end(), [&](int k) { return place[k] >= 0; }))
+        ready.push_back(static_cast<int>(i));
+    }
+    const int taken = ready[rng.Below(ready.size())];
+    place[taken] = static_cast<int>(result.nodes.size());
+    Node node = graph.nodes[taken];
+    for (int& input : node.inputs) input = place[input];
+    if (node.op->commutative()) rng.Shuffle(std::span(node.inputs));
+    result.nodes.push_back(std::move(node));
+  }
+  result.output = place[graph.output];
+  return result;
+}
+
+TEST(GraphHashTest, IsomorphicGraphsAreEqual) {
+  Rng rng(11);
+  for (const std::string& name : CatalogNames()) {
+    const auto space = SearchSpace::Parse(*CatalogSpace(name), name);
+    for (int i = 0; i < 40; ++i) {
+      const NetworkGraph written = *space->Lower(space->Sample(rng), *space->default_task());
+      const std::string hash = HashOf(written);
+      EXPECT_EQ(HashOf(Shuffled(written, rng)), hash);
+      const NetworkGraph simplified = Simplify(written);
+      EXPECT_EQ(GraphHash(Shuffled(simplified, rng)), hash);
+    }
+  }
+  for (int i = 0; i < 20; ++i) {
+    const NetworkGraph crossed = Pairing({{0, 1}, {1, 0}, {2, 3}, {3, 4}, {4, 2}});
+    EXPECT_EQ(HashOf(Shuffled(crossed, rng)), HashOf(crossed));
+  }
+}
+
 TEST(GraphHashTest, AttributesAndInputShapeCount) {
   Builder b;
   EXPECT_NE(HashOf(b.Graph(b.Conv(0, 4, 3))), HashOf(b.Graph(b.Conv(0, 4, 5))));
@@ -174,7 +261,11 @@ TEST(GraphHashTest, ValuesAreStable) {
   Builder b;
   const int x = b.Add("batch_norm", {b.Conv(0)});
   EXPECT_EQ(HashOf(b.Graph(b.Add("add", {x, 0}))),
-            "9a6bc16478989e3c264da4d9905321c1c38ad9518a61c3c2c44f21b4e5e8e809");
+            "ef6d42efc585c26259a02c235d98b9bbcc6c1b40a10216dfea8ebe1c8736aea1");
+  EXPECT_EQ(HashOf(Pairing({{0, 0}, {1, 1}})),
+            "44bec21ed73c651a35d0e684ee52d43df07ee7090cc73480c816637d2fb3e470");
+  EXPECT_EQ(HashOf(Pairing({{0, 1}, {1, 0}, {2, 2}})),
+            "0448465b2b425e5251241aec5c9ae00f05b4879d5da7cf2ed6cb9a0cf469b211");
   EXPECT_EQ(CandidateHash("00", Candidate({{"learning_rate", 0.1}})),
             "0c51f1a0f4aa543d19592edb6eb349f977a7888a1e620f6bade407a1e29ff3c2");
 }

@@ -9,10 +9,12 @@
 #include <optional>
 #include <set>
 
+#include "absl/container/inlined_vector.h"
+
 namespace canopy::search_space {
 
 bool ResolvedCondition::Holds(const std::vector<const Value*>& values) const {
-  std::vector<const Value*> named;
+  absl::InlinedVector<const Value*, 4> named;
   for (const int slot : slots) {
     if (!values[slot]) return false;
     named.push_back(values[slot]);

@@ -12,6 +12,8 @@
 namespace canopy::search_space {
 namespace {
 
+constexpr int64_t kMaxReservedNodes = 256;
+
 // `values[i]` where decision i is active under those before it.
 using Values = std::vector<const Value*>;
 
@@ -170,6 +172,7 @@ StatusOr<NetworkGraph> SearchSpace::Lower(const Candidate& candidate, const Task
   if (!graph.ok()) return WithContext(graph.status(), "space '" + name() + "'");
   const Values values = ValuesOf(*parsed_, candidate);
   Lowering lowering{values, task.classes, parsed_->file, *std::move(graph)};
+  lowering.graph.nodes.reserve(static_cast<size_t>(std::min(parsed_->blocks, kMaxReservedNodes)));
   CANOPY_ASSIGN_OR_RETURN(lowering.graph.output, parsed_->network->Lower(lowering, 0));
   return std::move(lowering.graph);
 }

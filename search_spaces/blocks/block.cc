@@ -1,5 +1,6 @@
 #include "search_spaces/blocks/block.h"
 
+#include "absl/container/inlined_vector.h"
 #include "config/yaml.h"
 
 namespace canopy::search_space {
@@ -21,7 +22,7 @@ StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
   }
   const Computed& computed = std::get<Computed>(source_);
   const Value in_channels = lowering.channels(input), classes = lowering.classes;
-  std::vector<const Value*> values;
+  absl::InlinedVector<const Value*, 4> values;
   for (size_t i = 0; i < computed.slots.size(); ++i) {
     const int slot = computed.slots[i];
     const Value* value = slot == kInChannels ? &in_channels

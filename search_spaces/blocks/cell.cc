@@ -20,7 +20,7 @@ class Cell final : public Block {
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
     std::vector<int> nodes = {input};
     for (const auto& incoming : edges_) {
-      std::vector<int> results;
+      NodeInputs results;
       for (size_t from = 0; from < incoming.size(); ++from) {
         CANOPY_ASSIGN_OR_RETURN(const int result, incoming[from]->Lower(lowering, nodes[from]));
         results.push_back(result);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "base/check.h"
 #include "search_spaces/blocks/expander.h"
 
@@ -20,24 +22,45 @@ class OperatorApplication final : public Block {
     const v1::Position& position;
   };
 
-  OperatorApplication(std::string op, std::vector<AttributeSource> attributes, const v1::Position& position)
-      : op_(std::move(op)), attributes_(std::move(attributes)), position_(position) {}
+  OperatorApplication(const Operator& op, std::vector<AttributeSource> attributes,
+                      const v1::Position& position)
+      : op_(op), attributes_(std::move(attributes)), position_(position) {
+    absl::InlinedVector<GivenAttribute, 8> given;
+    for (const AttributeSource& attribute : attributes_) {
+      if (!attribute.source.constant()) return;
+      given.push_back({attribute.name, attribute.source.constant()});
+    }
+    auto complete = CompleteAttributes(op_, given);
+    if (complete.ok()) constant_ = *std::move(complete);
+  }
 
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
-    Attributes attributes;
+    if (constant_) return Append(lowering, *constant_, input);
+    absl::InlinedVector<Value, 8> values;
     for (const AttributeSource& attribute : attributes_) {
       auto value = attribute.source.Get(lowering, input);
       if (!value.ok()) return ErrorAt(lowering.file, attribute.position, Message(value.status()));
-      attributes.emplace(attribute.name, *std::move(value));
+      values.push_back(*std::move(value));
     }
-    auto node = AppendNode(lowering.graph, op_, std::move(attributes), {input});
-    if (!node.ok()) return ErrorAt(lowering.file, position_, Message(node.status()));
-    return *node;
+    absl::InlinedVector<GivenAttribute, 8> given;
+    for (size_t i = 0; i < values.size(); ++i) given.push_back({attributes_[i].name, &values[i]});
+    auto attributes = CompleteAttributes(op_, given);
+    if (!attributes.ok()) {
+      return ErrorAt(lowering.file, position_, Message(WithContext(attributes.status(), op_.name())));
+    }
+    return Append(lowering, *std::move(attributes), input);
   }
 
  private:
-  std::string op_;
+  StatusOr<int> Append(Lowering& lowering, Attributes attributes, int input) const {
+    auto node = AppendCompleteNode(lowering.graph, op_, std::move(attributes), {input});
+    if (!node.ok()) return ErrorAt(lowering.file, position_, Message(node.status()));
+    return node;
+  }
+
+  const Operator& op_;
   std::vector<AttributeSource> attributes_;
+  std::optional<Attributes> constant_;  // all of the operator's, where no decision changes one
   const v1::Position& position_;
 };
 
@@ -90,7 +113,7 @@ StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, 
   if (least > 1 || most < 1) {
     return expander.Error(position, "expected an operator of one input, found '" + block.op() + "'");
   }
-  return std::make_unique<OperatorApplication>(block.op(), std::move(attributes), position);
+  return std::make_unique<OperatorApplication>(*op, std::move(attributes), position);
 }
 
 }  // namespace canopy::search_space

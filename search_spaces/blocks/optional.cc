@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "search_spaces/blocks/expander.h"
 
 namespace canopy::search_space {
@@ -16,7 +17,7 @@ class Optional final : public Block {
       : there_(std::move(there)), slots_(std::move(slots)), body_(std::move(body)), position_(position) {}
 
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
-    std::vector<const Value*> values;
+    absl::InlinedVector<const Value*, 4> values;
     for (const int slot : slots_) {
       // A condition on an inactive decision does not hold.
       if (!lowering.values[slot]) return input;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,9 +11,6 @@
 #include "search_spaces/graph.h"
 
 namespace canopy::search_space {
-
-using Shape = std::vector<int64_t>;
-using Attributes = std::map<std::string, Attribute>;
 
 // An attribute that an operator takes. A lowered node has all of them.
 struct AttributeSpec {
@@ -84,13 +80,18 @@ std::vector<std::string> OperatorNames();
 // not one that the attribute takes.
 StatusOr<Value> NormalizeAttribute(const AttributeSpec& spec, Value value);
 
-// Attribute access; REQUIRES that the attribute is there with that type.
-int64_t IntegerOf(const Attributes& attributes, const char* name);
-double NumberOf(const Attributes& attributes, const char* name);
-bool SwitchOf(const Attributes& attributes, const char* name);
+// An attribute as it was given: its value may be of another type than the operator's.
+struct GivenAttribute {
+  std::string_view name;
+  const Value* value;
+};
+// All attributes of the operator: the given ones, and defaults for the others. InvalidArgument for one that
+// it does not have (with the nearest name), that has a wrong value or that is missing. Attributes that many
+// nodes have are made once for each thread.
+StatusOr<Attributes> CompleteAttributes(const Operator& op, std::span<const GivenAttribute> given);
 
 // "{3, 32, 32}", for messages.
-std::string ShapeText(const Shape& shape);
+std::string ShapeText(std::span<const int64_t> sizes);
 // OK for {channels, height, width}.
 Status RequireImage(const Shape& shape);
 

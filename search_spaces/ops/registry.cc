@@ -35,9 +35,11 @@ std::vector<std::string> OperatorNames() {
   return names;
 }
 
-std::string ShapeText(const Shape& shape) {
+std::string_view OperatorRef::name() const { return op_->name(); }
+
+std::string ShapeText(std::span<const int64_t> sizes) {
   std::string text = "{";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  for (size_t i = 0; i < sizes.size(); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
   return text + "}";
 }
 

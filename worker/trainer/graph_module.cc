@@ -74,7 +74,7 @@ Status GraphModule::AddSteps() {
     }
     std::vector<const Node*> input_nodes;
     for (const int input : node.inputs) input_nodes.push_back(&graph_.nodes[static_cast<size_t>(input)]);
-    const std::string prefix = std::to_string(i) + "." + node.op + ".";
+    const std::string prefix = std::to_string(i) + "." + std::string(node.op) + ".";
     CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Operation> operation,
                             BuildOperation({node, std::move(input_nodes), prefix, store_,
                                             static_cast<int>(i) == graph_.output && readers[i] == 1}));

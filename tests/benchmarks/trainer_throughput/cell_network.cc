@@ -1,6 +1,5 @@
 #include "tests/benchmarks/trainer_throughput/cell_network.h"
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,7 +8,7 @@
 namespace canopy::benchmarks {
 namespace {
 
-using search_space::Attribute;
+using search_space::Attributes;
 using search_space::NetworkGraph;
 
 // Appends nodes and keeps the first error.
@@ -17,9 +16,9 @@ class Builder {
  public:
   explicit Builder(NetworkGraph graph) : graph_(std::move(graph)) {}
 
-  int Append(std::string_view op, std::map<std::string, Attribute> attributes, std::vector<int> inputs) {
+  int Append(std::string_view op, const Attributes& attributes, const std::vector<int>& inputs) {
     if (!status_.ok()) return 0;
-    const auto node = search_space::AppendNode(graph_, op, std::move(attributes), std::move(inputs));
+    const auto node = search_space::AppendNode(graph_, op, attributes, inputs);
     if (!node.ok()) status_ = node.status();
     return node.value_or(0);
   }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "search_spaces/ops/operator.h"
 #include "worker/trainer/ops/batch_norm.h"
 #include "worker/trainer/ops/registry.h"
 #include "worker/trainer/testing/graphs.h"
@@ -336,9 +337,19 @@ TEST(Operations, NanPassesThroughReluAloneAndFusedInBothModes) {
   }
 }
 
+class Conv3d final : public search_space::Operator {
+ public:
+  std::string_view name() const override { return "conv3d"; }
+  StatusOr<search_space::Shape> InferShape(
+      const search_space::Attributes&, std::span<const search_space::Shape* const> inputs) const override {
+    return *inputs[0];
+  }
+};
+
 TEST(Operations, AnUnknownOperatorIsRefusedWithTheKnownNames) {
   ParameterStore store(at::kFloat);
-  const search_space::Node node = {.op = "conv3d"};
+  const Conv3d op;
+  const search_space::Node node = {.op = op};
   const auto built = BuildOperation({node, {}, "", store});
   EXPECT_NE(built.status().ToString().find("did you mean 'conv2d'"), std::string::npos) << built.status();
 }

@@ -48,7 +48,7 @@ StatusOr<std::unique_ptr<Operation>> BuildOperation(const BuildContext& context)
   for (const Entry& entry : kOperations)
     if (entry.name == context.node.op) return entry.build(context);
   const std::vector<std::string> names = OperationNames();
-  return InvalidArgument("the trainer has no operator '" + context.node.op + "'" +
+  return InvalidArgument("the trainer has no operator '" + std::string(context.node.op) + "'" +
                          DidYouMean(context.node.op, names) + "; it knows " + Join(names, ", "));
 }
 

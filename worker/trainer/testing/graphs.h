@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,7 +15,7 @@ namespace canopy::trainer {
 // Builds network graphs in tests; a wrong one fails the test.
 class GraphBuilder {
  public:
-  using Attributes = std::map<std::string, search_space::Attribute>;
+  using Attributes = search_space::Attributes;
 
   explicit GraphBuilder(const std::vector<int64_t>& input_shape) {
     auto graph = search_space::InputGraph(input_shape);
@@ -25,9 +24,9 @@ class GraphBuilder {
   }
 
   // The new node's index; it becomes the output.
-  int Add(std::string_view op, Attributes attributes = {}, std::vector<int> inputs = {}) {
+  int Add(std::string_view op, const Attributes& attributes = {}, std::vector<int> inputs = {}) {
     if (inputs.empty()) inputs = {graph_.output};
-    const auto node = search_space::AppendNode(graph_, op, std::move(attributes), std::move(inputs));
+    const auto node = search_space::AppendNode(graph_, op, attributes, inputs);
     EXPECT_TRUE(node.ok()) << node.status();
     graph_.output = node.value_or(0);
     return graph_.output;
