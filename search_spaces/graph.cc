@@ -75,9 +75,10 @@ Status CheckSize(const Shape& shape) {
 }  // namespace
 
 StatusOr<NetworkGraph> InputGraph(const Shape& shape) {
-  if (shape.size() != 1 && shape.size() != 3) {
-    return InvalidArgument("expected an input shape {features} or {channels, height, width}, found " +
-                           ShapeText(shape));
+  if (shape.empty() || shape.size() > 3) {
+    return InvalidArgument(
+        "expected an input shape {features}, {tokens, features} or {channels, height, width}, found " +
+        ShapeText(shape));
   }
   CANOPY_RETURN_IF_ERROR(CheckSize(shape));
   NetworkGraph graph;
