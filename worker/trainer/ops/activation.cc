@@ -1,4 +1,5 @@
-// Element-wise activations. Each keeps its input, or its output where that gives the gradient.
+// Element-wise activations. Each keeps its input, or its output where that gives the gradient. Some go by way
+// of fp32: LibTorch 1.13 has no bf16 of hardtanh_backward and mish.
 
 #include <memory>
 #include <utility>
@@ -54,7 +55,7 @@ struct Relu6 {
   static constexpr Keeps kKeeps = Keeps::kOutput;
   static at::Tensor Apply(const at::Tensor& x) { return at::hardtanh(x, 0, 6); }
   static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) {
-    return at::hardtanh_backward(dy, y, 0, 6);
+    return at::hardtanh_backward(dy.to(at::kFloat), y.to(at::kFloat), 0, 6).to(dy.scalar_type());
   }
 };
 
@@ -102,8 +103,10 @@ struct HardSigmoid {
 
 struct Mish {
   static constexpr Keeps kKeeps = Keeps::kInput;
-  static at::Tensor Apply(const at::Tensor& x) { return at::mish(x); }
-  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) { return at::mish_backward(dy, x); }
+  static at::Tensor Apply(const at::Tensor& x) { return at::mish(x.to(at::kFloat)).to(x.scalar_type()); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) {
+    return at::mish_backward(dy.to(at::kFloat), x.to(at::kFloat)).to(dy.scalar_type());
+  }
 };
 
 struct LeakyRelu {

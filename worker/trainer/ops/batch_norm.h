@@ -9,7 +9,8 @@
 namespace canopy::trainer {
 
 // Batch normalisation over [N, C, H, W], [N, C] or [N, tokens, C] (Ioffe and Szegedy 2015), statistics in
-// fp32, with the ReLU behind it where one was fused in. `momentum` weighs the newest batch in the running statistics.
+// fp32, with the ReLU behind it where one was fused in. `momentum` weighs the newest batch in the
+// running statistics.
 class BatchNorm final : public Operation {
  public:
   // `weight` and `bias` are both null where the normalisation is not affine.

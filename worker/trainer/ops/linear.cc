@@ -7,8 +7,8 @@
 namespace canopy::trainer {
 namespace {
 
-// [N, in] to [N, out], or [N, tokens, in] to [N, tokens, out]. `exact`: computed in fp32, and so is its output,
-// whatever the network computes in.
+// [N, in] to [N, out], or [N, tokens, in] to [N, tokens, out]. `exact`: computed in fp32, and so is its
+// output, whatever the network computes in.
 class Linear final : public Operation {
  public:
   Linear(Parameter& weight, Parameter* bias, bool exact) : weight_(weight), bias_(bias), exact_(exact) {}

@@ -19,9 +19,9 @@ struct ForwardMode {
 };
 
 // One operator of the network with its parameters; tensors are as ops/dense.h says, in the store's compute
-// type (the output of a linear layer or an AutogradOperation at the end: fp32). What most networks spend their
-// time in brings a gradient written by hand: it saves autograd's bookkeeping and frees each activation as
-// soon as it is used. Everything else is an AutogradOperation.
+// type (the output of a linear layer or an AutogradOperation at the end: fp32). What most networks spend
+// their time in brings a gradient written by hand: it saves autograd's bookkeeping and frees each activation
+// as soon as it is used. Everything else is an AutogradOperation.
 class Operation {
  public:
   virtual ~Operation() = default;

@@ -1,4 +1,5 @@
-// What enlarges images: transposed convolution and upsampling.
+// What enlarges images: transposed convolution and upsampling. Both compute in fp32: LibTorch 1.13 takes a
+// transposed convolution of bf16 for a plain one.
 
 #include <memory>
 #include <vector>
@@ -37,7 +38,8 @@ BuiltOperation BuildConvTranspose2d(const BuildContext& context) {
                            {padding, padding}, {dilation, dilation}, /*transposed=*/true,
                            {output_padding, output_padding}, groups);
   };
-  return std::make_unique<AutogradOperation>(context, parameters, forward);
+  return std::make_unique<AutogradOperation>(context, parameters, forward,
+                                             AutogradOperation::Precision::kFloat);
 }
 
 BuiltOperation BuildUpsample(const BuildContext& context) {
