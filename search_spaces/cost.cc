@@ -49,6 +49,9 @@ StatusOr<int64_t> PeakActivationBytes(const NetworkGraph& graph) {
 }  // namespace
 
 StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
+  // An embedding looks token numbers up; nothing else can compute with them. A zero takes a shape only.
+  const Node* embedding = nullptr;
+  const Node* other = nullptr;
   Costs costs;
   std::vector<int64_t> depth(graph.nodes.size());
   absl::InlinedVector<const Shape*, 8> shapes;
@@ -59,8 +62,13 @@ StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
     for (const int input : node.inputs) {
       shapes.push_back(&graph.nodes[input].shape);
       depth[i] = std::max(depth[i], depth[input]);
+      if (op.reads_tokens() && input != 0) {
+        return InvalidArgument(node.op + ": expected the network's input before it, found '" +
+                               graph.nodes[input].op + "'");
+      }
+      if (input == 0 && node.op != "zero") (op.reads_tokens() ? embedding : other) = &node;
     }
-    depth[i] += op.layer() ? 1 : 0;
+    depth[i] += op.layers();
     const auto cost = op.Cost(node.attributes, shapes, node.shape);
     if (!cost) return TooLarge("parameters and MACs");
     const auto params = CheckedAdd(costs.params, cost->params);
@@ -68,6 +76,10 @@ StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
     if (!params || !macs) return TooLarge("parameters and MACs");
     costs.params = *params;
     costs.macs = *macs;
+  }
+  if (embedding && other) {
+    return InvalidArgument(other->op +
+                           ": expected an embedding in between: the network's input is token numbers");
   }
   costs.depth = depth[graph.output];
   CANOPY_ASSIGN_OR_RETURN(costs.activation_memory, PeakActivationBytes(graph));

@@ -12,7 +12,8 @@ namespace canopy::search_space {
 struct Costs {
   // Trainable numbers.
   int64_t params = 0;
-  // Multiply-accumulates of convolutions and linear layers for one example; biases not counted.
+  // Multiply-accumulates of convolutions, linear layers and both products of attention for one example;
+  // biases not counted.
   int64_t macs = 0;
   // Bytes of fp32 activations alive at once at inference of one example, at the worst moment, with nodes
   // run in order, each result freed after its last use and nothing done in place.
@@ -23,7 +24,8 @@ struct Costs {
   friend bool operator==(const Costs&, const Costs&) = default;
 };
 
-// InvalidArgument where a count leaves 64 bits.
+// InvalidArgument where a count leaves 64 bits, or where the network's input is token numbers (an embedding
+// reads it) for some of its readers only.
 StatusOr<Costs> ComputeCosts(const NetworkGraph& graph);
 
 }  // namespace canopy::search_space

@@ -46,9 +46,10 @@ Status CheckSize(const Shape& shape) {
 }  // namespace
 
 StatusOr<NetworkGraph> InputGraph(const std::vector<int64_t>& sizes) {
-  if (sizes.size() != 1 && sizes.size() != 3) {
-    return InvalidArgument("expected an input shape {features} or {channels, height, width}, found " +
-                           ShapeText(sizes));
+  if (sizes.empty() || sizes.size() > 3) {
+    return InvalidArgument(
+        "expected an input shape {features}, {tokens, features} or {channels, height, width}, found " +
+        ShapeText(sizes));
   }
   const Shape shape(sizes.begin(), sizes.end());
   CANOPY_RETURN_IF_ERROR(CheckSize(shape));

@@ -36,7 +36,8 @@ class NodeInputs : public absl::InlinedVector<int, 4> {
   NodeInputs(const std::vector<int>& inputs) : InlinedVector(inputs.begin(), inputs.end()) {}
 };
 
-// One operator application.
+// One operator application. Shapes are per example, without the batch: {channels, height, width} for
+// images, {tokens, features} for sequences, {features} for vectors.
 struct Node {
   OperatorRef op;
   Attributes attributes;  // all that the operator has
@@ -66,7 +67,8 @@ struct NetworkGraph {
 inline constexpr int kMaxGraphNodes = 65536;
 
 // Starts a graph: node 0, "input", with that shape. InvalidArgument for a shape that is neither
-// {features} nor {channels, height, width}, or with a size below 1.
+// {features}, {tokens, features} nor {channels, height, width}, or with a size below 1. Where an embedding
+// reads the input, it is {tokens} and its values are token numbers.
 StatusOr<NetworkGraph> InputGraph(const std::vector<int64_t>& shape);
 // Appends an operator application with its shape inferred and returns its index. Attributes not given take
 // their defaults. InvalidArgument for an unknown operator or attribute (with the nearest name), a wrong

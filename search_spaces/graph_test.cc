@@ -99,6 +99,74 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
       {"zero", {{"stride", 2_i}}, {4, 7, 8}, {4, 4, 4}, 0, 0},
       {"dropout", {{"rate", 0.5}}, {4}, {4}, 0, 0},
       {"gelu", {}, {4, 7, 8}, {4, 7, 8}, 0, 0},
+      {"elu", {{"alpha", 0.5}}, {4, 7}, {4, 7}, 0, 0},
+      {"batch_norm", {}, {6, 5}, {6, 5}, 10, 0},
+      {"global_avg_pool", {}, {6, 5}, {5}, 0, 0},
+      {"linear", {{"features", 10_i}}, {6, 20}, {6, 10}, 210, 6 * 200},
+      {"layer_norm", {}, {6, 5}, {6, 5}, 10, 0},
+      {"layer_norm", {{"affine", false}}, {4, 7, 8}, {4, 7, 8}, 0, 0},
+      {"group_norm", {{"groups", 2_i}}, {4, 7, 8}, {4, 7, 8}, 8, 0},
+      // What MobileNetV3 of torchvision has at 72 channels: two 1x1 convolutions with biases.
+      {"squeeze_excite",
+       {{"squeeze", 24_i}},
+       {72, 7, 7},
+       {72, 7, 7},
+       72 * 24 + 24 + 24 * 72 + 72,
+       2 * 72 * 24},
+      // Every default gives `stride` times the size.
+      {"conv_transpose2d",
+       {{"out_channels", 8_i}, {"kernel", 2_i}, {"stride", 2_i}},
+       {3, 5, 6},
+       {8, 10, 12},
+       3 * 8 * 4 + 8,
+       3 * 8 * 4 * 30},
+      {"conv_transpose2d",
+       {{"out_channels", 8_i}, {"kernel", 3_i}, {"stride", 2_i}, {"bias", false}},
+       {4, 5, 6},
+       {8, 10, 12},
+       288,
+       288 * 30},
+      {"conv_transpose2d",
+       {{"out_channels", 8_i}, {"kernel", 4_i}, {"stride", 2_i}, {"groups", 4_i}, {"bias", false}},
+       {4, 5, 6},
+       {8, 10, 12},
+       128,
+       128 * 30},
+      {"conv_transpose2d",
+       {{"out_channels", 1_i}, {"kernel", 3_i}, {"padding", 0_i}, {"output_padding", 0_i}, {"stride", 2_i}},
+       {1, 5, 6},
+       {1, 11, 13},
+       10,
+       9 * 30},
+      {"upsample", {{"scale", 3_i}}, {4, 7, 8}, {4, 21, 24}, 0, 0},
+      {"drop_path", {{"rate", 0.1}}, {6, 5}, {6, 5}, 0, 0},
+      // As torch.nn.MultiheadAttention(12, heads) counts.
+      {"attention",
+       {{"heads", 3_i}},
+       {6, 12},
+       {6, 12},
+       3 * 12 * 12 + 3 * 12 + 12 * 12 + 12,
+       6 * 4 * 144 + 2 * 6 * 6 * 12},
+      {"attention",
+       {{"heads", 3_i}, {"head_features", 8_i}, {"bias", false}, {"causal", true}},
+       {6, 12},
+       {6, 12},
+       4 * 12 * 24,
+       6 * 4 * 12 * 24 + 2 * 6 * 6 * 24},
+      {"mlp", {}, {6, 12}, {6, 12}, 2 * 12 * 48 + 48 + 12, 6 * 2 * 12 * 48},
+      {"mlp", {{"ratio", 2.5}, {"bias", false}}, {10}, {10}, 500, 500},
+      {"embedding", {{"vocabulary", 100_i}, {"features", 12_i}}, {6}, {6, 12}, 1200, 0},
+      // The embedding of ViT-B/16 at 224 x 224.
+      {"patch_embedding",
+       {{"features", 768_i}, {"patch", 16_i}},
+       {3, 224, 224},
+       {196, 768},
+       590592,
+       196 * 768 * 768},
+      {"positional_encoding", {}, {6, 12}, {6, 12}, 72, 0},
+      {"positional_encoding", {{"learned", false}}, {6, 12}, {6, 12}, 0, 0},
+      {"class_token", {}, {6, 12}, {7, 12}, 12, 0},
+      {"select_token", {{"index", -1_i}}, {6, 12}, {12}, 0, 0},
   };
   for (const ShapeCase& c : cases) {
     NetworkGraph graph = Input(c.input);
@@ -117,6 +185,12 @@ TEST(OperatorTest, MergesTakeShapesThatFit) {
   const int pooled = *AppendNode(graph, "max_pool", {{"kernel", 2_i}}, {0});
   const int wide = *AppendNode(graph, "concat", {}, {0, 0});
   EXPECT_EQ(graph.nodes[wide].shape, (Shape{6, 8, 8}));
+  const int means = *AppendNode(graph, "global_avg_pool", {}, {0});
+  const int scaled = *AppendNode(graph, "multiply", {}, {means, 0});
+  EXPECT_EQ(graph.nodes[scaled].shape, (Shape{3, 8, 8}));
+  EXPECT_EQ(ErrorOf(graph, "multiply", {}, {0, pooled}),
+            "multiply: expected inputs of equal shapes, or of one number per channel beside {3, 8, 8}, found "
+            "{3, 4, 4}");
   EXPECT_THAT(ErrorOf(graph, "add", {}, {0, pooled}),
               HasSubstr("equal shapes, found {3, 8, 8} and {3, 4, 4}"));
   EXPECT_THAT(ErrorOf(graph, "concat", {}, {0, pooled}), HasSubstr("equal height and width"));
@@ -131,8 +205,8 @@ TEST(OperatorTest, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(ErrorOf(image, "max_pool", {{"kernel", 3_i}, {"strid", 2_i}}),
             "max_pool: expected one of kernel, stride, padding, found 'strid' (did you mean 'stride'?)");
   EXPECT_EQ(ErrorOf(image, "linear", {{"features", 3_i}}),
-            "linear: expected an input of shape {features}, found {3, 8, 8}: put global_avg_pool or flatten "
-            "before it");
+            "linear: expected an input of shape {features} or {tokens, features}, found {3, 8, 8}: put "
+            "global_avg_pool or flatten before it");
   EXPECT_EQ(ErrorOf(image, "conv2d", {{"kernel", 3_i}, {"out_channels", 8_i}, {"groups", 2_i}}),
             "conv2d: expected groups that divide 3 input and 8 output channels, found 2");
   EXPECT_THAT(ErrorOf(image, "max_pool", {{"kernel", 9_i}}), HasSubstr("expected a window of at most 8"));
@@ -140,6 +214,19 @@ TEST(OperatorTest, WhatDoesNotFitIsRefused) {
               HasSubstr("expected an integer from 1 to 2147483647"));
   EXPECT_THAT(ErrorOf(image, "dropout", {{"rate", true}}), HasSubstr("expected a number from 0 to 0.999"));
   EXPECT_THAT(ErrorOf(image, "input", {}, {}), HasSubstr("as the first node only"));
+  EXPECT_EQ(ErrorOf(image, "attention", {{"heads", 3_i}}),
+            "attention: expected an input of shape {tokens, features}, found {3, 8, 8}");
+  EXPECT_EQ(ErrorOf(image, "patch_embedding", {{"features", 4_i}, {"patch", 3_i}}),
+            "patch_embedding: expected a patch that divides height and width of {3, 8, 8}, found 3");
+  EXPECT_EQ(ErrorOf(image, "group_norm", {{"groups", 2_i}}),
+            "group_norm: expected groups that divide 3 channels, found 2");
+  const NetworkGraph tokens = Input({3, 8});
+  EXPECT_EQ(ErrorOf(tokens, "attention", {{"heads", 3_i}}),
+            "attention: expected heads that divide 8 features, found 3: give head_features, or other heads");
+  EXPECT_EQ(ErrorOf(tokens, "select_token", {{"index", 3_i}}),
+            "select_token: expected an index of one of 3 tokens, found 3");
+  EXPECT_EQ(ErrorOf(tokens, "zero", {{"stride", 2_i}}),
+            "zero: expected stride 1 for an input of shape {3, 8}, found 2");
 }
 
 TEST(OperatorTest, SizesBeyond64BitsAreRefused) {
@@ -150,8 +237,24 @@ TEST(OperatorTest, SizesBeyond64BitsAreRefused) {
   graph.output = *AppendNode(graph, "conv2d", {{"kernel", 1_i}, {"out_channels", 1_i << 22}}, {node});
   EXPECT_THAT(Message(ComputeCosts(graph).status()), HasSubstr("fit in 64 bits"));
   EXPECT_FALSE(InputGraph({0}).ok());
-  EXPECT_FALSE(InputGraph({3, 4}).ok());
+  EXPECT_FALSE(InputGraph({}).ok());
+  EXPECT_FALSE(InputGraph({3, 4, 5, 6}).ok());
   EXPECT_FALSE(InputGraph({INT64_MAX, INT64_MAX, 2}).ok());
+}
+
+TEST(CostTest, TokenNumbersAreForEmbeddingsAlone) {
+  const auto error = [](const NetworkGraph& graph) { return Message(ComputeCosts(graph).status()); };
+  NetworkGraph graph = Input({6});
+  const int embedded = *AppendNode(graph, "embedding", {{"vocabulary", 9_i}, {"features", 4_i}}, {0});
+  graph.output = *AppendNode(graph, "attention", {{"heads", 2_i}}, {embedded});
+  ASSERT_TRUE(ComputeCosts(graph).ok());
+  NetworkGraph mixed = graph;
+  mixed.output = *AppendNode(mixed, "relu", {}, {0});
+  EXPECT_EQ(error(mixed), "relu: expected an embedding in between: the network's input is token numbers");
+  NetworkGraph late = Input({6});
+  const int relu = *AppendNode(late, "relu", {}, {0});
+  late.output = *AppendNode(late, "embedding", {{"vocabulary", 9_i}, {"features", 4_i}}, {relu});
+  EXPECT_EQ(error(late), "embedding: expected the network's input before it, found 'relu'");
 }
 
 TEST(CostTest, ActivationMemoryIsThePeakOfWhatIsAlive) {

@@ -109,8 +109,8 @@ TEST(SpaceErrorsTest, ShapesThatDoNotFitNameTheBlock) {
   const auto space = SearchSpace::Parse(text, "s.yaml");
   ASSERT_TRUE(space.ok()) << space.status();
   EXPECT_EQ(Message(space->Lower(Candidate(), {{3, 8, 8}, 10}).status()),
-            "s.yaml:5:5: network[1]: linear: expected an input of shape {features}, found {3, 4, 4}: put "
-            "global_avg_pool or flatten before it");
+            "s.yaml:5:5: network[1]: linear: expected an input of shape {features} or {tokens, features}, "
+            "found {3, 4, 4}: put global_avg_pool or flatten before it");
 }
 
 TEST(SpaceErrorsTest, SpaceWithoutAValidCandidateSaysWhy) {

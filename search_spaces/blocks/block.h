@@ -11,6 +11,7 @@
 #include "config/yaml.h"
 #include "search_spaces/expression.h"
 #include "search_spaces/graph.h"
+#include "search_spaces/ops/operator.h"
 #include "search_spaces/value.h"
 
 namespace canopy::search_space {
@@ -27,7 +28,7 @@ struct Lowering {
   const std::string& file;
   NetworkGraph graph;
 
-  int64_t channels(int node) const { return graph.nodes[node].shape[0]; }
+  int64_t channels(int node) const { return ChannelsOf(graph.nodes[node].shape); }
 };
 
 // Where an attribute's value comes from: a constant, a decision, or an expression over decisions,

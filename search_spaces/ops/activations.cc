@@ -3,10 +3,17 @@
 namespace canopy::search_space {
 namespace {
 
+using Type = AttributeSpec::Type;
+
+const AttributeSpec kEluAttributes[] = {{"alpha", Type::kNumber, 1.0, 0, 1000}};
+const AttributeSpec kLeakyReluAttributes[] = {{"slope", Type::kNumber, 0.01, 0, 1}};
+
 class Activation final : public Operator {
  public:
-  Activation(std::string_view name, bool zero_at_zero) : name_(name), zero_at_zero_(zero_at_zero) {}
+  Activation(std::string_view name, bool zero_at_zero, std::span<const AttributeSpec> attributes = {})
+      : name_(name), zero_at_zero_(zero_at_zero), attributes_(attributes) {}
   std::string_view name() const override { return name_; }
+  std::span<const AttributeSpec> attributes() const override { return attributes_; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
     return *inputs[0];
   }
@@ -15,16 +22,33 @@ class Activation final : public Operator {
  private:
   std::string_view name_;
   bool zero_at_zero_;
+  std::span<const AttributeSpec> attributes_;
 };
 
 }  // namespace
 
+const Operator* Elu() {
+  static const Activation instance("elu", true, kEluAttributes);
+  return &instance;
+}
 const Operator* Gelu() {
   static const Activation instance("gelu", true);
   return &instance;
 }
+const Operator* HardSigmoid() {
+  static const Activation instance("hard_sigmoid", false);
+  return &instance;
+}
 const Operator* HardSwish() {
   static const Activation instance("hard_swish", true);
+  return &instance;
+}
+const Operator* LeakyRelu() {
+  static const Activation instance("leaky_relu", true, kLeakyReluAttributes);
+  return &instance;
+}
+const Operator* Mish() {
+  static const Activation instance("mish", true);
   return &instance;
 }
 const Operator* Relu() {

@@ -22,7 +22,7 @@ class Conv2dOperator final : public Operator {
  public:
   std::string_view name() const override { return "conv2d"; }
   std::span<const AttributeSpec> attributes() const override { return kAttributes; }
-  bool layer() const override { return true; }
+  int layers() const override { return 1; }
   bool pure() const override { return false; }
 
   void Complete(Attributes& attributes) const override {

@@ -16,23 +16,27 @@ class LinearOperator final : public Operator {
  public:
   std::string_view name() const override { return "linear"; }
   std::span<const AttributeSpec> attributes() const override { return kAttributes; }
-  bool layer() const override { return true; }
+  int layers() const override { return 1; }
   bool pure() const override { return false; }
 
   StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
-    if (inputs[0]->size() != 1) {
-      return InvalidArgument("expected an input of shape {features}, found " + ShapeText(*inputs[0]) +
-                             ": put global_avg_pool or flatten before it");
+    Shape shape = *inputs[0];
+    if (shape.size() > 2) {
+      return InvalidArgument("expected an input of shape {features} or {tokens, features}, found " +
+                             ShapeText(shape) + ": put global_avg_pool or flatten before it");
     }
-    return Shape{IntegerOf(a, "features")};
+    shape.back() = IntegerOf(a, "features");
+    return shape;
   }
   std::optional<OperatorCost> Cost(const Attributes& a, std::span<const Shape* const> inputs,
                                    const Shape& out) const override {
-    const auto weights = CheckedMultiply((*inputs[0])[0], out[0]);
-    if (!weights) return std::nullopt;
-    const auto params = CheckedAdd(*weights, SwitchOf(a, "bias") ? out[0] : 0);
-    if (!params) return std::nullopt;
-    return OperatorCost{*params, *weights};
+    const auto weights = CheckedMultiply(inputs[0]->back(), out.back());
+    const auto places = PlacesOf(out);
+    if (!weights || !places) return std::nullopt;
+    const auto params = CheckedAdd(*weights, SwitchOf(a, "bias") ? out.back() : 0);
+    const auto macs = CheckedMultiply(*weights, *places);
+    if (!params || !macs) return std::nullopt;
+    return OperatorCost{*params, *macs};
   }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }
 };

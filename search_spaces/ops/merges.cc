@@ -7,10 +7,9 @@
 namespace canopy::search_space {
 namespace {
 
-class Elementwise final : public Operator {
+class AddOperator final : public Operator {
  public:
-  explicit Elementwise(std::string_view name) : name_(name) {}
-  std::string_view name() const override { return name_; }
+  std::string_view name() const override { return "add"; }
   Arity arity() const override { return {1, kAnyNumber}; }
   bool commutative() const override { return true; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
@@ -23,9 +22,28 @@ class Elementwise final : public Operator {
     return *inputs[0];
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
+};
 
- private:
-  std::string_view name_;
+class MultiplyOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "multiply"; }
+  Arity arity() const override { return {1, kAnyNumber}; }
+  bool commutative() const override { return true; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
+    const Shape& largest =
+        **std::max_element(inputs.begin(), inputs.end(), [](const Shape* a, const Shape* b) {
+          return a->size() != b->size() ? a->size() < b->size() : PlacesOf(*a) < PlacesOf(*b);
+        });
+    const Shape per_channel{ChannelsOf(largest)}, image_per_channel{ChannelsOf(largest), 1, 1};
+    for (const Shape* input : inputs) {
+      if (*input == largest || *input == per_channel || (largest.size() == 3 && *input == image_per_channel))
+        continue;
+      return InvalidArgument("expected inputs of equal shapes, or of one number per channel beside " +
+                             ShapeText(largest) + ", found " + ShapeText(*input));
+    }
+    return largest;
+  }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
 class ConcatOperator final : public Operator {
@@ -34,16 +52,20 @@ class ConcatOperator final : public Operator {
   Arity arity() const override { return {1, kAnyNumber}; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
     Shape shape = *inputs[0];
-    shape[0] = 0;
+    const size_t axis = ChannelAxis(shape);
+    int64_t sum = 0;
     for (const Shape* input : inputs) {
-      if (input->size() != shape.size() || !std::equal(input->begin() + 1, input->end(), shape.begin() + 1)) {
-        return InvalidArgument("expected inputs of equal height and width, found " + ShapeText(*inputs[0]) +
-                               " and " + ShapeText(*input));
+      shape[axis] = ChannelsOf(*input);
+      if (*input != shape) {
+        return InvalidArgument(std::string("expected inputs of equal ") +
+                               (shape.size() == 2 ? "numbers of tokens" : "height and width") + ", found " +
+                               ShapeText(*inputs[0]) + " and " + ShapeText(*input));
       }
-      const auto channels = CheckedAdd(shape[0], (*input)[0]);
+      const auto channels = CheckedAdd(sum, shape[axis]);
       if (!channels) return InvalidArgument("expected fewer than 2^63 channels");
-      shape[0] = *channels;
+      sum = *channels;
     }
+    shape[axis] = sum;
     return shape;
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
@@ -52,7 +74,7 @@ class ConcatOperator final : public Operator {
 }  // namespace
 
 const Operator* Add() {
-  static const Elementwise instance("add");
+  static const AddOperator instance;
   return &instance;
 }
 const Operator* Concat() {
@@ -60,7 +82,7 @@ const Operator* Concat() {
   return &instance;
 }
 const Operator* Multiply() {
-  static const Elementwise instance("multiply");
+  static const MultiplyOperator instance;
   return &instance;
 }
 

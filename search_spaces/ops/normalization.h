@@ -4,8 +4,14 @@
 
 namespace canopy::search_space {
 
-// Batch norm over channels (of images) or features (of vectors), with running statistics. Of zero it is
-// its learned bias.
+// Normalisation with a learned scale and shift per channel or feature where `affine`. Of zero it is its
+// learned shift.
+//
+// Over the batch and all places of a channel, with running statistics.
 const Operator* BatchNorm();
+// Over all channels (features) at one place of one example, as transformers and ConvNeXt do.
+const Operator* LayerNorm();
+// Over `groups` groups of channels and all pixels of one example.
+const Operator* GroupNorm();
 
 }  // namespace canopy::search_space

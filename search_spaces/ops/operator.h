@@ -47,8 +47,10 @@ class Operator {
   virtual Arity arity() const { return {}; }
   // Its inputs may be exchanged.
   virtual bool commutative() const { return false; }
-  // It holds parameters and counts as a layer of the network's depth.
-  virtual bool layer() const { return false; }
+  // How many layers of the network's depth it is: convolutions and linear layers one after another.
+  virtual int layers() const { return 0; }
+  // Its input is the network's own, and that is token numbers. At most the embedding.
+  virtual bool reads_tokens() const { return false; }
   // It holds no parameters or statistics and draws nothing: two of them on equal inputs are one.
   virtual bool pure() const { return true; }
 
@@ -94,5 +96,13 @@ StatusOr<Attributes> CompleteAttributes(const Operator& op, std::span<const Give
 std::string ShapeText(std::span<const int64_t> sizes);
 // OK for {channels, height, width}.
 Status RequireImage(const Shape& shape);
+// OK for {tokens, features}.
+Status RequireTokens(const Shape& shape);
+// Where a shape has its channels or features: last in {tokens, features}, first in {features} and
+// {channels, height, width}.
+size_t ChannelAxis(const Shape& shape);
+int64_t ChannelsOf(const Shape& shape);
+// At how many places it has them: 1 for {features}, else the tokens or pixels. nullopt beyond 64 bits.
+std::optional<int64_t> PlacesOf(const Shape& shape);
 
 }  // namespace canopy::search_space

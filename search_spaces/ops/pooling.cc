@@ -55,8 +55,12 @@ class GlobalAvgPoolOperator final : public Operator {
  public:
   std::string_view name() const override { return "global_avg_pool"; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
-    CANOPY_RETURN_IF_ERROR(RequireImage(*inputs[0]));
-    return Shape{(*inputs[0])[0]};
+    if (inputs[0]->size() == 1) {
+      return InvalidArgument(
+          "expected an input of shape {channels, height, width} or {tokens, features}, found " +
+          ShapeText(*inputs[0]));
+    }
+    return Shape{ChannelsOf(*inputs[0])};
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };

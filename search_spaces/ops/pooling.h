@@ -8,7 +8,7 @@ namespace canopy::search_space {
 // is never the maximum; avg_pool counts it as zeros where `count_include_pad`.
 const Operator* AvgPool();
 const Operator* MaxPool();
-// {C, H, W} to {C}: the mean over height and width.
+// {C, H, W} to {C} and {T, F} to {F}: the mean over pixels or tokens.
 const Operator* GlobalAvgPool();
 
 }  // namespace canopy::search_space

@@ -1,23 +1,31 @@
 #include <algorithm>
-#include <array>
 
+#include "search_spaces/checked.h"
 #include "search_spaces/ops/activations.h"
+#include "search_spaces/ops/attention.h"
 #include "search_spaces/ops/conv2d.h"
+#include "search_spaces/ops/conv_transpose2d.h"
 #include "search_spaces/ops/linear.h"
 #include "search_spaces/ops/merges.h"
+#include "search_spaces/ops/mlp.h"
 #include "search_spaces/ops/normalization.h"
 #include "search_spaces/ops/operator.h"
 #include "search_spaces/ops/pooling.h"
 #include "search_spaces/ops/shape_ops.h"
+#include "search_spaces/ops/squeeze_excite.h"
+#include "search_spaces/ops/tokens.h"
+#include "search_spaces/ops/upsample.h"
 
 namespace canopy::search_space {
 
 // In alphabetical order, which FindOperator needs. To add an operator: docs/network_graph.md.
 std::span<const Operator* const> AllOperators() {
-  static const std::array<const Operator*, 21> operators = {
-      Add(),      AvgPool(),       BatchNorm(), Concat(),   Conv2d(), Dropout(), Flatten(),
-      Gelu(),     GlobalAvgPool(), HardSwish(), Identity(), Input(),  Linear(),  MaxPool(),
-      Multiply(), Relu(),          Relu6(),     Sigmoid(),  Silu(),   Tanh(),    Zero(),
+  static const Operator* const operators[] = {
+      Add(), Attention(), AvgPool(), BatchNorm(), ClassToken(), Concat(), Conv2d(), ConvTranspose2d(),
+      DropPath(), Dropout(), Elu(), Embedding(), Flatten(), Gelu(), GlobalAvgPool(), GroupNorm(),
+      HardSigmoid(), HardSwish(), Identity(), Input(), LayerNorm(), LeakyRelu(), Linear(), MaxPool(),
+      Mish(), Mlp(), Multiply(), PatchEmbedding(), PositionalEncoding(), Relu(), Relu6(), SelectToken(),
+      Sigmoid(), Silu(), SqueezeExcite(), Tanh(), Upsample(), Zero(),
   };
   return operators;
 }
@@ -46,6 +54,19 @@ std::string ShapeText(std::span<const int64_t> sizes) {
 Status RequireImage(const Shape& shape) {
   if (shape.size() == 3) return {};
   return InvalidArgument("expected an input of shape {channels, height, width}, found " + ShapeText(shape));
+}
+
+Status RequireTokens(const Shape& shape) {
+  if (shape.size() == 2) return {};
+  return InvalidArgument("expected an input of shape {tokens, features}, found " + ShapeText(shape));
+}
+
+size_t ChannelAxis(const Shape& shape) { return shape.size() == 2 ? 1 : 0; }
+int64_t ChannelsOf(const Shape& shape) { return shape[ChannelAxis(shape)]; }
+
+std::optional<int64_t> PlacesOf(const Shape& shape) {
+  if (shape.size() == 1) return 1;
+  return shape.size() == 2 ? std::optional(shape[0]) : CheckedMultiply(shape[1], shape[2]);
 }
 
 }  // namespace canopy::search_space

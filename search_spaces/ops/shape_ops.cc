@@ -50,10 +50,11 @@ class ZeroOperator final : public Operator {
   StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
     const int64_t stride = IntegerOf(a, "stride");
     Shape shape = *inputs[0];
-    if (shape.size() == 1 && stride != 1) {
-      return InvalidArgument("expected stride 1 for an input of shape {features}, found " +
+    if (shape.size() != 3 && stride != 1) {
+      return InvalidArgument("expected stride 1 for an input of shape " + ShapeText(shape) + ", found " +
                              std::to_string(stride));
     }
+    if (stride == 1) return shape;
     for (size_t axis = 1; axis < shape.size(); ++axis) shape[axis] = (shape[axis] + stride - 1) / stride;
     return shape;
   }
@@ -62,7 +63,8 @@ class ZeroOperator final : public Operator {
 
 class DropoutOperator final : public Operator {
  public:
-  std::string_view name() const override { return "dropout"; }
+  explicit DropoutOperator(std::string_view name) : name_(name) {}
+  std::string_view name() const override { return name_; }
   std::span<const AttributeSpec> attributes() const override { return kDropoutAttributes; }
   bool pure() const override { return false; }
   StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
@@ -70,6 +72,9 @@ class DropoutOperator final : public Operator {
   }
   bool IsIdentity(const Attributes& a, const Shape&) const override { return NumberOf(a, "rate") == 0; }
   bool ZeroPreserving(const Attributes&) const override { return true; }
+
+ private:
+  std::string_view name_;
 };
 
 }  // namespace
@@ -91,7 +96,11 @@ const Operator* Zero() {
   return &instance;
 }
 const Operator* Dropout() {
-  static const DropoutOperator instance;
+  static const DropoutOperator instance("dropout");
+  return &instance;
+}
+const Operator* DropPath() {
+  static const DropoutOperator instance("drop_path");
   return &instance;
 }
 

@@ -90,8 +90,7 @@ Status GraphModule::AddSteps() {
       }
     value_of[i] = static_cast<int>(i);
     made_by[i] = operation.get();
-    needs_gradient[i] =
-        input_needs_gradient || node.op == "conv2d" || node.op == "linear" || node.op == "batch_norm";
+    needs_gradient[i] = input_needs_gradient || operation->learns();
     steps_.push_back(
         {.operation = std::move(operation), .inputs = std::move(inputs), .output = static_cast<int>(i)});
   }

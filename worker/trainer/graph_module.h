@@ -23,7 +23,8 @@ class GraphModule {
   static StatusOr<std::unique_ptr<GraphModule>> Build(const search_space::NetworkGraph& graph,
                                                       at::ScalarType compute_type, uint64_t seed);
 
-  // `images` [N, C, H, W] in channels-last memory and the compute type; gives the output node's tensor.
+  // `images` [N, C, H, W] in channels-last memory and the compute type, or what else the graph takes, as
+  // ops/dense.h says; gives the output node's tensor.
   // Dropout draws from `noise`.
   at::Tensor ForwardTraining(const at::Tensor& images, Rng& noise);
   // Accumulates nothing: parameters' gradients are overwritten. REQUIRES a ForwardTraining before.

@@ -69,8 +69,8 @@ TEST(GraphModule, Bf16NetworksGiveFp32Logits) {
 }
 
 TEST(GraphModule, HasTheParametersThatTheGraphCounts) {
-  const auto graph = SmallNetwork(3, 8, 4);
-  EXPECT_EQ(Build(graph)->store().count(), search_space::ComputeCosts(graph)->params);
+  for (const auto& graph : {SmallNetwork(3, 8, 4), SmallTransformer(3, 8, 4)})
+    EXPECT_EQ(Build(graph)->store().count(), search_space::ComputeCosts(graph)->params);
 }
 
 // A convolution whose batch norm is not its only reader must stay as it is.
@@ -132,6 +132,39 @@ TEST(GraphModule, Bf16StaysCloseToFp32) {
   rounded->Backward(gradient);
   const at::Tensor difference = exact->store().gradients() - rounded->store().gradients();
   EXPECT_LT(difference.norm().item<double>(), 0.05 * exact->store().gradients().norm().item<double>());
+}
+
+// Steps along the gradient change the output by what the gradient says: what autograd gives of single
+// operations and what is written by hand fit together.
+TEST(GraphModule, AutogradOperationsPassGradientsOnToTheOthers) {
+  const c10::InferenceMode no_autograd;
+  auto network = Build(SmallTransformer(3, 8, 4));
+  const at::Tensor images = Images(6);
+  const at::Tensor weights = at::randn({6, 4});
+  // The same noise each time: dropout and drop path draw the same masks.
+  const auto loss = [&] {
+    Rng noise(1);
+    return (network->ForwardTraining(images, noise) * weights).sum().item<double>();
+  };
+  loss();
+  network->Backward(weights);
+  ParameterStore& store = network->store();
+  for (const Parameter& parameter : store.parameters())
+    EXPECT_GT(parameter.gradient.abs().sum().item<float>(), 0) << parameter.name;
+  const at::Tensor gradient = store.gradients().clone();
+  const at::Tensor start = store.values().clone();
+  const double slope = gradient.norm().item<double>();
+  const double step = 5e-3 / slope;
+  store.values().copy_(start + gradient * step);
+  const double ahead = loss();
+  store.values().copy_(start - gradient * step);
+  const double behind = loss();
+  EXPECT_NEAR((ahead - behind) / (2 * step), slope * slope, 0.01 * slope * slope);
+
+  store.values().copy_(start);
+  loss();
+  network->Backward(weights);
+  EXPECT_TRUE(at::equal(store.gradients(), gradient)) << "another run gives other gradients";
 }
 
 TEST(GraphModule, ParametersDependOnTheSeedAlone) {

@@ -117,6 +117,18 @@ TEST_F(JobRunnerTest, Bf16LearnsAsFp32Does) {
   EXPECT_NEAR(MustSucceed(job).metrics.at("val_loss"), exact, 0.1);
 }
 
+TEST_F(JobRunnerTest, ATransformerLearnsInBothNumericModes) {
+  Job job = Example();
+  job.graph = SmallTransformer(1, StripedDataset::kSize, StripedDataset::kClasses).ToJson();
+  job.recipe.optimizer = trainer_protocol::Optimizer::kAdamw;
+  job.recipe.learning_rate = 0.01;
+  job.epochs = 6;
+  for (const NumericMode mode : {NumericMode::kFp32, NumericMode::kBf16}) {
+    job.numeric_mode = mode;
+    EXPECT_GT(MustSucceed(job).metrics.at("val_accuracy"), 0.9);
+  }
+}
+
 TEST_F(JobRunnerTest, AdamwLearnsToo) {
   Job job = Example();
   job.recipe.optimizer = trainer_protocol::Optimizer::kAdamw;

@@ -30,12 +30,13 @@ Initializer Constant(float value) {
   return [value](Rng&, std::vector<float>& values) { std::fill(values.begin(), values.end(), value); };
 }
 
-Initializer HeNormal(int64_t fan_in) {
-  return [fan_in](Rng& rng, std::vector<float>& values) {
-    const double deviation = std::sqrt(2.0 / static_cast<double>(fan_in));
+Initializer Normal(double deviation) {
+  return [deviation](Rng& rng, std::vector<float>& values) {
     for (float& value : values) value = static_cast<float>(rng.Normal() * deviation);
   };
 }
+
+Initializer HeNormal(int64_t fan_in) { return Normal(std::sqrt(2.0 / static_cast<double>(fan_in))); }
 
 Initializer FanInUniform(int64_t fan_in) {
   return [fan_in](Rng& rng, std::vector<float>& values) {

@@ -15,6 +15,8 @@ namespace canopy::trainer {
 using Initializer = std::function<void(Rng& rng, std::vector<float>& values)>;
 
 Initializer Constant(float value);
+// Normal with that standard deviation.
+Initializer Normal(double deviation);
 // Normal with variance 2 / fan_in (He et al. 2015).
 Initializer HeNormal(int64_t fan_in);
 // Uniform in +-1 / sqrt(fan_in).

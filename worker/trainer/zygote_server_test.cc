@@ -309,6 +309,18 @@ TEST_F(ZygoteTest, ForkedAndPersistentTrainersGiveTheSameMetrics) {
   EXPECT_EQ(results[0].trainer_build, results[1].trainer_build);
 }
 
+// A child may use LibTorch's autograd although the zygote has used LibTorch before it forked.
+TEST_F(ZygoteTest, AChildTrainsANetworkThatAutogradDifferentiates) {
+  Job job = ShortJob();
+  job.graph = SmallTransformer(1, StripedDataset::kSize, StripedDataset::kClasses).ToJson();
+  Peer peer;
+  SpawnOn(peer, "a1");
+  peer.SendLine(Line(job));
+  NextEvent(peer);
+  const auto last = NextEvent(peer);
+  EXPECT_TRUE(std::holds_alternative<Result>(last)) << Line(last);
+}
+
 TEST_F(ZygoteTest, AChildWhoseSocketClosesMidTrainingEnds) {
   Peer peer;
   SpawnOn(peer, "a1");

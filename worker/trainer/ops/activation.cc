@@ -1,8 +1,10 @@
-// Element-wise activations. Each keeps its input, or its output where that gives the gradient.
+// Element-wise activations. Each keeps its input, or its output where that gives the gradient. Some go by way
+// of fp32: LibTorch 1.13 has no bf16 of hardtanh_backward and mish.
 
 #include <memory>
 #include <utility>
 
+#include "search_spaces/ops/operator.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/ops/builders.h"
 
@@ -15,18 +17,21 @@ enum class Keeps { kInput, kOutput };
 template <typename F>
 class Activation final : public Operation {
  public:
+  explicit Activation(F function = {}) : function_(function) {}
+
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
-    at::Tensor output = F::Apply(inputs[0]);
+    at::Tensor output = function_.Apply(inputs[0]);
     if (mode.training) kept_ = F::kKeeps == Keeps::kInput ? inputs[0] : output;
     return output;
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
     const at::Tensor kept = std::exchange(kept_, at::Tensor());
     if (!needs_input_gradient_) return {at::Tensor()};
-    return {F::Gradient(gradient, kept)};
+    return {function_.Gradient(gradient, kept)};
   }
 
  private:
+  F function_;
   at::Tensor kept_;
 };
 
@@ -50,7 +55,7 @@ struct Relu6 {
   static constexpr Keeps kKeeps = Keeps::kOutput;
   static at::Tensor Apply(const at::Tensor& x) { return at::hardtanh(x, 0, 6); }
   static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) {
-    return at::hardtanh_backward(dy, y, 0, 6);
+    return at::hardtanh_backward(dy.to(at::kFloat), y.to(at::kFloat), 0, 6).to(dy.scalar_type());
   }
 };
 
@@ -88,6 +93,40 @@ struct Tanh {
   static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& y) { return at::tanh_backward(dy, y); }
 };
 
+struct HardSigmoid {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::hardsigmoid(x); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) {
+    return at::hardsigmoid_backward(dy, x);
+  }
+};
+
+struct Mish {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  static at::Tensor Apply(const at::Tensor& x) { return at::mish(x.to(at::kFloat)).to(x.scalar_type()); }
+  static at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) {
+    return at::mish_backward(dy.to(at::kFloat), x.to(at::kFloat)).to(dy.scalar_type());
+  }
+};
+
+struct LeakyRelu {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  double slope = 0;
+  at::Tensor Apply(const at::Tensor& x) const { return at::leaky_relu(x, slope); }
+  at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) const {
+    return at::leaky_relu_backward(dy, x, slope, /*self_is_result=*/false);
+  }
+};
+
+struct Elu {
+  static constexpr Keeps kKeeps = Keeps::kInput;
+  double alpha = 1;
+  at::Tensor Apply(const at::Tensor& x) const { return at::elu(x, alpha); }
+  at::Tensor Gradient(const at::Tensor& dy, const at::Tensor& x) const {
+    return at::elu_backward(dy, alpha, /*scale=*/1, /*input_scale=*/1, /*is_result=*/false, x);
+  }
+};
+
 }  // namespace
 
 BuiltOperation BuildRelu(const BuildContext&) { return std::make_unique<Activation<ReluFunction>>(); }
@@ -97,5 +136,14 @@ BuiltOperation BuildSilu(const BuildContext&) { return std::make_unique<Activati
 BuiltOperation BuildGelu(const BuildContext&) { return std::make_unique<Activation<Gelu>>(); }
 BuiltOperation BuildSigmoid(const BuildContext&) { return std::make_unique<Activation<Sigmoid>>(); }
 BuiltOperation BuildTanh(const BuildContext&) { return std::make_unique<Activation<Tanh>>(); }
+BuiltOperation BuildHardSigmoid(const BuildContext&) { return std::make_unique<Activation<HardSigmoid>>(); }
+BuiltOperation BuildMish(const BuildContext&) { return std::make_unique<Activation<Mish>>(); }
+BuiltOperation BuildLeakyRelu(const BuildContext& context) {
+  return std::make_unique<Activation<LeakyRelu>>(
+      LeakyRelu{search_space::NumberOf(context.node.attributes, "slope")});
+}
+BuiltOperation BuildElu(const BuildContext& context) {
+  return std::make_unique<Activation<Elu>>(Elu{search_space::NumberOf(context.node.attributes, "alpha")});
+}
 
 }  // namespace canopy::trainer

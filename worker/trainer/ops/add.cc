@@ -19,7 +19,7 @@ void Add::AbsorbNorm(size_t input, BatchNorm& norm) {
 at::Tensor Add::Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) {
   std::vector<at::Tensor> dense;
   for (const at::Tensor& input : inputs) dense.push_back(Dense(input));
-  const int64_t channels = dense[0].size(1);
+  const int64_t channels = dense[0].size(ChannelAxis(dense[0]));
   at::Tensor sum = at::empty_like(dense[0]);
   WithElements(sum, [&](auto elements) {
     using Element = std::remove_pointer_t<decltype(elements(sum))>;

@@ -13,7 +13,7 @@ namespace canopy::trainer {
 at::Tensor BatchNorm::Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) {
   const at::Tensor input = Dense(inputs[0]);
   if (!mode.training) return Infer(input);
-  const int64_t channels = input.size(1);
+  const int64_t channels = input.size(ChannelAxis(input));
   const int64_t rows = input.numel() / channels;
   const auto size = static_cast<size_t>(channels);
   std::vector<double> mean(size);
@@ -52,7 +52,7 @@ at::Tensor BatchNorm::Forward(std::span<const at::Tensor> inputs, const ForwardM
 std::vector<at::Tensor> BatchNorm::Backward(const at::Tensor& gradient) {
   const at::Tensor input = std::exchange(input_, at::Tensor());
   const at::Tensor dy = Dense(gradient);
-  const int64_t channels = input.size(1);
+  const int64_t channels = input.size(ChannelAxis(input));
   const int64_t rows = input.numel() / channels;
   const auto size = static_cast<size_t>(channels);
   std::vector<double> sum_dy(size);
@@ -102,9 +102,10 @@ at::Tensor BatchNorm::Infer(const at::Tensor& input) const {
     return output;
   }
   const Affine affine = InferenceAffine();
+  const int64_t channels = input.size(ChannelAxis(input));
   at::Tensor output = at::empty_like(input);
   WithElements(input, [&](auto elements) {
-    ScaleShift(elements(input), input.numel() / input.size(1), input.size(1), affine.scale.data_ptr<float>(),
+    ScaleShift(elements(input), input.numel() / channels, channels, affine.scale.data_ptr<float>(),
                affine.shift.data_ptr<float>(), relu_, elements(output));
   });
   return output;
@@ -115,7 +116,7 @@ BuiltOperation BuildBatchNorm(const BuildContext& context) {
   const double eps = search_space::NumberOf(attributes, "eps");
   const double momentum = search_space::NumberOf(attributes, "momentum");
   const bool affine = search_space::SwitchOf(attributes, "affine");
-  const int64_t channels = context.inputs[0]->shape[0];
+  const int64_t channels = search_space::ChannelsOf(context.node.shape);
   Parameter* weight = nullptr;
   Parameter* bias = nullptr;
   if (affine) {

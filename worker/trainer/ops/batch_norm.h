@@ -8,8 +8,9 @@
 
 namespace canopy::trainer {
 
-// Batch normalisation over [N, C, H, W] or [N, C] (Ioffe and Szegedy 2015), statistics in fp32, with the
-// ReLU behind it where one was fused in. `momentum` weighs the newest batch in the running statistics.
+// Batch normalisation over [N, C, H, W], [N, C] or [N, tokens, C] (Ioffe and Szegedy 2015), statistics in
+// fp32, with the ReLU behind it where one was fused in. `momentum` weighs the newest batch in the
+// running statistics.
 class BatchNorm final : public Operation {
  public:
   // `weight` and `bias` are both null where the normalisation is not affine.
@@ -18,6 +19,8 @@ class BatchNorm final : public Operation {
 
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override;
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override;
+
+  bool learns() const override { return weight_ != nullptr; }
 
   // Applies a ReLU to the output. Called before the first Forward.
   void FuseRelu() { relu_ = true; }

@@ -24,6 +24,8 @@ class Conv2d final : public Operation {
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override;
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override;
 
+  bool learns() const override { return true; }
+
   // From now on inference gives scale * output + shift, per output channel (fp32 tensors), of the weights
   // as they are now; training is not affected.
   void Fold(const at::Tensor& scale, const at::Tensor& shift);

@@ -7,7 +7,8 @@
 namespace canopy::trainer {
 namespace {
 
-// [N, in] to [N, out]. `exact`: computed in fp32, and so is its output, whatever the network computes in.
+// [N, in] to [N, out], or [N, tokens, in] to [N, tokens, out]. `exact`: computed in fp32, and so is its
+// output, whatever the network computes in.
 class Linear final : public Operation {
  public:
   Linear(Parameter& weight, Parameter* bias, bool exact) : weight_(weight), bias_(bias), exact_(exact) {}
@@ -20,11 +21,13 @@ class Linear final : public Operation {
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
     const at::Tensor input = std::exchange(input_, at::Tensor());
-    weight_.gradient.copy_(at::mm(gradient.t(), input));
-    if (bias_ != nullptr) bias_->gradient.copy_(gradient.sum(0, /*keepdim=*/false, at::kFloat));
+    const at::Tensor rows = gradient.reshape({-1, gradient.size(-1)});
+    weight_.gradient.copy_(at::mm(rows.t(), input.reshape({-1, input.size(-1)})));
+    if (bias_ != nullptr) bias_->gradient.copy_(rows.sum(0, /*keepdim=*/false, at::kFloat));
     if (!needs_input_gradient_) return {at::Tensor()};
-    return {at::mm(gradient, Values(weight_)).to(weight_.compute.scalar_type())};
+    return {at::mm(rows, Values(weight_)).view(input.sizes()).to(weight_.compute.scalar_type())};
   }
+  bool learns() const override { return true; }
 
  private:
   const at::Tensor& Values(const Parameter& parameter) const {
@@ -43,7 +46,7 @@ BuiltOperation BuildLinear(const BuildContext& context) {
   const auto& attributes = context.node.attributes;
   const int64_t features = search_space::IntegerOf(attributes, "features");
   const bool has_bias = search_space::SwitchOf(attributes, "bias");
-  const int64_t inputs = context.inputs[0]->shape[0];
+  const int64_t inputs = context.inputs[0]->shape.back();
   Parameter& weight =
       context.store.Add(context.prefix + "weight", {features, inputs}, /*decays=*/true, FanInUniform(inputs));
   Parameter* bias = nullptr;

@@ -19,8 +19,9 @@ struct ForwardMode {
 };
 
 // One operator of the network with its parameters; tensors are as ops/dense.h says, in the store's compute
-// type (a linear layer's output at the end: fp32). The gradient is written by hand, not by autograd: it saves
-// autograd's bookkeeping and frees each activation as soon as it is used.
+// type (the output of a linear layer or an AutogradOperation at the end: fp32). What most networks spend
+// their time in brings a gradient written by hand: it saves autograd's bookkeeping and frees each activation
+// as soon as it is used. Everything else is an AutogradOperation.
 class Operation {
  public:
   virtual ~Operation() = default;
@@ -31,6 +32,9 @@ class Operation {
   // The output's gradient to one gradient per input (undefined: no gradient flows there); parameters'
   // gradients are written into the store. REQUIRES one training Forward before each call.
   virtual std::vector<at::Tensor> Backward(const at::Tensor& gradient) = 0;
+
+  // It has parameters, so that training needs its output's gradient.
+  virtual bool learns() const { return false; }
 
   // Whether any input's gradient is used at all: false directly behind the network's input.
   void set_needs_input_gradient(bool needed) { needs_input_gradient_ = needed; }

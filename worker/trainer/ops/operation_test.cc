@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "search_spaces/ops/operator.h"
 #include "worker/trainer/ops/batch_norm.h"
+#include "worker/trainer/ops/operation_cases.h"
 #include "worker/trainer/ops/registry.h"
 #include "worker/trainer/testing/graphs.h"
 
@@ -22,255 +23,149 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 using Shape = std::vector<int64_t>;
 
-struct Case {
-  std::string name;  // of the test; the operator's name comes first
-  std::string op;
-  GraphBuilder::Attributes attributes;
-  std::vector<Shape> inputs;  // per example
-  // The reference from inputs and parameters (in the order they were added).
-  std::function<at::Tensor(const Tensors& inputs, const Tensors& parameters)> reference;
-};
-
-at::Tensor BatchNormReference(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return std::get<0>(
-      at::native_batch_norm(x, OptionalTensor(weight), OptionalTensor(bias), {}, {}, true, 0.1, 1e-5));
-}
+using Case = OperationCase;
 
 std::vector<Case> Cases() {
-  const Shape image = {6, 8, 8};
-  const auto conv = [](int64_t stride, int64_t padding, int64_t dilation, int64_t groups) {
-    return [=](const Tensors& x, const Tensors& p) {
-      return at::convolution(x[0], p[0], OptionalTensor(p.size() > 1 ? p[1] : at::Tensor()), {stride, stride},
-                             {padding, padding}, {dilation, dilation}, false, {0, 0}, groups);
-    };
-  };
-  return {
-      {"Conv3x3",
-       "conv2d",
-       {{"out_channels", int64_t{5}}, {"kernel", int64_t{3}}, {"bias", true}},
-       {image},
-       conv(1, 1, 1, 1)},
-      {"ConvOneChannel",
-       "conv2d",
-       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"bias", false}},
-       {{1, 8, 8}},
-       conv(1, 1, 1, 1)},
-      {"ConvPointwise",
-       "conv2d",
-       {{"out_channels", int64_t{4}}, {"kernel", int64_t{1}}, {"bias", false}},
-       {image},
-       conv(1, 0, 1, 1)},
-      {"ConvStrided",
-       "conv2d",
-       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"bias", false}},
-       {image},
-       conv(2, 1, 1, 1)},
-      {"ConvDilated",
-       "conv2d",
-       {{"out_channels", int64_t{4}}, {"kernel", int64_t{3}}, {"dilation", int64_t{2}}, {"bias", false}},
-       {image},
-       conv(1, 2, 2, 1)},
-      {"ConvDepthwise",
-       "conv2d",
-       {{"out_channels", int64_t{6}}, {"kernel", int64_t{3}}, {"groups", int64_t{6}}, {"bias", false}},
-       {image},
-       conv(1, 1, 1, 6)},
-      {"BatchNormImage",
-       "batch_norm",
-       {},
-       {image},
-       [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormWide",
-       "batch_norm",
-       {},
-       {{37, 4, 4}},
-       [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormOddRows",
-       "batch_norm",
-       {},
-       {{24, 3, 5}},
-       [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormVector",
-       "batch_norm",
-       {},
-       {{20}},
-       [](const Tensors& x, const Tensors& p) { return BatchNormReference(x[0], p[0], p[1]); }},
-      {"BatchNormWithoutAffine",
-       "batch_norm",
-       {{"affine", false}},
-       {image},
-       [](const Tensors& x, const Tensors&) { return BatchNormReference(x[0], {}, {}); }},
-      {"Linear",
-       "linear",
-       {{"features", int64_t{7}}},
-       {{11}},
-       [](const Tensors& x, const Tensors& p) { return at::linear(x[0], p[0], OptionalTensor(p[1])); }},
-      {"Relu", "relu", {}, {image}, [](const Tensors& x, const Tensors&) { return at::relu(x[0]); }},
-      {"Relu6", "relu6", {}, {image}, [](const Tensors& x, const Tensors&) { return at::clamp(x[0], 0, 6); }},
-      {"HardSwish",
-       "hard_swish",
-       {},
-       {image},
-       [](const Tensors& x, const Tensors&) { return x[0] * at::clamp(x[0] + 3, 0, 6) / 6; }},
-      {"Silu",
-       "silu",
-       {},
-       {image},
-       [](const Tensors& x, const Tensors&) { return x[0] * at::sigmoid(x[0]); }},
-      {"Gelu",
-       "gelu",
-       {},
-       {image},
-       [](const Tensors& x, const Tensors&) { return x[0] * 0.5 * (1 + at::erf(x[0] / std::sqrt(2.0))); }},
-      {"Sigmoid",
-       "sigmoid",
-       {},
-       {image},
-       [](const Tensors& x, const Tensors&) { return 1 / (1 + at::exp(-x[0])); }},
-      {"Tanh", "tanh", {}, {image}, [](const Tensors& x, const Tensors&) { return at::tanh(x[0]); }},
-      {"MaxPool",
-       "max_pool",
-       {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}},
-       {image},
-       [](const Tensors& x, const Tensors&) {
-         return at::max_pool2d(x[0], {3, 3}, {2, 2}, {1, 1});
-       }},
-      {"MaxPoolUncovered",  // the last row and column belong to no window
-       "max_pool",
-       {{"kernel", int64_t{2}}},
-       {{26, 7, 7}},
-       [](const Tensors& x, const Tensors&) {
-         return at::max_pool2d(x[0], {2, 2}, {2, 2});
-       }},
-      {"MaxPoolLarge",
-       "max_pool",
-       {{"kernel", int64_t{17}}, {"stride", int64_t{4}}, {"padding", int64_t{8}}},
-       {{3, 20, 20}},
-       [](const Tensors& x, const Tensors&) {
-         return at::max_pool2d(x[0], {17, 17}, {4, 4}, {8, 8});
-       }},
-      {"AvgPoolWithPadding",
-       "avg_pool",
-       {{"kernel", int64_t{3}}, {"stride", int64_t{2}}, {"padding", int64_t{1}}, {"count_include_pad", true}},
-       {{25, 8, 8}},
-       [](const Tensors& x, const Tensors&) {
-         return at::avg_pool2d(x[0], {3, 3}, {2, 2}, {1, 1}, false, true);
-       }},
-      {"AvgPool",
-       "avg_pool",
-       {{"kernel", int64_t{3}},
-        {"stride", int64_t{1}},
-        {"padding", int64_t{1}},
-        {"count_include_pad", false}},
-       {image},
-       [](const Tensors& x, const Tensors&) {
-         return at::avg_pool2d(x[0], {3, 3}, {1, 1}, {1, 1}, false, false);
-       }},
-      {"GlobalAvgPool",
-       "global_avg_pool",
-       {},
-       {image},
-       [](const Tensors& x, const Tensors&) {
-         return x[0].sum({2, 3}) / 64;
-       }},
-      {"Flatten", "flatten", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0].flatten(1); }},
-      {"Identity", "identity", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0] * 1; }},
-      {"Zero",
-       "zero",
-       {{"stride", int64_t{2}}},
-       {{6, 7, 7}},
-       [](const Tensors& x, const Tensors&) {
-         return at::avg_pool2d(x[0], {1, 1}, {2, 2}) * 0;
-       }},
-      {"Add",
-       "add",
-       {},
-       {image, image, image},
-       [](const Tensors& x, const Tensors&) { return x[0] + x[1] + x[2]; }},
-      {"Multiply",
-       "multiply",
-       {},
-       {image, image, image},
-       [](const Tensors& x, const Tensors&) { return x[0] * x[1] * x[2]; }},
-      {"Concat",
-       "concat",
-       {},
-       {image, {3, 8, 8}},
-       [](const Tensors& x, const Tensors&) {
-         return at::cat({x[0], x[1]}, 1);
-       }},
-  };
+  std::vector<Case> cases = ImageCases();
+  for (Case& token_case : TokenCases()) cases.push_back(std::move(token_case));
+  return cases;
 }
 
 class OperationTest : public ::testing::TestWithParam<Case> {};
 
 // The operator of one case, built alone.
 struct Built {
-  explicit Built(const Case& c) : builder(c.inputs[0]), store(at::kFloat) {
+  explicit Built(const Case& c, at::ScalarType type = at::kFloat) : builder(c.inputs[0]), store(type) {
     std::vector<int> inputs;
-    for (size_t i = 0; i < c.inputs.size(); ++i) {
-      // Nodes of the right shapes to hang the operator on: the graph has one input only.
-      inputs.push_back(
-          i == 0 ? 0
-          : c.inputs[i] == c.inputs[0]
-              ? builder.Add("identity", {}, {0})
-              : builder.Add("conv2d", {{"out_channels", c.inputs[i][0]}, {"kernel", int64_t{1}}}, {0}));
-    }
+    for (const Shape& shape : c.inputs) inputs.push_back(inputs.empty() ? 0 : AddNodeOf(shape, c.inputs[0]));
     const auto& node = builder.graph().nodes[static_cast<size_t>(builder.Add(c.op, c.attributes, inputs))];
     std::vector<const search_space::Node*> input_nodes;
     for (const int input : inputs) input_nodes.push_back(&builder.graph().nodes[static_cast<size_t>(input)]);
     operation = *BuildOperation({node, input_nodes, "test.", store});
     store.Allocate(3);
   }
+  // A node of that shape to hang the operator on: the graph has one input only.
+  int AddNodeOf(const Shape& shape, const Shape& input) {
+    if (shape == input) return builder.Add("identity", {}, {0});
+    if (shape.size() < input.size()) return builder.Add("global_avg_pool", {}, {0});
+    if (shape.size() == 2) return builder.Add("linear", {{"features", shape[1]}}, {0});
+    if (shape[1] != input[1]) return builder.Add("avg_pool", {{"kernel", input[1]}}, {0});
+    return builder.Add("conv2d", {{"out_channels", shape[0]}, {"kernel", int64_t{1}}}, {0});
+  }
   GraphBuilder builder;
   ParameterStore store;
   std::unique_ptr<Operation> operation;
 };
 
-TEST_P(OperationTest, AgreesWithLibTorchForwardAndBackward) {
-  const Case& c = GetParam();
+// What one training step of a case gives, and what autograd gives of the same numbers in fp32.
+struct Step {
+  at::Tensor output, expected_output;
+  Tensors input_gradients, expected_input_gradients;
+  Tensors parameter_gradients, expected_parameter_gradients;
+  Shape shape;  // as inferred
+};
+
+at::Tensor Random(Shape shape, at::ScalarType type) {
+  shape.insert(shape.begin(), 5);
+  return Dense(at::randn(shape).to(type));
+}
+
+Tensors LeavesOf(const Tensors& tensors) {
+  Tensors leaves;
+  for (const at::Tensor& tensor : tensors)
+    leaves.push_back(tensor.to(at::kFloat).clone().contiguous().requires_grad_());
+  return leaves;
+}
+
+Tensors GradientsOf(const Tensors& leaves) {
+  Tensors gradients;
+  for (const at::Tensor& leaf : leaves)
+    gradients.push_back(leaf.grad().defined() ? leaf.grad() : at::zeros_like(leaf));
+  return gradients;
+}
+
+// As trainers run it: everything of the network is made under InferenceMode.
+Step TrainingStep(const Case& c, at::ScalarType type) {
   at::manual_seed(7);
-  Built built(c);
-  built.store.values().normal_();  // parameters that are neither 0 nor 1
-  Tensors inputs;
-  Tensors reference_inputs;
-  for (Shape shape : c.inputs) {
-    shape.insert(shape.begin(), 5);
-    const at::Tensor input = at::randn(shape);
-    inputs.push_back(Dense(input.clone()));
-    reference_inputs.push_back(input.clone().requires_grad_());
+  Step step;
+  Tensors inputs, parameters;
+  at::Tensor output_gradient;
+  {
+    const c10::InferenceMode no_autograd;
+    Built built(c, type);
+    built.store.values().normal_();  // parameters that are neither 0 nor 1
+    // In bf16 both sides start from rounded parameters.
+    built.store.values().copy_(built.store.values().to(type));
+    built.store.RefreshCompute();
+    for (const Shape& shape : c.inputs) inputs.push_back(Random(shape, type));
+    for (const Parameter& parameter : built.store.parameters()) parameters.push_back(parameter.value.clone());
+    Rng noise(1);
+    step.output = built.operation->Forward(inputs, {.training = true, .noise = &noise});
+    step.shape = built.builder.graph().nodes.back().shape;
+    output_gradient = Random(step.shape, type);
+    step.input_gradients = built.operation->Backward(output_gradient);
+    EXPECT_EQ(step.input_gradients.size(), inputs.size());
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (!step.input_gradients[i].defined()) step.input_gradients[i] = at::zeros_like(inputs[i]);
+    for (const Parameter& parameter : built.store.parameters())
+      step.parameter_gradients.push_back(parameter.gradient.clone());
+    // Inference computes the same, but where training looks at the whole batch.
+    if (c.op != "batch_norm") {
+      EXPECT_TRUE(at::allclose(built.operation->Forward(inputs, {}), step.output, 1e-4, 1e-5));
+    }
   }
-  Tensors reference_parameters;
-  for (const Parameter& parameter : built.store.parameters())
-    reference_parameters.push_back(parameter.value.clone().contiguous().requires_grad_());
+  inputs = LeavesOf(inputs);
+  parameters = LeavesOf(parameters);
+  const at::Tensor expected = c.reference(inputs, parameters);
+  expected.backward(output_gradient.to(at::kFloat).clone().contiguous());
+  step.expected_output = expected.detach();
+  step.expected_input_gradients = GradientsOf(inputs);
+  step.expected_parameter_gradients = GradientsOf(parameters);
+  return step;
+}
 
-  const at::Tensor expected = c.reference(reference_inputs, reference_parameters);
-  const at::Tensor gradient = at::randn(expected.sizes());
-  expected.backward(gradient);
-  Rng noise(1);
-  const at::Tensor output = built.operation->Forward(inputs, {.training = true, .noise = &noise});
-  ASSERT_EQ(output.sizes(), expected.sizes());
-  EXPECT_TRUE(at::allclose(output, expected, 1e-4, 1e-5));
+TEST_P(OperationTest, AgreesWithLibTorchForwardAndBackward) {
+  const Step step = TrainingStep(GetParam(), at::kFloat);
+  ASSERT_EQ(step.output.sizes(), step.expected_output.sizes());
+  EXPECT_TRUE(at::allclose(step.output, step.expected_output, 1e-4, 1e-5));
   // The graph's shape inference agrees with what is built.
-  EXPECT_EQ(output.sizes().slice(1).vec(), built.builder.graph().nodes.back().shape);
+  EXPECT_EQ(step.output.sizes().slice(1).vec(), step.shape);
+  for (size_t i = 0; i < step.input_gradients.size(); ++i)
+    EXPECT_TRUE(at::allclose(step.input_gradients[i], step.expected_input_gradients[i], 1e-3, 1e-4))
+        << "input " << i;
+  for (size_t i = 0; i < step.parameter_gradients.size(); ++i)
+    EXPECT_TRUE(at::allclose(step.parameter_gradients[i], step.expected_parameter_gradients[i], 1e-3, 1e-4))
+        << "parameter " << i;
+}
 
-  const Tensors gradients = built.operation->Backward(Dense(gradient));
-  ASSERT_EQ(gradients.size(), inputs.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const at::Tensor actual = gradients[i].defined() ? gradients[i] : at::zeros_like(reference_inputs[i]);
-    EXPECT_TRUE(at::allclose(actual, reference_inputs[i].grad(), 1e-3, 1e-4)) << "input " << i;
+// The distance between two tensors as a share of the expected one's length.
+double RelativeError(const at::Tensor& actual, const at::Tensor& expected) {
+  const double length = expected.norm().item<double>();
+  const double distance = (actual.to(at::kFloat) - expected).norm().item<double>();
+  return length == 0 ? distance : distance / length;
+}
+
+// bf16 has 8 bits: each rounding is off by at most 0.4 %, and attention is a chain of many.
+TEST_P(OperationTest, InBf16ItAgreesWithinRounding) {
+  constexpr double kTolerance = 0.03;
+  const Step step = TrainingStep(GetParam(), at::kBFloat16);
+  EXPECT_EQ(step.output.scalar_type(), at::kBFloat16);
+  EXPECT_LT(RelativeError(step.output, step.expected_output), kTolerance);
+  for (size_t i = 0; i < step.input_gradients.size(); ++i) {
+    EXPECT_EQ(step.input_gradients[i].scalar_type(), at::kBFloat16);
+    EXPECT_LT(RelativeError(step.input_gradients[i], step.expected_input_gradients[i]), kTolerance)
+        << "input " << i;
   }
-  for (size_t i = 0; i < reference_parameters.size(); ++i)
-    EXPECT_TRUE(
-        at::allclose(built.store.parameters()[i].gradient, reference_parameters[i].grad(), 1e-3, 1e-4))
-        << built.store.parameters()[i].name;
+  for (size_t i = 0; i < step.parameter_gradients.size(); ++i)
+    EXPECT_LT(RelativeError(step.parameter_gradients[i], step.expected_parameter_gradients[i]), kTolerance)
+        << "parameter " << i;
 }
 
 INSTANTIATE_TEST_SUITE_P(Operators, OperationTest, ::testing::ValuesIn(Cases()),
                          [](const auto& info) { return info.param.name; });
 
-TEST(Operations, EveryOperatorButDropoutIsComparedWithLibTorch) {
-  std::set<std::string> compared = {"dropout"};
+TEST(Operations, EveryOperatorIsComparedWithLibTorch) {
+  std::set<std::string> compared = {"dropout", "drop_path", "embedding"};  // below
   for (const Case& c : Cases()) compared.insert(c.op);
   const std::vector<std::string> names = OperationNames();
   EXPECT_EQ(compared, std::set<std::string>(names.begin(), names.end()));
@@ -286,6 +181,60 @@ TEST(Operations, DropoutDropsItsShareInTrainingOnlyAndMasksTheGradientAlike) {
   EXPECT_NEAR(output.mean().item<double>(), 1.0, 0.03);
   EXPECT_TRUE(at::equal(built.operation->Backward(ones)[0], output));
   EXPECT_TRUE(at::equal(built.operation->Forward(inputs, {}), ones));
+}
+
+TEST(Operations, DropPathDropsWholeExamplesInTrainingOnlyAndTheirGradientAlike) {
+  for (const Shape& shape : std::vector<Shape>{{9}, {4, 3}, {2, 3, 3}}) {
+    Built built({"DropPath", "drop_path", {{"rate", 0.25}}, {shape}, {}});
+    Shape batch = shape;
+    batch.insert(batch.begin(), 4000);
+    const at::Tensor ones = Dense(at::ones(batch));
+    Rng noise(1);
+    const Tensors inputs = {ones};
+    const at::Tensor output = built.operation->Forward(inputs, {.training = true, .noise = &noise});
+    const at::Tensor rows = output.flatten(1);
+    EXPECT_TRUE(at::equal(rows, rows.select(1, 0).unsqueeze(1).expand_as(rows)));
+    EXPECT_NEAR(rows.select(1, 0).eq(0).sum().item<double>() / 4000, 0.25, 0.03);
+    EXPECT_NEAR(output.mean().item<double>(), 1.0, 0.04);
+    EXPECT_TRUE(at::equal(built.operation->Backward(ones)[0], output));
+    EXPECT_TRUE(at::equal(built.operation->Forward(inputs, {}), ones));
+  }
+}
+
+TEST(Operations, EmbeddingLooksTokensUpAndSumsTheGradientsOfEach) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const c10::InferenceMode no_autograd;
+    Built built({"Embedding", "embedding", {{"vocabulary", int64_t{5}}, {"features", int64_t{2}}}, {{3}}, {}},
+                type);
+    const at::Tensor& vectors = built.store.parameters()[0].compute;
+    const Tensors inputs = {at::tensor({1, 4, 1, 0, 1, 1}, at::kLong).view({2, 3})};
+    Rng noise(1);
+    const at::Tensor output = built.operation->Forward(inputs, {.training = true, .noise = &noise});
+    EXPECT_TRUE(at::equal(output, vectors.index_select(0, inputs[0].flatten()).view({2, 3, 2})));
+    EXPECT_TRUE(at::equal(built.operation->Forward(inputs, {}), output));
+    EXPECT_FALSE(built.operation->Backward(at::ones({2, 3, 2}, type))[0].defined());
+    const at::Tensor uses = at::tensor({1.0F, 4.0F, 0.0F, 0.0F, 1.0F}).unsqueeze(1).expand({5, 2});
+    EXPECT_TRUE(at::equal(built.store.parameters()[0].gradient, uses));
+  }
+}
+
+TEST(Operations, TwoStepsOfAnAutogradOperationAreTheSameBitForBit) {
+  const Case attention = TokenCases()[0];
+  const c10::InferenceMode no_autograd;
+  Built built(attention);
+  at::manual_seed(3);
+  const Tensors inputs = {Random(attention.inputs[0], at::kFloat)};
+  const at::Tensor gradient = Random(attention.inputs[0], at::kFloat);
+  Rng noise(1);
+  const auto step = [&] {
+    built.operation->Forward(inputs, {.training = true, .noise = &noise});
+    const at::Tensor input_gradient = built.operation->Backward(gradient)[0];
+    return std::pair(input_gradient, built.store.gradients().clone());
+  };
+  const auto first = step(), second = step();
+  EXPECT_TRUE(at::equal(first.first, second.first));
+  EXPECT_TRUE(at::equal(first.second, second.second));
+  EXPECT_GT(first.second.abs().sum().item<double>(), 0);
 }
 
 TEST(Operations, BatchNormUsesItsRunningStatisticsInInference) {

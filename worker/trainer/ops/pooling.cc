@@ -104,16 +104,18 @@ class AvgPool final : public Operation {
   PoolShape shape_;  // of the newest input
 };
 
-// [N, C, H, W] to [N, C].
+// [N, C, H, W] to [N, C] and [N, tokens, features] to [N, features].
 class GlobalAvgPool final : public Operation {
  public:
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
     const at::Tensor& input = inputs[0];
     if (mode.training) sizes_ = input.sizes().vec();
-    return input.mean({2, 3});
+    return input.dim() == 4 ? input.mean({2, 3}) : input.mean(1);
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
     if (!needs_input_gradient_) return {at::Tensor()};
+    if (sizes_.size() == 3)
+      return {(gradient / static_cast<double>(sizes_[1])).unsqueeze(1).expand(sizes_).contiguous()};
     at::Tensor spread = EmptyImages(sizes_[0], sizes_[1], sizes_[2], sizes_[3], gradient.scalar_type());
     const double scale = 1.0 / static_cast<double>(sizes_[2] * sizes_[3]);
     spread.copy_((gradient * scale).view({sizes_[0], sizes_[1], 1, 1}).expand(sizes_));

@@ -17,22 +17,23 @@ class Identity final : public Operation {
 // Zeros; with a stride, of images smaller by that factor (rounded up).
 class Zero final : public Operation {
  public:
-  explicit Zero(int64_t stride) : stride_(stride) {}
+  Zero(int64_t stride, at::ScalarType type) : stride_(stride), type_(type) {}
 
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode&) override {
     const at::Tensor& input = inputs[0];
-    if (input.dim() != 4) return at::zeros_like(input);
+    if (input.dim() != 4) return at::zeros_like(input, type_);  // token numbers too give their shape
     return EmptyImages(input.size(0), input.size(1), (input.size(2) + stride_ - 1) / stride_,
-                       (input.size(3) + stride_ - 1) / stride_, input.scalar_type())
+                       (input.size(3) + stride_ - 1) / stride_, type_)
         .zero_();
   }
   std::vector<at::Tensor> Backward(const at::Tensor&) override { return {at::Tensor()}; }
 
  private:
   int64_t stride_;
+  at::ScalarType type_;
 };
 
-// [N, C, H, W] to [N, C * H * W], channels outermost as every framework numbers them.
+// [N, C, H, W] to [N, C * H * W], channels outermost as every framework numbers them, and tokens likewise.
 class Flatten final : public Operation {
  public:
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
@@ -52,7 +53,8 @@ class Flatten final : public Operation {
 BuiltOperation BuildIdentity(const BuildContext&) { return std::make_unique<Identity>(); }
 
 BuiltOperation BuildZero(const BuildContext& context) {
-  return std::make_unique<Zero>(search_space::IntegerOf(context.node.attributes, "stride"));
+  return std::make_unique<Zero>(search_space::IntegerOf(context.node.attributes, "stride"),
+                                context.store.compute_type());
 }
 
 BuiltOperation BuildFlatten(const BuildContext&) { return std::make_unique<Flatten>(); }

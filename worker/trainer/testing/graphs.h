@@ -59,4 +59,26 @@ inline search_space::NetworkGraph SmallNetwork(int64_t channels, int64_t size, i
   return builder.graph();
 }
 
+// A small vision transformer, with the other operators that autograd differentiates in front.
+inline search_space::NetworkGraph SmallTransformer(int64_t channels, int64_t size, int64_t classes) {
+  GraphBuilder builder({channels, size, size});
+  builder.Conv(8, 3);
+  builder.Add("group_norm", {{"groups", int64_t{2}}});
+  builder.Add("hard_swish");
+  builder.Add("squeeze_excite", {{"squeeze", int64_t{4}}});
+  builder.Add("patch_embedding", {{"features", int64_t{16}}, {"patch", size / 4}});
+  builder.Add("class_token");
+  const int tokens = builder.Add("positional_encoding");
+  builder.Add("layer_norm");
+  builder.Add("attention", {{"heads", int64_t{2}}});
+  const int attended = builder.Add("add", {}, {tokens, builder.Add("drop_path", {{"rate", 0.1}})});
+  builder.Add("layer_norm");
+  builder.Add("mlp", {{"ratio", 2.0}});
+  builder.Add("add", {}, {attended, builder.Add("dropout", {{"rate", 0.1}})});
+  builder.Add("layer_norm");
+  builder.Add("select_token");
+  builder.Linear(classes);
+  return builder.graph();
+}
+
 }  // namespace canopy::trainer

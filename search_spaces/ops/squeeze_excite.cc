@@ -1,0 +1,44 @@
+#include "search_spaces/ops/squeeze_excite.h"
+
+#include "search_spaces/checked.h"
+
+namespace canopy::search_space {
+namespace {
+
+using Type = AttributeSpec::Type;
+
+const AttributeSpec kAttributes[] = {
+    {"squeeze", Type::kInteger, std::nullopt, 1},
+    {"silu", Type::kSwitch, false},
+    {"hard", Type::kSwitch, false},
+};
+
+class SqueezeExciteOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "squeeze_excite"; }
+  std::span<const AttributeSpec> attributes() const override { return kAttributes; }
+  int layers() const override { return 2; }
+  bool pure() const override { return false; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
+    CANOPY_RETURN_IF_ERROR(RequireImage(*inputs[0]));
+    return *inputs[0];
+  }
+  std::optional<OperatorCost> Cost(const Attributes& a, std::span<const Shape* const>,
+                                   const Shape& out) const override {
+    const int64_t squeeze = IntegerOf(a, "squeeze");
+    const auto weights = CheckedProduct(Shape{2, squeeze, out[0]});
+    const auto params = weights ? CheckedAdd(*weights, squeeze + out[0]) : std::nullopt;
+    if (!params) return std::nullopt;
+    return OperatorCost{*params, *weights};
+  }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
+}  // namespace
+
+const Operator* SqueezeExcite() {
+  static const SqueezeExciteOperator instance;
+  return &instance;
+}
+
+}  // namespace canopy::search_space
