@@ -63,7 +63,7 @@ StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
       shapes.push_back(&graph.nodes[input].shape);
       depth[i] = std::max(depth[i], depth[input]);
       if (op.reads_tokens() && input != 0) {
-        return InvalidArgument(node.op + ": expected the network's input before it, found '" +
+        return InvalidArgument(std::string(node.op.name()) + ": expected the network's input before it, found '" +
                                graph.nodes[input].op + "'");
       }
       if (input == 0 && node.op != "zero") (op.reads_tokens() ? embedding : other) = &node;
@@ -78,7 +78,7 @@ StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
     costs.macs = *macs;
   }
   if (embedding && other) {
-    return InvalidArgument(other->op +
+    return InvalidArgument(std::string(other->op.name()) +
                            ": expected an embedding in between: the network's input is token numbers");
   }
   costs.depth = depth[graph.output];
