@@ -20,11 +20,20 @@ StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
                            std::get<Referred>(source_).name + "', which has a `when` or stands in a choice");
   }
   const Computed& computed = std::get<Computed>(source_);
-  const Value in_channels = lowering.channels(input), classes = lowering.classes;
+  const std::vector<int64_t>& shape = lowering.graph.nodes[input].shape;
+  const bool image = shape.size() == 3;
+  const Value in_channels = shape[0], in_height = image ? shape[1] : 0, in_width = image ? shape[2] : 0;
+  const Value classes = lowering.classes;
   std::vector<const Value*> values;
   for (size_t i = 0; i < computed.slots.size(); ++i) {
     const int slot = computed.slots[i];
+    if ((slot == kInHeight || slot == kInWidth) && !image) {
+      return InvalidArgument("expected an input of shape {channels, height, width} for '" +
+                             computed.expression.text() + "'");
+    }
     const Value* value = slot == kInChannels ? &in_channels
+                         : slot == kInHeight ? &in_height
+                         : slot == kInWidth  ? &in_width
                          : slot == kClasses  ? &classes
                                              : lowering.values[slot];
     if (!value) {

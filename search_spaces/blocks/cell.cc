@@ -50,9 +50,7 @@ StatusOr<std::unique_ptr<Block>> ExpandCell(const v1::CellBlock& block, const v1
                                         std::to_string(block.nodes()));
   }
   const std::string merge = block.merge().empty() ? "add" : block.merge();
-  if (merge != "add" && merge != "multiply" && merge != "concat") {
-    return expander.Error(position, "expected add, multiply or concat as merge, found '" + merge + "'");
-  }
+  CANOPY_RETURN_IF_ERROR(expander.CheckMerge(merge, position));
   Scope named(scope, block.name());
   Scope& inner = block.name().empty() ? scope : named;
   Cell::Edges edges;
