@@ -14,10 +14,10 @@ namespace canopy::search_space {
 
 // In alphabetical order, which FindOperator needs. To add an operator: docs/network_graph.md.
 std::span<const Operator* const> AllOperators() {
-  static const std::array<const Operator*, 21> operators = {
-      Add(),      AvgPool(),       BatchNorm(), Concat(),   Conv2d(), Dropout(), Flatten(),
-      Gelu(),     GlobalAvgPool(), HardSwish(), Identity(), Input(),  Linear(),  MaxPool(),
-      Multiply(), Relu(),          Relu6(),     Sigmoid(),  Silu(),   Tanh(),    Zero(),
+  static const std::array<const Operator*, 22> operators = {
+      Add(),  AvgPool(),       BatchNorm(), Concat(),   Conv2d(), Dropout(), FirstChannels(), Flatten(),
+      Gelu(), GlobalAvgPool(), HardSwish(), Identity(), Input(),  Linear(),  MaxPool(),       Multiply(),
+      Relu(), Relu6(),         Sigmoid(),   Silu(),     Tanh(),   Zero(),
   };
   return operators;
 }

@@ -172,6 +172,11 @@ std::vector<Case> Cases() {
        [](const Tensors& x, const Tensors&) {
          return x[0].sum({2, 3}) / 64;
        }},
+      {"FirstChannels",
+       "first_channels",
+       {{"channels", int64_t{2}}},
+       {image},
+       [](const Tensors& x, const Tensors&) { return x[0].narrow(1, 0, 2); }},
       {"Flatten", "flatten", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0].flatten(1); }},
       {"Identity", "identity", {}, {image}, [](const Tensors& x, const Tensors&) { return x[0] * 1; }},
       {"Zero",
