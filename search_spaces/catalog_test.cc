@@ -110,6 +110,61 @@ TEST(CatalogTest, SmallSpacesCountAsTheirNetworksDo) {
   EXPECT_EQ(Catalog("vgg_recipe").Size(/*architectures_only=*/true), "1");
 }
 
+// A cell of NAS-Bench-101: its edges as "from-to" and the operators of nodes 1 to 5.
+Costs NasBench101(const std::vector<std::string>& edges, const std::vector<std::string>& operators) {
+  const SearchSpace space = Catalog("nas_bench_101");
+  const std::set<std::string> there(edges.begin(), edges.end());
+  std::vector<Candidate::Assignment> assignments;
+  for (int to = 1; to < 7; ++to) {
+    for (int from = 0; from < to; ++from) {
+      const std::string ends[] = {std::to_string(from), std::to_string(to)};
+      assignments.push_back({"edge_" + ends[0] + "_" + ends[1], there.count(ends[0] + "-" + ends[1]) > 0});
+    }
+    if (to < 6) assignments.push_back({"node_" + std::to_string(to) + "_op", operators[to - 1]});
+  }
+  return CostsOf(space, *space.MakeCandidate(assignments));
+}
+
+TEST(CatalogTest, NasBench101CountsAsPublished) {
+  const SearchSpace space = Catalog("nas_bench_101");
+  EXPECT_EQ(space.Size(), "509607936");  // 2^21 3^5
+  const Costs reference = CostsOf(space, *space.reference());
+  EXPECT_EQ(reference.params, 2694282);
+  EXPECT_EQ(reference.macs, 402002944);
+  const std::string c1 = "conv1x1", c3 = "conv3x3", pool = "maxpool3x3";
+  // Three nodes share 128 channels and a projection of the input is added.
+  EXPECT_EQ(NasBench101({"0-1", "0-2", "0-3", "1-6", "2-6", "3-6", "0-6"}, {c3, c1, pool, c3, c3}).params,
+            2913959);
+  const Costs cut =
+      NasBench101({"0-1", "1-2", "2-3", "1-3", "3-6", "0-6", "2-6", "0-4", "4-6"}, {c3, c1, c3, c3, c1});
+  EXPECT_EQ(cut.params, 4683976);
+  EXPECT_EQ(cut.macs, 697120064);
+  // Node 2 leads nowhere.
+  EXPECT_EQ(NasBench101({"0-6", "0-1", "1-2"}, {c3, c1, c3, c3, c1}).params, 882570);
+}
+
+TEST(CatalogTest, DartsCountsAsPublished) {
+  const SearchSpace space = Catalog("darts");
+  EXPECT_EQ(space.Size(), "1076746950455072400");
+  const Costs reference = CostsOf(space, *space.reference());
+  EXPECT_EQ(reference.params, 3349342);
+  EXPECT_EQ(reference.macs, 528359040);
+  const Costs wide = CostsOf(
+      space,
+      R"({"normal_edge_0_2":"sep_conv_5x5","normal_edge_1_2":"dil_conv_5x5","normal_node_3_inputs":"0_1",)"
+      R"("normal_edge_0_3":"sep_conv_5x5","normal_edge_1_3":"dil_conv_5x5","normal_node_4_inputs":"0_1",)"
+      R"("normal_edge_0_4":"sep_conv_5x5","normal_edge_1_4":"dil_conv_5x5","normal_node_5_inputs":"0_1",)"
+      R"("normal_edge_0_5":"sep_conv_5x5","normal_edge_1_5":"dil_conv_5x5",)"
+      R"("reduction_edge_0_2":"sep_conv_5x5","reduction_edge_1_2":"sep_conv_3x3",)"
+      R"("reduction_node_3_inputs":"0_1","reduction_edge_0_3":"skip_connect",)"
+      R"("reduction_edge_1_3":"dil_conv_3x3","reduction_node_4_inputs":"0_1",)"
+      R"("reduction_edge_0_4":"skip_connect","reduction_edge_1_4":"skip_connect",)"
+      R"("reduction_node_5_inputs":"0_1","reduction_edge_0_5":"sep_conv_3x3",)"
+      R"("reduction_edge_1_5":"avg_pool_3x3"})");
+  EXPECT_EQ(wide.params, 4103614);
+  EXPECT_EQ(wide.macs, 659217024);
+}
+
 // What is not in the catalog can be written from the docs (Sandler et al., CVPR 2018, table 2).
 TEST(CatalogTest, MobileNetV2CanBeWrittenAndCountsAsPublished) {
   const auto space = SearchSpace::Parse(R"(

@@ -219,8 +219,9 @@ class Evaluator {
     const double x = AsDouble(number);
     constexpr int64_t kMost = int64_t{1} << 31;
     if (!divisor || *divisor < 1 || *divisor > kMost || !(x >= 0 && x <= static_cast<double>(kMost))) {
-      return InvalidArgument("expected divisible(x, by) of x from 0 and an integer from 1, both to 2^31, in '" +
-                             ast_.text + "'");
+      return InvalidArgument(
+          "expected divisible(x, by) of x from 0 and an integer from 1, both to 2^31, in '" + ast_.text +
+          "'");
     }
     const auto half = static_cast<double>(*divisor) / 2;
     int64_t result = std::max(*divisor, static_cast<int64_t>(x + half) / *divisor * *divisor);

@@ -20,8 +20,9 @@ ValueKind KindOf(const Value& value);
 
 // An arithmetic or boolean expression over names: `in_channels * expansion`, `op == 'sep' and depth >= 2`,
 // `params < 200000`. Operators, weakest first: or; and; not; == != < <= > >=, in [..]; + -; * / // %;
-// unary -; **. Functions min, max, round, floor, ceil, divisible(x, by), if(condition, then, else). Integers stay integers in checked 64-bit arithmetic, also under / where it
-// leaves no rest. Words are quoted with '. Immutable and cheap to copy.
+// unary -; **. Functions min, max, round, floor, ceil, divisible(x, by), if(condition, then, else). Integers
+// stay integers in checked 64-bit arithmetic, also under / where it leaves no rest. Words are quoted with '.
+// Immutable and cheap to copy.
 class Expression {
  public:
   // InvalidArgument says at which character what was expected.

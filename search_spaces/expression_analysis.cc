@@ -51,7 +51,8 @@ class KindChecker {
         CANOPY_ASSIGN_OR_RETURN(const ValueKind then, Check(term.operands[1]));
         CANOPY_ASSIGN_OR_RETURN(const ValueKind otherwise, Check(term.operands[2]));
         if (condition == ValueKind::kSwitch && then == otherwise) return then;
-        return InvalidArgument("expected if(condition, value, value of the same kind) in '" + ast_.text + "'");
+        return InvalidArgument("expected if(condition, value, value of the same kind) in '" + ast_.text +
+                               "'");
       }
       case Op::kLess:
       case Op::kLessEqual:

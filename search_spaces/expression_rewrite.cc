@@ -228,9 +228,9 @@ StatusOr<Expression> Expression::Inline(const std::map<std::string, Expression>&
     ast.terms.push_back(std::move(term));
     return static_cast<int>(ast.terms.size()) - 1;
   };
-  const Status too_long = InvalidArgument("expected an expression of at most " +
-                                          std::to_string(kMaxExpressionBytes) +
-                                          " bytes once its parameters are put in");
+  const Status too_long =
+      InvalidArgument("expected an expression of at most " + std::to_string(kMaxExpressionBytes) +
+                      " bytes once its parameters are put in");
   std::vector<int> place;
   for (size_t i = 0; i < ast_->terms.size(); ++i) {
     const Ast::Term& term = ast_->terms[i];

@@ -74,8 +74,9 @@ TEST(ExpressionTest, FunctionsRoundAndChoose) {
 }
 
 TEST(ExpressionTest, InliningKeepsPrecedenceAndNames) {
-  const auto whole = *Expression::Parse("w * 2 - k")->Inline(
-      {{"w", *Expression::Parse("k + 1")}, {"k", *Expression::Parse("stage1_k")}});
+  const auto whole =
+      *Expression::Parse("w * 2 - k")
+           ->Inline({{"w", *Expression::Parse("k + 1")}, {"k", *Expression::Parse("stage1_k")}});
   EXPECT_EQ(whole.text(), "(k + 1) * 2 - stage1_k");
   EXPECT_EQ(whole.names(), (std::vector<std::string>{"k", "stage1_k"}));
   Expression grown = *Expression::Parse("w + w");

@@ -16,10 +16,13 @@ class Branches final : public Block {
 
   StatusOr<int> Lower(Lowering& lowering, int input) const override {
     std::vector<int> results;
+    const int previous = lowering.previous_cell_input;
     for (const auto& body : bodies_) {
+      lowering.previous_cell_input = previous;
       CANOPY_ASSIGN_OR_RETURN(const int result, body->Lower(lowering, input));
       results.push_back(result);
     }
+    lowering.previous_cell_input = previous;
     auto merged = AppendNode(lowering.graph, merge_, {}, std::move(results));
     if (!merged.ok()) return ErrorAt(lowering.file, position_, "branches: " + Message(merged.status()));
     return merged;

@@ -54,6 +54,8 @@ void ForEachChild(const v1::Block& block, Visit visit) {
     case v1::Block::kCell: {
       const int64_t nodes = std::max(block.cell().nodes(), 0), edges = SaturatingProduct(nodes, nodes);
       for (const auto& choice : block.cell().edge_choices()) visit(choice.value(), edges);
+      for (const auto& choice : block.cell().node_choices()) visit(choice.value(), nodes);
+      for (const auto& child : block.cell().preprocess()) visit(child, 1);
       break;
     }
     default:
@@ -99,9 +101,10 @@ StatusOr<Definitions> Definitions::Make(const v1::SearchSpaceFile& message, cons
   Definitions definitions;
   for (const v1::NamedBlockDefinition& block : message.blocks()) {
     if (!IsLowerSnake(block.name())) {
-      return ErrorAt(file, block.position(),
-                     "expected a name of lower-case letters, digits and _ that begins with a letter, found '" +
-                         block.name() + "'");
+      return ErrorAt(
+          file, block.position(),
+          "expected a name of lower-case letters, digits and _ that begins with a letter, found '" +
+              block.name() + "'");
     }
     Entry& entry = definitions.entries_[block.name()];
     if (entry.definition) {

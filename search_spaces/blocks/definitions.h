@@ -11,7 +11,8 @@
 namespace canopy::search_space {
 
 // The blocks under `blocks:` of a space file, checked: each name once, every use within them of one of them,
-// none within itself, nested at most kMaxDepth deep, and each used by another or by the network. Refers to the file's message, which outlives it.
+// none within itself, nested at most kMaxDepth deep, and each used by another or by the network. Refers to
+// the file's message, which outlives it.
 class Definitions {
  public:
   static constexpr int kMaxDepth = 16;

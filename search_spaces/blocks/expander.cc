@@ -104,7 +104,10 @@ StatusOr<Decision> ReadDecision(const v1::SpaceValue& value) {
 }  // namespace
 
 Scope::Scope(Scope& parent, const std::string& name)
-    : parent_(&parent), prefix_(parent.prefix_), instance_(parent.instance_), conditions_(parent.conditions_) {
+    : parent_(&parent),
+      prefix_(parent.prefix_),
+      instance_(parent.instance_),
+      conditions_(parent.conditions_) {
   if (!name.empty()) prefix_ += name + "_";
 }
 
@@ -166,10 +169,11 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
   if (known != by_name_.end()) {
     const Decision& other = decisions_[known->second];
     if (places_[known->second] != &position || instances_[known->second] != scope.instance_) {
-      return Error(position,
-                   "expected a name of its own, found '" + decision.name + "' again: give this decision or " +
-                       (scope.instance_ == 0 ? "a block around it another `name`"
-                                             : "the `use` around it another `name`, or let all uses `share`"));
+      return Error(
+          position,
+          "expected a name of its own, found '" + decision.name + "' again: give this decision or " +
+              (scope.instance_ == 0 ? "a block around it another `name`"
+                                    : "the `use` around it another `name`, or let all uses `share`"));
     }
     // The copies of a shared repeat and the uses that share declare their decisions once.
     const bool same =
@@ -276,7 +280,8 @@ Scope Expander::ScopeOfUse(const v1::UseBlock& use, const v1::BlockDefinition& d
   scope.conditions_ = caller.conditions_;
   const auto identity = use.share() ? std::make_pair(-1, &definition.position())
                                     : std::make_pair(caller.instance_, &use.position());
-  scope.instance_ = use_instances_.emplace(identity, static_cast<int>(use_instances_.size()) + 1).first->second;
+  scope.instance_ =
+      use_instances_.emplace(identity, static_cast<int>(use_instances_.size()) + 1).first->second;
   return scope;
 }
 
@@ -381,8 +386,12 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
     }
     if (meaning->constant) {
       constants[name] = *meaning->constant;
-    } else if (meaning->parameter) {
+      continue;
+    }
+    if (meaning->parameter) {
       for (const int named : meaning->parameter->names) used_[named] = true;
+    }
+    if (meaning->decision < 0) {
       inlined.emplace(name, *meaning->parameter->expression);
     } else {
       names[name] = decisions_[meaning->decision].name;
@@ -404,7 +413,7 @@ std::optional<Expander::Meaning> Expander::Find(const std::string& name, const S
   for (const Scope* s = &scope; s; s = s->parent_) {
     if (const auto it = s->constants_.find(name); it != s->constants_.end()) return Meaning{-1, &it->second};
     if (const auto it = s->parameters_.find(name); it != s->parameters_.end()) {
-      return it->second.decision >= 0 ? Meaning{it->second.decision} : Meaning{-1, nullptr, &it->second};
+      return Meaning{it->second.decision, nullptr, &it->second};
     }
     if (const auto it = s->decisions_.find(name); it != s->decisions_.end())
       return Meaning{it->second, nullptr};
