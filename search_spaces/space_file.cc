@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "config/bind.h"
+#include "search_spaces/includes.h"
 #include "search_spaces/ops/operator.h"
 
 namespace canopy::search_space {
@@ -250,6 +251,7 @@ const Binder& SpaceBinder() {
 StatusOr<SpaceFile> ReadSpaceFile(std::string_view text, const std::string& file) {
   SpaceFile space;
   CANOPY_ASSIGN_OR_RETURN(space.document, config::BindFile(text, file, SpaceBinder(), space.message));
+  CANOPY_RETURN_IF_ERROR(MergeIncludes(SpaceBinder(), file, space));
   return space;
 }
 

@@ -9,7 +9,8 @@ Status ErrorAt(const std::string& file, const v1::Position& position, std::strin
 }
 
 config::Location LocationAt(const std::string& file, const v1::Position& position) {
-  return {file, position.line(), position.column(), position.path()};
+  return {position.file().empty() ? file : position.file(), position.line(), position.column(),
+          position.path()};
 }
 
 StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {

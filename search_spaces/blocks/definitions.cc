@@ -120,7 +120,8 @@ StatusOr<Definitions> Definitions::Make(const v1::SearchSpaceFile& message, cons
   int depth = 0;
   CANOPY_RETURN_IF_ERROR(definitions.VisitUses(message.network(), file, path, depth));
   for (const auto& [name, entry] : definitions.entries_) {
-    if (entry.used) continue;
+    // An included file is for others, too.
+    if (entry.used || !entry.definition->position().file().empty()) continue;
     return ErrorAt(file, entry.definition->position(),
                    "expected a block that something uses, found '" + name + "': `use` it or remove it");
   }
