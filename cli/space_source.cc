@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "config/yaml.h"
 #include "search_spaces/catalog/catalog.h"
+#include "search_spaces/includes.h"
 
 namespace canopy::cli {
 
@@ -14,6 +15,12 @@ StatusOr<SpaceSource> FindSpace(const std::string& reference, const std::string&
   const std::string path = (std::filesystem::path(folder) / reference).lexically_normal();
   if (FileExists(path)) {
     CANOPY_ASSIGN_OR_RETURN(std::string text, ReadFile(path, config::kMaxFileBytes));
+    const std::string space_folder = std::filesystem::path(path).parent_path();
+    CANOPY_ASSIGN_OR_RETURN(text, search_space::BundleIncludes(text, path, [&](const std::string& included) {
+                              return ReadFile(
+                                  (std::filesystem::path(space_folder) / included).lexically_normal(),
+                                  config::kMaxFileBytes);
+                            }));
     return SpaceSource{path, std::move(text)};
   }
   if (const auto text = search_space::CatalogSpace(reference)) {

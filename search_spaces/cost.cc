@@ -64,7 +64,7 @@ StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
       depth[i] = std::max(depth[i], depth[input]);
       if (op.reads_tokens() && input != 0) {
         return InvalidArgument(std::string(node.op.name()) + ": expected the network's input before it, found '" +
-                               graph.nodes[input].op + "'");
+                               std::string(graph.nodes[input].op.name()) + "'");
       }
       if (input == 0 && node.op != "zero") (op.reads_tokens() ? embedding : other) = &node;
     }

@@ -101,6 +101,18 @@ class Evaluator {
       case Op::kMin:
       case Op::kMax:
         return Extreme(term);
+      case Op::kRound:
+      case Op::kFloor:
+      case Op::kCeil: {
+        CANOPY_ASSIGN_OR_RETURN(const Value operand, Number(term.operands[0], term.op));
+        return Whole(term.op, operand);
+      }
+      case Op::kDivisible:
+        return Divisible(term);
+      case Op::kIf: {
+        CANOPY_ASSIGN_OR_RETURN(const bool condition, Switch(term.operands[0]));
+        return Evaluate(term.operands[condition ? 1 : 2]);
+      }
       default:
         break;
     }
@@ -203,6 +215,38 @@ class Evaluator {
       if (Compare(term.op == Op::kMin ? Op::kLess : Op::kGreater, next, best)) best = next;
     }
     return best;
+  }
+
+  // round, floor and ceil: an integer.
+  StatusOr<Value> Whole(Op op, const Value& operand) const {
+    if (std::holds_alternative<int64_t>(operand)) return operand;
+    const double number = AsDouble(operand);
+    const double whole = op == Op::kFloor  ? std::floor(number)
+                         : op == Op::kCeil ? std::ceil(number)
+                                           : std::floor(number + 0.5);
+    // Beyond 2^53 a double is no exact integer.
+    if (!(std::abs(whole) <= 9007199254740992.0))
+      return InvalidArgument("expected a result of at most 2^53 in '" + ast_.text + "'");
+    return Value(static_cast<int64_t>(whole));
+  }
+
+  // The multiple of the second nearest to the first, at least one of it, and never less than 0.9 of the
+  // first: how the MobileNets round channels (Sandler et al. 2018, in their published code).
+  StatusOr<Value> Divisible(const Ast::Term& term) const {
+    CANOPY_ASSIGN_OR_RETURN(const Value number, Number(term.operands[0], term.op));
+    CANOPY_ASSIGN_OR_RETURN(const Value by, Number(term.operands[1], term.op));
+    const auto* divisor = std::get_if<int64_t>(&by);
+    const double x = AsDouble(number);
+    constexpr int64_t kMost = int64_t{1} << 31;
+    if (!divisor || *divisor < 1 || *divisor > kMost || !(x >= 0 && x <= static_cast<double>(kMost))) {
+      return InvalidArgument(
+          "expected divisible(x, by) of x from 0 and an integer from 1, both to 2^31, in '" + ast_.text +
+          "'");
+    }
+    const auto half = static_cast<double>(*divisor) / 2;
+    int64_t result = std::max(*divisor, static_cast<int64_t>(x + half) / *divisor * *divisor);
+    if (static_cast<double>(result) < 0.9 * x) result += *divisor;
+    return Value(result);
   }
 
   StatusOr<Value> Arithmetic(Op op, const Value& left, const Value& right) const {

@@ -20,8 +20,9 @@ ValueKind KindOf(const Value& value);
 
 // An arithmetic or boolean expression over names: `in_channels * expansion`, `op == 'sep' and depth >= 2`,
 // `params < 200000`. Operators, weakest first: or; and; not; == != < <= > >=, in [..]; + -; * / // %;
-// unary -; **. Functions min, max. Integers stay integers in checked 64-bit arithmetic, also under / where it
-// leaves no rest. Words are quoted with '. Immutable and cheap to copy.
+// unary -; **. Functions min, max, round, floor, ceil, divisible(x, by), if(condition, then, else). Integers
+// stay integers in checked 64-bit arithmetic, also under / where it leaves no rest. Words are quoted with '.
+// Immutable and cheap to copy.
 class Expression {
  public:
   // InvalidArgument says at which character what was expected.
@@ -57,6 +58,9 @@ class Expression {
   // The same expression with some names replaced by others or by constants.
   Expression Rename(const std::map<std::string, std::string>& names) const;
   Expression Substitute(const std::map<std::string, Value>& constants) const;
+  // The same expression with the names in `parts` replaced by whole expressions. InvalidArgument where it
+  // grows beyond what may be written.
+  StatusOr<Expression> Inline(const std::map<std::string, Expression>& parts) const;
 
   struct Ast;
 

@@ -46,6 +46,14 @@ class KindChecker {
         CANOPY_RETURN_IF_ERROR(Expect(term, first));
         return ValueKind::kSwitch;
       }
+      case Op::kIf: {
+        CANOPY_ASSIGN_OR_RETURN(const ValueKind condition, Check(term.operands[0]));
+        CANOPY_ASSIGN_OR_RETURN(const ValueKind then, Check(term.operands[1]));
+        CANOPY_ASSIGN_OR_RETURN(const ValueKind otherwise, Check(term.operands[2]));
+        if (condition == ValueKind::kSwitch && then == otherwise) return then;
+        return InvalidArgument("expected if(condition, value, value of the same kind) in '" + ast_.text +
+                               "'");
+      }
       case Op::kLess:
       case Op::kLessEqual:
       case Op::kGreater:

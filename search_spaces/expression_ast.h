@@ -33,6 +33,11 @@ struct Expression::Ast {
     kNegate,
     kMin,
     kMax,
+    kRound,
+    kFloor,
+    kCeil,
+    kDivisible,
+    kIf,
   };
   struct Term {
     Op op = Op::kConstant;

@@ -26,6 +26,17 @@ struct BinaryOperator {
   Op op;
   int level;
 };
+// How many operands a function takes; most 0: any number.
+struct Function {
+  std::string_view name;
+  Op op;
+  size_t least, most;
+};
+constexpr Function kFunctions[] = {
+    {"min", Op::kMin, 1, 0},     {"max", Op::kMax, 1, 0},   {"round", Op::kRound, 1, 1},
+    {"floor", Op::kFloor, 1, 1}, {"ceil", Op::kCeil, 1, 1}, {"divisible", Op::kDivisible, 2, 2},
+    {"if", Op::kIf, 3, 3},
+};
 constexpr int kComparison = 3;
 constexpr int kUnaryLevel = 6;
 constexpr BinaryOperator kBinary[] = {
@@ -148,14 +159,23 @@ class ExpressionParser {
     if (name == "and" || name == "or" || name == "not" || name == "in") return Expected("a value");
     at_ = end;
     if (name == "true" || name == "false") return Add({Op::kConstant, name == "true"});
-    if (name == "min" || name == "max") {
-      if (!Symbol("(")) return Expected("'(' after " + name);
-      return List(name == "min" ? Op::kMin : Op::kMax, {}, ")");
+    for (const Function& function : kFunctions) {
+      if (name == function.name) return Call(function);
     }
     const auto it = std::find(ast_.names.begin(), ast_.names.end(), name);
     const int index = static_cast<int>(it - ast_.names.begin());
     if (it == ast_.names.end()) ast_.names.push_back(name);
     return Add({Op::kName, {}, index});
+  }
+
+  StatusOr<int> Call(const Function& function) {
+    const std::string name(function.name);
+    if (!Symbol("(")) return Expected("'(' after " + name);
+    CANOPY_ASSIGN_OR_RETURN(const int term, List(function.op, {}, ")"));
+    const size_t count = ast_.terms[term].operands.size();
+    if (count >= function.least && (function.most == 0 || count <= function.most)) return term;
+    return InvalidArgument("expected " + std::to_string(function.least) + " values for " + name + " in '" +
+                           std::string(text_.substr(0, 100)) + "', found " + std::to_string(count));
   }
 
   StatusOr<int> Membership(int left) {

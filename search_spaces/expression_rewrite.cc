@@ -40,6 +40,11 @@ int LevelOf(const Ast::Term& term) {
     case Op::kName:
     case Op::kMin:
     case Op::kMax:
+    case Op::kRound:
+    case Op::kFloor:
+    case Op::kCeil:
+    case Op::kDivisible:
+    case Op::kIf:
       return kPrimaryLevel;
     default:
       return kComparisonLevel;
@@ -76,6 +81,11 @@ class Printer {
         return Print(parts[0], level + 1) + " in [" + List(parts, 1) + "]";
       case Op::kMin:
       case Op::kMax:
+      case Op::kRound:
+      case Op::kFloor:
+      case Op::kCeil:
+      case Op::kDivisible:
+      case Op::kIf:
         return symbol + "(" + List(parts, 0) + ")";
       default:
         break;
@@ -149,6 +159,16 @@ std::string_view Symbol(Expression::Ast::Op op) {
       return "min";
     case Op::kMax:
       return "max";
+    case Op::kRound:
+      return "round";
+    case Op::kFloor:
+      return "floor";
+    case Op::kCeil:
+      return "ceil";
+    case Op::kDivisible:
+      return "divisible";
+    case Op::kIf:
+      return "if";
     case Op::kConstant:
     case Op::kName:
       break;
@@ -190,6 +210,43 @@ Expression Expression::Substitute(const std::map<std::string, Value>& constants)
   }
   ast.names = std::move(kept);
   ast.text = Printed(ast);
+  return Expression(std::make_shared<const Ast>(std::move(ast)));
+}
+
+StatusOr<Expression> Expression::Inline(const std::map<std::string, Expression>& parts) const {
+  Ast ast;
+  const auto name_of = [&](const std::string& name) {
+    const auto it = std::find(ast.names.begin(), ast.names.end(), name);
+    const int index = static_cast<int>(it - ast.names.begin());
+    if (it == ast.names.end()) ast.names.push_back(name);
+    return index;
+  };
+  const auto append = [&](const Ast& from, size_t i, const std::vector<int>& place) {
+    Ast::Term term = from.terms[i];
+    if (term.op == Op::kName) term.name = name_of(from.names[term.name]);
+    for (int& operand : term.operands) operand = place[operand];
+    ast.terms.push_back(std::move(term));
+    return static_cast<int>(ast.terms.size()) - 1;
+  };
+  const Status too_long =
+      InvalidArgument("expected an expression of at most " + std::to_string(kMaxExpressionBytes) +
+                      " bytes once its parameters are put in");
+  std::vector<int> place;
+  for (size_t i = 0; i < ast_->terms.size(); ++i) {
+    const Ast::Term& term = ast_->terms[i];
+    const auto part = term.op == Op::kName ? parts.find(ast_->names[term.name]) : parts.end();
+    if (part == parts.end()) {
+      place.push_back(append(*ast_, i, place));
+      continue;
+    }
+    const Ast& inner = *part->second.ast_;
+    if (ast.terms.size() + inner.terms.size() > kMaxExpressionBytes) return too_long;
+    std::vector<int> inner_place;
+    for (size_t k = 0; k < inner.terms.size(); ++k) inner_place.push_back(append(inner, k, inner_place));
+    place.push_back(inner_place.back());
+  }
+  ast.text = Printed(ast);
+  if (ast.text.size() > kMaxExpressionBytes) return too_long;
   return Expression(std::make_shared<const Ast>(std::move(ast)));
 }
 

@@ -53,6 +53,42 @@ TEST(ExpressionTest, ArithmeticFollowsTheUsualPrecedence) {
   EXPECT_EQ(Result("1e-3 * 1000"), "1");
 }
 
+TEST(ExpressionTest, FunctionsRoundAndChoose) {
+  EXPECT_EQ(Result("round(2.5)"), "3");
+  EXPECT_EQ(Result("round(-2.5)"), "-2");
+  EXPECT_EQ(Result("floor(-2.5) + ceil(x)"), "-2");
+  EXPECT_EQ(Result("floor(a)"), "7");
+  EXPECT_EQ(Result("divisible(32 * 0.75, 8)"), "24");
+  EXPECT_EQ(Result("divisible(11, 8)"), "16");
+  EXPECT_EQ(Result("divisible(3, 8)"), "8");
+  EXPECT_EQ(Result("if(op == 'sep', a, 1 // 0)"), "7");
+  EXPECT_EQ(Result("if(flag and b > 2, 'x', 'y')"), "\"y\"");
+  EXPECT_THAT(Result("round(1e300)"), HasSubstr("at most 2^53"));
+  EXPECT_THAT(Result("divisible(8, 0)"), HasSubstr("expected divisible(x, by)"));
+  EXPECT_THAT(Result("if(flag, 1)"), HasSubstr("expected 3 values for if"));
+  EXPECT_THAT(Result("round 3"), HasSubstr("expected '(' after round"));
+  const std::vector<ValueKind> switch_and_number = {ValueKind::kSwitch, ValueKind::kNumber};
+  EXPECT_TRUE(Expression::Parse("if(flag, a, 2)")->Kind(switch_and_number).ok());
+  EXPECT_FALSE(Expression::Parse("if(flag, a, 'b')")->Kind(switch_and_number).ok());
+  EXPECT_FALSE(Expression::Parse("if(a, a, 2)")->Kind(std::vector{ValueKind::kNumber}).ok());
+}
+
+TEST(ExpressionTest, InliningKeepsPrecedenceAndNames) {
+  const auto whole =
+      *Expression::Parse("w * 2 - k")
+           ->Inline({{"w", *Expression::Parse("k + 1")}, {"k", *Expression::Parse("stage1_k")}});
+  EXPECT_EQ(whole.text(), "(k + 1) * 2 - stage1_k");
+  EXPECT_EQ(whole.names(), (std::vector<std::string>{"k", "stage1_k"}));
+  Expression grown = *Expression::Parse("w + w");
+  Status status;
+  for (int i = 0; i < 20 && status.ok(); ++i) {
+    auto next = grown.Inline({{"w", grown}});
+    status = next.status();
+    if (next.ok()) grown = *next;
+  }
+  EXPECT_THAT(Message(status), HasSubstr("at most 4096 bytes"));
+}
+
 TEST(ExpressionTest, ConditionsCompareNumbersAndWords) {
   EXPECT_EQ(Result("a > 3 and op == 'sep'"), "true");
   EXPECT_EQ(Result("not flag or b != 2"), "false");

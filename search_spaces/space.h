@@ -29,8 +29,9 @@ struct TaskShape {
 // cheap to copy, and safe to share between threads; its only randomness is the generator passed in.
 class SearchSpace {
  public:
-  // Parses a space file; `file` is the name that messages show. InvalidArgument
-  // "file:line:column: path: expected ..., found ..." for the first error.
+  // Parses a space file, with the texts of what it includes (search_spaces/includes.h); `file` is the name
+  // that messages show. InvalidArgument "file:line:column: path: expected ..., found ..." for the first
+  // error.
   static StatusOr<SearchSpace> Parse(std::string_view text, const std::string& file);
 
   const std::string& name() const;

@@ -26,7 +26,7 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
   const BadSpace cases[] = {
       {"network: [conv2dd]\n",
        "s.yaml:3:11: network[0]: expected an operator or one of sequence, one_of, repeat, residual, "
-       "optional, cell, "
+       "optional, branches, cell, use, "
        "found 'conv2dd' (did you mean 'conv2d'?)"},
       {"network:\n  - conv2d: {out_channels: 8, kernle: 3}\n",
        "s.yaml:4:31: network[0].conv2d: expected one of name, out_channels, kernel, stride, padding, "

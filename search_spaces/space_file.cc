@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "config/bind.h"
+#include "search_spaces/includes.h"
 #include "search_spaces/ops/operator.h"
 
 namespace canopy::search_space {
@@ -114,8 +115,8 @@ Status BindSpaceValue(const Binder& binder, const YamlNode& node, Message& messa
 }
 
 const std::vector<std::string>& BlockWords() {
-  static const std::vector<std::string> words = {"sequence", "one_of",   "repeat",
-                                                 "residual", "optional", "cell"};
+  static const std::vector<std::string> words = {"sequence", "one_of",   "repeat", "residual",
+                                                 "optional", "branches", "cell",   "use"};
   return words;
 }
 
@@ -176,7 +177,9 @@ Status BindBlock(const Binder& binder, const YamlNode& node, Message& message) {
   if (entry.key == "repeat") return binder.Bind(*entry.value, *block.mutable_repeat());
   if (entry.key == "residual") return binder.Bind(*entry.value, *block.mutable_residual());
   if (entry.key == "optional") return binder.Bind(*entry.value, *block.mutable_optional());
+  if (entry.key == "branches") return binder.Bind(*entry.value, *block.mutable_branches());
   if (entry.key == "cell") return binder.Bind(*entry.value, *block.mutable_cell());
+  if (entry.key == "use") return binder.Bind(*entry.value, *block.mutable_use());
   if (!FindOperator(entry.key)) return UnknownBlock(node.KeyLocation(entry), entry.key);
   block.mutable_op()->set_op(entry.key);
   return BindOperator(binder, *entry.value, *block.mutable_op());
@@ -191,6 +194,40 @@ Status BindSequence(const Binder& binder, const YamlNode& node, Message& message
   return {};
 }
 
+Status BindBodies(const Binder& binder, const YamlNode& node, Message& message) {
+  auto& bodies = static_cast<v1::BranchBodies&>(message);
+  const auto add = [&](const std::string& name, const YamlNode& value) {
+    v1::NamedBlock& body = *bodies.add_bodies();
+    body.set_name(name);
+    CANOPY_RETURN_IF_ERROR(binder.Bind(value, *body.mutable_value()));
+    *body.mutable_position() = body.value().position();
+    return Status();
+  };
+  if (node.is_sequence()) {
+    int number = 0;
+    for (const YamlNode* item : node.items()) {
+      CANOPY_RETURN_IF_ERROR(add("branch" + std::to_string(++number), *item));
+    }
+    return {};
+  }
+  if (!node.is_map()) return node.Expected("a list of blocks, or a map of blocks by name");
+  for (const YamlNode::Entry& entry : node.entries()) {
+    CANOPY_RETURN_IF_ERROR(add(entry.key, *entry.value));
+  }
+  return {};
+}
+
+Status BindDefinition(const Binder& binder, const YamlNode& node, Message& message) {
+  if (!node.is_sequence()) return binder.BindFields(node, message);
+  return binder.Bind(node, *static_cast<v1::BlockDefinition&>(message).mutable_body());
+}
+
+Status BindUse(const Binder& binder, const YamlNode& node, Message& message) {
+  if (!node.is_scalar()) return binder.BindFields(node, message);
+  static_cast<v1::UseBlock&>(message).set_block(node.text());
+  return {};
+}
+
 const Binder& SpaceBinder() {
   static const Binder binder = [] {
     Binder b;
@@ -201,6 +238,9 @@ const Binder& SpaceBinder() {
     b.SetHook("canopy.v1.SpaceValue", BindSpaceValue);
     b.SetHook("canopy.v1.Block", BindBlock);
     b.SetHook("canopy.v1.SequenceBlock", BindSequence);
+    b.SetHook("canopy.v1.BranchBodies", BindBodies);
+    b.SetHook("canopy.v1.BlockDefinition", BindDefinition);
+    b.SetHook("canopy.v1.UseBlock", BindUse);
     return b;
   }();
   return binder;
@@ -211,6 +251,7 @@ const Binder& SpaceBinder() {
 StatusOr<SpaceFile> ReadSpaceFile(std::string_view text, const std::string& file) {
   SpaceFile space;
   CANOPY_ASSIGN_OR_RETURN(space.document, config::BindFile(text, file, SpaceBinder(), space.message));
+  CANOPY_RETURN_IF_ERROR(MergeIncludes(SpaceBinder(), file, space));
   return space;
 }
 

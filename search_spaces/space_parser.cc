@@ -46,9 +46,10 @@ Status ReadInput(const v1::SearchSpaceFile& message, Parsed& parsed) {
 }
 
 Status Expand(Parsed& parsed) {
-  Expander expander(parsed.file);
-  Scope root;
   const v1::SearchSpaceFile& message = parsed.message;
+  CANOPY_ASSIGN_OR_RETURN(const Definitions definitions, Definitions::Make(message, parsed.file));
+  Scope root;
+  Expander expander(parsed.file, definitions, root);
   CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.decisions(), DecisionRole::kArchitecture, root));
   CANOPY_RETURN_IF_ERROR(expander.CheckExpansion(message.network(), 1, message.network().position()));
   CANOPY_ASSIGN_OR_RETURN(parsed.network, expander.Expand(message.network(), root));

@@ -10,7 +10,8 @@ Status ErrorAt(const std::string& file, const v1::Position& position, std::strin
 }
 
 config::Location LocationAt(const std::string& file, const v1::Position& position) {
-  return {file, position.line(), position.column(), position.path()};
+  return {position.file().empty() ? file : position.file(), position.line(), position.column(),
+          position.path()};
 }
 
 StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
@@ -21,11 +22,21 @@ StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
                            std::get<Referred>(source_).name + "', which has a `when` or stands in a choice");
   }
   const Computed& computed = std::get<Computed>(source_);
-  const Value in_channels = lowering.channels(input), classes = lowering.classes;
+  const Shape& shape = lowering.graph.nodes[input].shape;
+  const bool image = shape.size() == 3;
+  const Value in_channels = lowering.channels(input), in_height = image ? shape[1] : 0,
+              in_width = image ? shape[2] : 0;
+  const Value classes = lowering.classes;
   absl::InlinedVector<const Value*, 4> values;
   for (size_t i = 0; i < computed.slots.size(); ++i) {
     const int slot = computed.slots[i];
+    if ((slot == kInHeight || slot == kInWidth) && !image) {
+      return InvalidArgument("expected an input of shape {channels, height, width} for '" +
+                             computed.expression.text() + "'");
+    }
     const Value* value = slot == kInChannels ? &in_channels
+                         : slot == kInHeight ? &in_height
+                         : slot == kInWidth  ? &in_width
                          : slot == kClasses  ? &classes
                                              : lowering.values[slot];
     if (!value) {

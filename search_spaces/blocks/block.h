@@ -29,15 +29,20 @@ struct Lowering {
   NetworkGraph graph;
 
   int64_t channels(int node) const { return ChannelsOf(graph.nodes[node].shape); }
+  // The input of the cell of two inputs that was lowered last, -1 before the first: what the next one takes
+  // beside its own.
+  int previous_cell_input = -1;
 };
 
 // Where an attribute's value comes from: a constant, a decision, or an expression over decisions,
-// in_channels (of the block's input) and classes.
+// in_channels, in_height and in_width (of the block's input) and classes.
 class ValueSource {
  public:
   // What a name of an expression stands for: a decision's index or one of these.
   static constexpr int kInChannels = -1;
   static constexpr int kClasses = -2;
+  static constexpr int kInHeight = -3;
+  static constexpr int kInWidth = -4;
 
   explicit ValueSource(Value constant) : source_(std::move(constant)) {}
   ValueSource(int decision, std::string name) : source_(Referred{decision, std::move(name)}) {}

@@ -1,70 +1,176 @@
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
+#include "search_spaces/blocks/cell.h"
 
-#include "search_spaces/blocks/choice.h"
-#include "search_spaces/blocks/expander.h"
+#include <algorithm>
+#include <map>
+#include <utility>
 
 namespace canopy::search_space {
-namespace {
 
-class Cell final : public Block {
- public:
-  // edges[k] holds the edges into node k + 1, from node 0 on.
-  using Edges = std::vector<std::vector<std::unique_ptr<Block>>>;
+std::string PickName(const std::vector<int>& nodes) {
+  std::string name;
+  for (const int node : nodes) name += (name.empty() ? "" : "_") + std::to_string(node);
+  return name;
+}
 
-  Cell(Edges edges, std::string merge, const v1::Position& position)
-      : edges_(std::move(edges)), merge_(std::move(merge)), position_(position) {}
+StatusOr<int> Cell::Append(Lowering& lowering, const std::string& op,
+                           const Attributes& attributes, std::vector<int> inputs) const {
+  auto node = AppendNode(lowering.graph, op, attributes, std::move(inputs));
+  if (!node.ok()) return ErrorAt(lowering.file, position_, "cell: " + Message(node.status()));
+  return node;
+}
 
-  StatusOr<int> Lower(Lowering& lowering, int input) const override {
-    std::vector<int> nodes = {input};
-    for (const auto& incoming : edges_) {
-      NodeInputs results;
-      for (size_t from = 0; from < incoming.size(); ++from) {
-        CANOPY_ASSIGN_OR_RETURN(const int result, incoming[from]->Lower(lowering, nodes[from]));
-        results.push_back(result);
-      }
-      auto merged = AppendNode(lowering.graph, merge_, {}, std::move(results));
-      if (!merged.ok()) return ErrorAt(lowering.file, position_, "cell: " + Message(merged.status()));
-      nodes.push_back(*merged);
+StatusOr<std::vector<int>> Cell::Inputs(Lowering& lowering, int input) const {
+  std::vector<int> inputs = {input};
+  if (shape_.inputs == 2) {
+    const int before = lowering.previous_cell_input;
+    inputs.insert(inputs.begin(), before < 0 ? input : before);
+    lowering.previous_cell_input = input;
+  }
+  for (size_t i = 0; i < preprocess_.size(); ++i) {
+    CANOPY_ASSIGN_OR_RETURN(inputs[i], preprocess_[i]->Lower(lowering, inputs[i]));
+  }
+  return inputs;
+}
+
+StatusOr<Cell::Adjacency> Cell::Edges(const Lowering& lowering) const {
+  Adjacency present(nodes_.size());
+  const auto value_of = [&](int decision) -> StatusOr<Value> {
+    if (lowering.values[decision]) return *lowering.values[decision];
+    return ErrorAt(lowering.file, position_, "cell: expected its decisions to be active wherever it is");
+  };
+  for (size_t to = 0; to < nodes_.size(); ++to) {
+    const CellNode& node = nodes_[to];
+    present[to].assign(node.edges.size(), true);
+    if (node.pick >= 0) {
+      CANOPY_ASSIGN_OR_RETURN(const Value picked, value_of(node.pick));
+      const std::string names = "_" + std::get<std::string>(picked) + "_";
+      for (size_t from = 0; from < node.edges.size(); ++from)
+        present[to][from] = names.find("_" + std::to_string(from) + "_") != std::string::npos;
     }
-    return nodes.back();
+    for (size_t from = 0; from < node.edges.size(); ++from) {
+      if (node.edges[from].present < 0) continue;
+      CANOPY_ASSIGN_OR_RETURN(const Value there, value_of(node.edges[from].present));
+      present[to][from] = std::get<bool>(there);
+    }
   }
+  return present;
+}
 
- private:
-  Edges edges_;
-  std::string merge_;
-  const v1::Position& position_;
-};
-
-constexpr int kMaxCellNodes = 32;
-
-}  // namespace
-
-StatusOr<std::unique_ptr<Block>> ExpandCell(const v1::CellBlock& block, const v1::Position& position,
-                                            Expander& expander, Scope& scope) {
-  CANOPY_RETURN_IF_ERROR(expander.CheckName(block.name(), position));
-  if (block.nodes() < 2 || block.nodes() > kMaxCellNodes) {
-    return expander.Error(position, "expected from 2 to " + std::to_string(kMaxCellNodes) + " nodes, found " +
-                                        std::to_string(block.nodes()));
+Status Cell::Prune(Adjacency& present, const Lowering& lowering) const {
+  const int count = static_cast<int>(present.size());
+  std::vector<bool> reached(count), needed(count);
+  for (int i = 0; i < shape_.inputs; ++i) reached[i] = true;
+  for (int to = shape_.inputs; to < count; ++to) {
+    for (int from = 0; from < to; ++from)
+      if (present[to][from] && reached[from]) reached[to] = true;
   }
-  const std::string merge = block.merge().empty() ? "add" : block.merge();
-  if (merge != "add" && merge != "multiply" && merge != "concat") {
-    return expander.Error(position, "expected add, multiply or concat as merge, found '" + merge + "'");
-  }
-  Scope named(scope, block.name());
-  Scope& inner = block.name().empty() ? scope : named;
-  Cell::Edges edges;
-  for (int to = 1; to < block.nodes(); ++to) {
-    auto& incoming = edges.emplace_back();
+  needed[count - 1] = reached[count - 1];
+  int edges = 0;
+  for (int to = count - 1; to >= shape_.inputs; --to) {
     for (int from = 0; from < to; ++from) {
-      const std::string name = "edge_" + std::to_string(from) + "_" + std::to_string(to);
-      CANOPY_ASSIGN_OR_RETURN(incoming.emplace_back(), ExpandChoice(block.edge_choices(), name, name + "_",
-                                                                    position, expander, inner));
+      present[to][from] = present[to][from] && needed[to] && reached[from];
+      if (!present[to][from]) continue;
+      needed[from] = true;
+      ++edges;
     }
   }
-  return std::make_unique<Cell>(std::move(edges), merge, position);
+  if (!reached[count - 1])
+    return ErrorAt(lowering.file, position_,
+                   "cell: expected a path from its input to its output, found none");
+  if (shape_.max_edges > 0 && edges > shape_.max_edges) {
+    return ErrorAt(lowering.file, position_,
+                   "cell: expected at most " + std::to_string(shape_.max_edges) + " edges, found " +
+                       std::to_string(edges));
+  }
+  return {};
+}
+
+StatusOr<int> Cell::Lower(Lowering& lowering, int input) const {
+  CANOPY_ASSIGN_OR_RETURN(Adjacency present, Edges(lowering));
+  if (shape_.searched) CANOPY_RETURN_IF_ERROR(Prune(present, lowering));
+  if (shape_.output == Output::kSplit) return LowerSplit(lowering, input, present);
+  CANOPY_ASSIGN_OR_RETURN(std::vector<int> results, Inputs(lowering, input));
+  for (size_t to = results.size(); to < nodes_.size(); ++to) {
+    std::vector<int> incoming;
+    for (size_t from = 0; from < to; ++from) {
+      if (!present[to][from]) continue;
+      int result = results[from];
+      if (const Block* edge = nodes_[to].edges[from].block.get()) {
+        CANOPY_ASSIGN_OR_RETURN(result, edge->Lower(lowering, result));
+      }
+      incoming.push_back(result);
+    }
+    // Only what searched edges leave out has none, and nothing takes it.
+    if (incoming.empty()) {
+      results.push_back(-1);
+      continue;
+    }
+    CANOPY_ASSIGN_OR_RETURN(int merged, Append(lowering, shape_.merge, {}, std::move(incoming)));
+    if (nodes_[to].block) {
+      CANOPY_ASSIGN_OR_RETURN(merged, nodes_[to].block->Lower(lowering, merged));
+    }
+    results.push_back(merged);
+  }
+  if (shape_.output == Output::kLast) return results.back();
+  return Append(lowering, "concat", {}, {results.begin() + shape_.inputs, results.end()});
+}
+
+StatusOr<int> Cell::Project(Lowering& lowering, int input, int64_t channels) const {
+  CANOPY_ASSIGN_OR_RETURN(
+      const int projected,
+      Append(lowering, "conv2d", {{"out_channels", channels}, {"kernel", int64_t{1}}, {"bias", false}},
+             {input}));
+  CANOPY_ASSIGN_OR_RETURN(const int normed, Append(lowering, "batch_norm", {}, {projected}));
+  return Append(lowering, "relu", {}, {normed});
+}
+
+// Ying et al., "NAS-Bench-101", 2019, appendix: nodes with an edge to the output share its channels evenly,
+// the first ones one more where a rest is left; other nodes have as many as the widest that they feed. Edges
+// from the input are projections, others cut what is too wide.
+StatusOr<int> Cell::LowerSplit(Lowering& lowering, int input, const Adjacency& present) const {
+  const auto value = shape_.channels->Get(lowering, input);
+  if (!value.ok()) return ErrorAt(lowering.file, position_, "cell: " + Message(value.status()));
+  const auto* channels = std::get_if<int64_t>(&*value);
+  if (!channels || *channels < 1) {
+    return ErrorAt(lowering.file, position_,
+                   "cell: expected an integer from 1 for 'channels', found " + CanonicalText(*value));
+  }
+  const int output = static_cast<int>(nodes_.size()) - 1;
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<int> inputs, Inputs(lowering, input));
+  std::vector<int64_t> widths(nodes_.size());
+  const int64_t sharing = std::count(present[output].begin() + 1, present[output].end(), true);
+  int64_t rest = sharing > 0 ? *channels % sharing : 0;
+  for (int node = 1; node < output; ++node) {
+    if (present[output][node]) widths[node] = *channels / sharing + (rest-- > 0 ? 1 : 0);
+  }
+  for (int node = output - 1; node > 0; --node) {
+    for (int to = node + 1; to < output && !present[output][node]; ++to)
+      if (present[to][node]) widths[node] = std::max(widths[node], widths[to]);
+  }
+  std::vector<int> results(nodes_.size(), -1);
+  std::vector<int> joined;
+  for (int node = 1; node < output; ++node) {
+    if (widths[node] == 0) continue;
+    std::vector<int> incoming;
+    for (int from = 0; from < node; ++from) {
+      if (!present[node][from]) continue;
+      auto part = from == 0
+                      ? Project(lowering, inputs[0], widths[node])
+                      : Append(lowering, "first_channels", {{"channels", widths[node]}}, {results[from]});
+      CANOPY_ASSIGN_OR_RETURN(incoming.emplace_back(), std::move(part));
+    }
+    if (incoming.empty()) continue;
+    CANOPY_ASSIGN_OR_RETURN(results[node], Append(lowering, shape_.merge, {}, std::move(incoming)));
+    if (nodes_[node].block) {
+      CANOPY_ASSIGN_OR_RETURN(results[node], nodes_[node].block->Lower(lowering, results[node]));
+    }
+    if (present[output][node]) joined.push_back(results[node]);
+  }
+  if (joined.empty()) return Project(lowering, inputs[0], *channels);
+  CANOPY_ASSIGN_OR_RETURN(const int concat, Append(lowering, "concat", {}, std::move(joined)));
+  if (!present[output][0]) return concat;
+  CANOPY_ASSIGN_OR_RETURN(const int projected, Project(lowering, inputs[0], *channels));
+  return Append(lowering, "add", {}, {concat, projected});
 }
 
 }  // namespace canopy::search_space

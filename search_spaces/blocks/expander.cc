@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/strings.h"
 #include "search_spaces/reserved_names.h"
 
@@ -36,64 +37,8 @@ bool IsDecision(const v1::SpaceValue& value) {
 
 // The names that values of the network may use besides decisions.
 const std::vector<std::string>& ShapeNames() {
-  static const std::vector<std::string> names = {"in_channels", "classes"};
+  static const std::vector<std::string> names = {"in_channels", "in_height", "in_width", "classes"};
   return names;
-}
-
-constexpr int64_t kMuch = Expander::kMaxBlocks + 1;
-
-int64_t SaturatingAdd(int64_t a, int64_t b) { return std::min(a + b, kMuch); }
-int64_t SaturatingMultiply(int64_t a, int64_t b) {
-  if (a == 0 || b == 0) return 0;
-  return a > kMuch / b ? kMuch : std::min(a * b, kMuch);
-}
-
-// The largest count that is written out; 1 for an expression, which is checked once it is known.
-int64_t WrittenCount(const v1::SpaceValue& count) {
-  int64_t most = 1;
-  const auto take = [&](const v1::Literal& literal) {
-    if (literal.has_integer()) most = std::max(most, literal.integer());
-  };
-  if (count.has_literal()) take(count.literal());
-  if (count.has_int_()) most = std::max(most, count.int_().high());
-  for (const auto& value : count.choice().values()) take(value);
-  for (const auto& value : count.ordinal().values()) take(value);
-  return most;
-}
-
-// How many blocks the expansion of `block` makes, at most kMuch.
-int64_t CountBlocks(const v1::Block& block) {
-  int64_t count = 1;
-  const auto add = [&](int64_t more) { count = SaturatingAdd(count, more); };
-  switch (block.kind_case()) {
-    case v1::Block::kSequence:
-      for (const auto& child : block.sequence().blocks()) add(CountBlocks(child));
-      break;
-    case v1::Block::kOneOf:
-      for (const auto& choice : block.one_of().choices()) add(CountBlocks(choice.value()));
-      break;
-    case v1::Block::kRepeat:
-      add(SaturatingMultiply(WrittenCount(block.repeat().count()), CountBlocks(block.repeat().body())));
-      break;
-    case v1::Block::kResidual:
-      add(CountBlocks(block.residual().body()));
-      add(CountBlocks(block.residual().shortcut()));
-      break;
-    case v1::Block::kOptional:
-      add(CountBlocks(block.optional().body()));
-      break;
-    case v1::Block::kCell: {
-      int64_t edge = 1;
-      for (const auto& choice : block.cell().edge_choices())
-        edge = SaturatingAdd(edge, CountBlocks(choice.value()));
-      const int64_t nodes = std::max(block.cell().nodes(), 0);
-      add(SaturatingMultiply(SaturatingMultiply(nodes, nodes), edge));
-      break;
-    }
-    default:
-      break;
-  }
-  return count;
 }
 
 // Fills choices from a list; the message of the error is without its place.
@@ -159,7 +104,10 @@ StatusOr<Decision> ReadDecision(const v1::SpaceValue& value) {
 }  // namespace
 
 Scope::Scope(Scope& parent, const std::string& name)
-    : parent_(&parent), prefix_(parent.prefix_), conditions_(parent.conditions_) {
+    : parent_(&parent),
+      prefix_(parent.prefix_),
+      instance_(parent.instance_),
+      conditions_(parent.conditions_) {
   if (!name.empty()) prefix_ += name + "_";
 }
 
@@ -181,8 +129,12 @@ StatusOr<std::unique_ptr<Block>> Expander::Expand(const v1::Block& block, Scope&
       return ExpandResidual(block.residual(), position, *this, scope);
     case v1::Block::kOptional:
       return ExpandOptional(block.optional(), position, *this, scope);
+    case v1::Block::kBranches:
+      return ExpandBranches(block.branches(), position, *this, scope);
     case v1::Block::kCell:
       return ExpandCell(block.cell(), position, *this, scope);
+    case v1::Block::kUse:
+      return ExpandUse(block.use(), position, *this, scope);
     case v1::Block::KIND_NOT_SET:
       break;
   }
@@ -190,8 +142,8 @@ StatusOr<std::unique_ptr<Block>> Expander::Expand(const v1::Block& block, Scope&
 }
 
 Status Expander::CheckExpansion(const v1::Block& body, int64_t copies, const v1::Position& position) const {
-  const int64_t count = SaturatingMultiply(std::min(copies, kMuch), CountBlocks(body));
-  if (count <= kMaxBlocks) return {};
+  // A body that is never built is not walked either.
+  if (copies <= 0 || SaturatingProduct(copies, definitions_.Count(body)) <= kMaxBlocks) return {};
   return Error(position,
                "expected at most " + std::to_string(kMaxBlocks) + " blocks after expansion, found more");
 }
@@ -216,11 +168,14 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
   const auto known = by_name_.find(decision.name);
   if (known != by_name_.end()) {
     const Decision& other = decisions_[known->second];
-    if (places_[known->second] != &position) {
-      return Error(position, "expected a name of its own, found '" + decision.name +
-                                 "' again: give this decision or a block around it another `name`");
+    if (places_[known->second] != &position || instances_[known->second] != scope.instance_) {
+      return Error(
+          position,
+          "expected a name of its own, found '" + decision.name + "' again: give this decision or " +
+              (scope.instance_ == 0 ? "a block around it another `name`"
+                                    : "the `use` around it another `name`, or let all uses `share`"));
     }
-    // The copies of a shared repeat declare their decisions once.
+    // The copies of a shared repeat and the uses that share declare their decisions once.
     const bool same =
         std::equal(other.conditions.begin(), other.conditions.end(), decision.conditions.begin(),
                    decision.conditions.end(),
@@ -239,6 +194,7 @@ StatusOr<int> Expander::Add(Decision decision, const std::string& name, const v1
   by_name_[decision.name] = index;
   scope.decisions_[name] = index;
   places_.push_back(&position);
+  instances_.push_back(scope.instance_);
   used_.push_back(false);
   decision.location = LocationAt(file_, position);
   decisions_.push_back(std::move(decision));
@@ -307,11 +263,75 @@ std::vector<int> Expander::Slots(const Expression& expression) const {
   std::vector<int> slots;
   for (const std::string& name : expression.names()) {
     const auto it = by_name_.find(name);
-    slots.push_back(it != by_name_.end() ? it->second
-                    : name == "classes"  ? ValueSource::kClasses
-                                         : ValueSource::kInChannels);
+    slots.push_back(it != by_name_.end()  ? it->second
+                    : name == "classes"   ? ValueSource::kClasses
+                    : name == "in_height" ? ValueSource::kInHeight
+                    : name == "in_width"  ? ValueSource::kInWidth
+                                          : ValueSource::kInChannels);
   }
   return slots;
+}
+
+Scope Expander::ScopeOfUse(const v1::UseBlock& use, const v1::BlockDefinition& definition, Scope& caller) {
+  CANOPY_CHECK(root_ != nullptr, "a space is expanded from its root");
+  // What stands in `blocks` knows the file's decisions and its own, not those of where it is used.
+  Scope scope(*root_, "");
+  scope.prefix_ = use.share() ? use.block() + "_" : caller.prefix_;
+  scope.conditions_ = caller.conditions_;
+  const auto identity = use.share() ? std::make_pair(-1, &definition.position())
+                                    : std::make_pair(caller.instance_, &use.position());
+  scope.instance_ =
+      use_instances_.emplace(identity, static_cast<int>(use_instances_.size()) + 1).first->second;
+  return scope;
+}
+
+Status Expander::SetParameter(const std::string& name, const v1::SpaceValue& value, Scope& from, Scope& to) {
+  if (value.has_literal()) {
+    to.SetConstant(name, ToValue(value.literal()));
+    return {};
+  }
+  // An argument uses what it names where the body names the parameter.
+  const std::vector<bool> used = used_;
+  Scope::Parameter parameter;
+  if (IsDecision(value)) {
+    CANOPY_ASSIGN_OR_RETURN(const int index, Declare(value, name, DecisionRole::kArchitecture, from));
+    parameter.decision = index;
+    parameter.names = {index};
+  } else {
+    CANOPY_ASSIGN_OR_RETURN(Expression expression,
+                            ResolveNames(value.expression(), value.position(), from, ShapeNames()));
+    for (const std::string& shape : expression.names()) {
+      if (by_name_.count(shape) || shape == "classes") continue;
+      return Error(value.position(), "expected constants and decisions in an argument, found '" + shape +
+                                         "', which differs from block to block: compute with it in the body");
+    }
+    if (expression.names().empty()) {
+      auto constant = expression.Evaluate({});
+      if (!constant.ok()) return Error(value.position(), Message(constant.status()));
+      to.SetConstant(name, *std::move(constant));
+      return {};
+    }
+    const std::vector<int> slots = Slots(expression);
+    const auto kind = expression.Kind(KindsOf(slots));
+    if (!kind.ok()) return Error(value.position(), Message(kind.status()));
+    if (expression.IsName() && slots[0] >= 0) parameter.decision = slots[0];
+    for (const int slot : slots) {
+      if (slot >= 0) parameter.names.push_back(slot);
+    }
+    parameter.expression = std::move(expression);
+  }
+  for (size_t i = 0; i < used_.size(); ++i) {
+    const bool before = i < used.size() && used[i];
+    if (used_[i] && !before) parameter.names.push_back(static_cast<int>(i));
+    used_[i] = before;
+  }
+  to.parameters_[name] = std::move(parameter);
+  return {};
+}
+
+Status Expander::CheckMerge(const std::string& merge, const v1::Position& position) const {
+  if (merge == "add" || merge == "multiply" || merge == "concat") return {};
+  return Error(position, "expected add, multiply or concat as merge, found '" + merge + "'");
 }
 
 StatusOr<Expression> Expander::ResolveCondition(const std::string& text, const v1::Position& position,
@@ -353,6 +373,7 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
   if (!parsed.ok()) return Error(position, Message(parsed.status()));
   std::map<std::string, Value> constants;
   std::map<std::string, std::string> names;
+  std::map<std::string, Expression> inlined;
   for (const std::string& name : parsed->names()) {
     const auto meaning = Find(name, scope);
     if (!meaning) {
@@ -365,17 +386,35 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
     }
     if (meaning->constant) {
       constants[name] = *meaning->constant;
+      continue;
+    }
+    if (meaning->parameter) {
+      for (const int named : meaning->parameter->names) used_[named] = true;
+    }
+    if (meaning->decision < 0) {
+      inlined.emplace(name, *meaning->parameter->expression);
     } else {
       names[name] = decisions_[meaning->decision].name;
       used_[meaning->decision] = true;
     }
   }
-  return parsed->Substitute(constants).Rename(names);
+  if (inlined.empty()) return parsed->Substitute(constants).Rename(names);
+  // All at once: a whole name may be that of a parameter.
+  for (const auto& [name, whole] : names) {
+    CANOPY_ASSIGN_OR_RETURN(Expression decision, Expression::Parse(whole));
+    inlined.emplace(name, std::move(decision));
+  }
+  auto whole = parsed->Substitute(constants).Inline(inlined);
+  if (!whole.ok()) return Error(position, Message(whole.status()));
+  return whole;
 }
 
 std::optional<Expander::Meaning> Expander::Find(const std::string& name, const Scope& scope) const {
   for (const Scope* s = &scope; s; s = s->parent_) {
     if (const auto it = s->constants_.find(name); it != s->constants_.end()) return Meaning{-1, &it->second};
+    if (const auto it = s->parameters_.find(name); it != s->parameters_.end()) {
+      return Meaning{it->second.decision, nullptr, &it->second};
+    }
     if (const auto it = s->decisions_.find(name); it != s->decisions_.end())
       return Meaning{it->second, nullptr};
   }
@@ -387,6 +426,7 @@ std::vector<std::string> Expander::NamesIn(const Scope& scope) const {
   std::vector<std::string> names;
   for (const Scope* s = &scope; s; s = s->parent_) {
     for (const auto& [name, value] : s->constants_) names.push_back(name);
+    for (const auto& [name, value] : s->parameters_) names.push_back(name);
     for (const auto& [name, index] : s->decisions_) names.push_back(name);
   }
   for (const auto& [name, index] : by_name_) names.push_back(name);

@@ -5,11 +5,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
 #include "canopy/v1/search_space.pb.h"
 #include "search_spaces/blocks/block.h"
+#include "search_spaces/blocks/definitions.h"
 #include "search_spaces/decision.h"
 
 namespace canopy::search_space {
@@ -20,8 +22,7 @@ class Scope {
   Scope() = default;
   // A scope within `parent`, whose decisions begin with `name` and an underscore (not where it is empty).
   Scope(Scope& parent, const std::string& name);
-  Scope(const Scope&) = delete;
-  Scope& operator=(const Scope&) = delete;
+  Scope(Scope&&) = default;
 
   // Everything within is active only where `condition` holds, too. Names in it are whole decision names.
   void AddCondition(Expression condition) { conditions_.push_back(std::move(condition)); }
@@ -30,8 +31,16 @@ class Scope {
 
  private:
   friend class Expander;
+  // What a use gives the name of a parameter: a decision, or an expression over whole names of decisions.
+  struct Parameter {
+    int decision = -1;
+    std::optional<Expression> expression;
+    std::vector<int> names;  // decisions that it uses
+  };
   Scope* parent_ = nullptr;
   std::string prefix_;
+  int instance_ = 0;  // the same for copies and uses that share their decisions
+  std::map<std::string, Parameter> parameters_;
   std::map<std::string, int> decisions_;  // by their names without the prefix
   std::map<std::string, Value> constants_;
   std::vector<Expression> conditions_;
@@ -45,7 +54,9 @@ class Expander {
   static constexpr int kMaxChoices = 1024;
   static constexpr int64_t kMaxBlocks = 65536;
 
-  explicit Expander(std::string file) : file_(std::move(file)) {}
+  // `root` is the scope of the file's own decisions; both outlive the expander.
+  Expander(std::string file, const Definitions& definitions, Scope& root)
+      : file_(std::move(file)), definitions_(definitions), root_(&root) {}
 
   // Expands a block of any kind. `scope` outlives the call only.
   StatusOr<std::unique_ptr<Block>> Expand(const v1::Block& block, Scope& scope);
@@ -68,11 +79,23 @@ class Expander {
   StatusOr<std::optional<bool>> ConstantCondition(const Expression& condition,
                                                   const v1::Position& position) const;
 
+  // The block that `use` names.
+  StatusOr<const v1::BlockDefinition*> FindBlock(const v1::UseBlock& use) const {
+    return definitions_.Find(use, file_);
+  }
+  // What names mean within the block that `use` puts into `caller`.
+  Scope ScopeOfUse(const v1::UseBlock& use, const v1::BlockDefinition& definition, Scope& caller);
+  // Gives a parameter of the scope `to` a value written in the scope `from`: a constant, a decision, or an
+  // expression of them.
+  Status SetParameter(const std::string& name, const v1::SpaceValue& value, Scope& from, Scope& to);
+
   // What Lowering::values and ValueSource need for each of its names.
   std::vector<int> Slots(const Expression& expression) const;
 
   // OK for an empty name or one that is lower_snake.
   Status CheckName(const std::string& name, const v1::Position& position) const;
+  // OK for the name of an operator that merges.
+  Status CheckMerge(const std::string& merge, const v1::Position& position) const;
   Status Error(const v1::Position& position, std::string_view message) const {
     return ErrorAt(file_, position, message);
   }
@@ -90,6 +113,7 @@ class Expander {
   struct Meaning {
     int decision = -1;
     const Value* constant = nullptr;
+    const Scope::Parameter* parameter = nullptr;
   };
   std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
   std::vector<ValueKind> KindsOf(const std::vector<int>& slots) const;
@@ -99,9 +123,13 @@ class Expander {
                                     const std::vector<std::string>& free_names);
 
   std::string file_;
+  const Definitions& definitions_;
+  Scope* root_;
+  std::map<std::pair<int, const v1::Position*>, int> use_instances_;
   std::vector<Decision> decisions_;
   std::map<std::string, int> by_name_;
   std::vector<const v1::Position*> places_;  // of each decision's declaration
+  std::vector<int> instances_;               // Scope::instance_ of each decision's declaration
   std::vector<bool> used_;                   // whether anything names it
   int64_t blocks_ = 0;
 };
@@ -117,6 +145,9 @@ StatusOr<std::unique_ptr<Block>> ExpandResidual(const v1::ResidualBlock&, const 
                                                 Scope&);
 StatusOr<std::unique_ptr<Block>> ExpandOptional(const v1::OptionalBlock&, const v1::Position&, Expander&,
                                                 Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandBranches(const v1::BranchesBlock&, const v1::Position&, Expander&,
+                                                Scope&);
+StatusOr<std::unique_ptr<Block>> ExpandUse(const v1::UseBlock&, const v1::Position&, Expander&, Scope&);
 StatusOr<std::unique_ptr<Block>> ExpandCell(const v1::CellBlock&, const v1::Position&, Expander&, Scope&);
 
 }  // namespace canopy::search_space

@@ -21,11 +21,14 @@ namespace canopy::search_space {
 // In alphabetical order, which FindOperator needs. To add an operator: docs/network_graph.md.
 std::span<const Operator* const> AllOperators() {
   static const Operator* const operators[] = {
-      Add(), Attention(), AvgPool(), BatchNorm(), ClassToken(), Concat(), Conv2d(), ConvTranspose2d(),
-      DropPath(), Dropout(), Elu(), Embedding(), Flatten(), Gelu(), GlobalAvgPool(), GroupNorm(),
-      HardSigmoid(), HardSwish(), Identity(), Input(), LayerNorm(), LeakyRelu(), Linear(), MaxPool(),
-      Mish(), Mlp(), Multiply(), PatchEmbedding(), PositionalEncoding(), Relu(), Relu6(), SelectToken(),
-      Sigmoid(), Silu(), SqueezeExcite(), Tanh(), Upsample(), Zero(),
+      Add(),           Attention(), AvgPool(),         BatchNorm(),      ClassToken(),
+      Concat(),        Conv2d(),    ConvTranspose2d(), DropPath(),       Dropout(),
+      Elu(),           Embedding(), FirstChannels(),   Flatten(),        Gelu(),
+      GlobalAvgPool(), GroupNorm(), HardSigmoid(),     HardSwish(),      Identity(),
+      Input(),         LayerNorm(), LeakyRelu(),       Linear(),         MaxPool(),
+      Mish(),          Mlp(),       Multiply(),        PatchEmbedding(), PositionalEncoding(),
+      Relu(),          Relu6(),     SelectToken(),     Sigmoid(),        Silu(),
+      SqueezeExcite(), Tanh(),      Upsample(),        Zero(),
   };
   return operators;
 }

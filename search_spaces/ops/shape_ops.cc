@@ -8,6 +8,7 @@ namespace {
 using Type = AttributeSpec::Type;
 
 const AttributeSpec kZeroAttributes[] = {{"stride", Type::kInteger, int64_t{1}, 1}};
+const AttributeSpec kFirstChannelsAttributes[] = {{"channels", Type::kInteger, std::nullopt, 1}};
 const AttributeSpec kDropoutAttributes[] = {{"rate", Type::kNumber, std::nullopt, 0, 0.999}};
 
 class InputOperator final : public Operator {
@@ -27,6 +28,26 @@ class IdentityOperator final : public Operator {
     return *inputs[0];
   }
   bool IsIdentity(const Attributes&, const Shape&) const override { return true; }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
+class FirstChannelsOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "first_channels"; }
+  std::span<const AttributeSpec> attributes() const override { return kFirstChannelsAttributes; }
+  StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
+    Shape shape = *inputs[0];
+    const int64_t channels = IntegerOf(a, "channels");
+    if (channels > shape[0]) {
+      return InvalidArgument("expected at most the " + std::to_string(shape[0]) +
+                             " channels of the input, found " + std::to_string(channels));
+    }
+    shape[0] = channels;
+    return shape;
+  }
+  bool IsIdentity(const Attributes& a, const Shape& input) const override {
+    return IntegerOf(a, "channels") == input[0];
+  }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
@@ -85,6 +106,10 @@ const Operator* Input() {
 }
 const Operator* Identity() {
   static const IdentityOperator instance;
+  return &instance;
+}
+const Operator* FirstChannels() {
+  static const FirstChannelsOperator instance;
   return &instance;
 }
 const Operator* Flatten() {

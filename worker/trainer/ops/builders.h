@@ -46,6 +46,7 @@ BuiltOperation BuildGlobalAvgPool(const BuildContext& context);
 
 BuiltOperation BuildIdentity(const BuildContext& context);
 BuiltOperation BuildZero(const BuildContext& context);
+BuiltOperation BuildFirstChannels(const BuildContext& context);
 BuiltOperation BuildFlatten(const BuildContext& context);
 
 BuiltOperation BuildAdd(const BuildContext& context);

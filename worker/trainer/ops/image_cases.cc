@@ -144,6 +144,11 @@ std::vector<OperationCase> ImageCases() {
        [](const Tensors& x, const Tensors&) {
          return at::avg_pool2d(x[0], {3, 3}, {1, 1}, {1, 1}, false, false);
        }},
+      {"FirstChannels",
+       "first_channels",
+       {{"channels", int64_t{2}}},
+       {image},
+       [](const Tensors& x, const Tensors&) { return x[0].narrow(1, 0, 2); }},
       {"GlobalAvgPool",
        "global_avg_pool",
        {},

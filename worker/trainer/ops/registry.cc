@@ -30,6 +30,7 @@ constexpr Entry kOperations[] = {
     {"global_avg_pool", BuildGlobalAvgPool},
     {"identity", BuildIdentity},
     {"zero", BuildZero},
+    {"first_channels", BuildFirstChannels},
     {"flatten", BuildFlatten},
     {"add", BuildAdd},
     {"multiply", BuildMultiply},

@@ -37,8 +37,8 @@ TEST(RegistryConformance, EveryOperatorHasAModuleAndViceVersa) {
   EXPECT_EQ(declared, built);
 }
 
-Shape RandomShape(Rng& rng) {
-  Shape shape(static_cast<size_t>(rng.Int(1, 3)));
+std::vector<int64_t> RandomShape(Rng& rng) {
+  std::vector<int64_t> shape(static_cast<size_t>(rng.Int(1, 3)));
   for (int64_t& size : shape) size = rng.Int(1, 12);
   return shape;
 }
@@ -81,9 +81,14 @@ std::optional<NetworkGraph> RandomGraph(const Operator& op, Rng& rng) {
   return *std::move(graph);
 }
 
+std::vector<int64_t> WithExamples(const Shape& shape) {
+  std::vector<int64_t> sizes = {kExamples};
+  sizes.insert(sizes.end(), shape.begin(), shape.end());
+  return sizes;
+}
+
 at::Tensor RandomInput(const NetworkGraph& graph) {
-  Shape sizes = graph.nodes[0].shape;
-  sizes.insert(sizes.begin(), kExamples);
+  const std::vector<int64_t> sizes = WithExamples(graph.nodes[0].shape);
   const auto& first = graph.nodes[1];
   if (first.op == "embedding")
     return at::randint(search_space::IntegerOf(first.attributes, "vocabulary"), sizes, at::kLong);
@@ -97,8 +102,7 @@ void ExpectTheModuleKeepsTheRules(const NetworkGraph& graph) {
   auto network = GraphModule::Build(graph, at::kFloat, 1);
   ASSERT_TRUE(network.ok()) << network.status();
   EXPECT_EQ((*network)->store().count(), costs->params);
-  Shape expected = graph.nodes.back().shape;
-  expected.insert(expected.begin(), kExamples);
+  const std::vector<int64_t> expected = WithExamples(graph.nodes.back().shape);
   const at::Tensor input = RandomInput(graph);
   (*network)->PrepareInference();
   EXPECT_EQ((*network)->ForwardInference(input).sizes().vec(), expected);

@@ -1,4 +1,4 @@
-// Operators that compute nothing: identity, zero and flatten.
+// Operators that compute nothing: identity, zero, first_channels and flatten.
 
 #include <memory>
 
@@ -33,6 +33,26 @@ class Zero final : public Operation {
   at::ScalarType type_;
 };
 
+// The first channels of images, the first features of vectors.
+class FirstChannels final : public Operation {
+ public:
+  explicit FirstChannels(int64_t channels) : channels_(channels) {}
+
+  at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
+    if (mode.training) left_out_ = inputs[0].size(1) - channels_;
+    return Dense(inputs[0].narrow(1, 0, channels_));
+  }
+  std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    std::vector<int64_t> sizes = gradient.sizes().vec();
+    sizes[1] = left_out_;
+    return {Dense(at::cat({gradient, at::zeros(sizes, gradient.options())}, 1))};
+  }
+
+ private:
+  int64_t channels_;
+  int64_t left_out_ = 0;
+};
+
 // [N, C, H, W] to [N, C * H * W], channels outermost as every framework numbers them, and tokens likewise.
 class Flatten final : public Operation {
  public:
@@ -55,6 +75,10 @@ BuiltOperation BuildIdentity(const BuildContext&) { return std::make_unique<Iden
 BuiltOperation BuildZero(const BuildContext& context) {
   return std::make_unique<Zero>(search_space::IntegerOf(context.node.attributes, "stride"),
                                 context.store.compute_type());
+}
+
+BuiltOperation BuildFirstChannels(const BuildContext& context) {
+  return std::make_unique<FirstChannels>(search_space::IntegerOf(context.node.attributes, "channels"));
 }
 
 BuiltOperation BuildFlatten(const BuildContext&) { return std::make_unique<Flatten>(); }
