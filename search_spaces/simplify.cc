@@ -19,6 +19,14 @@ bool IsZero(const Node& node) {
   return node.op == zero;
 }
 
+// A zero of the anchor's shape, which is the node's.
+void MakeZero(Node& node, int anchor) {
+  static const Attributes attributes = *CompleteAttributes(*Zero(), {});
+  node.op = *Zero();
+  node.attributes = attributes;
+  node.inputs = {anchor};
+}
+
 // Nodes from which the output is reached. A zero needs its input for its shape alone; `through_zeros` says
 // whether that counts.
 std::vector<char> Live(const NetworkGraph& graph, bool through_zeros) {
@@ -145,15 +153,12 @@ class Rewriter {
   // nothing whose shape the zero could take. REQUIRES a zero or one of a zero.
   bool BecomesZero(Node& node, bool all_zero) {
     static const OperatorRef multiply(*Multiply());
-    static const Attributes attributes = *CompleteAttributes(*Zero(), {});
     const bool zero =
         IsZero(node) || node.op == multiply || (all_zero && node.op->ZeroPreserving(node.attributes));
     if (!zero) return false;
     const int anchor = first_.Find(node.shape);
     if (anchor < 0) return false;
-    node.op = *Zero();
-    node.attributes = attributes;
-    node.inputs = {anchor};
+    MakeZero(node, anchor);
     return true;
   }
 
@@ -185,9 +190,7 @@ void AnchorZeros(NetworkGraph& graph) {
     if (IsZero(node)) {
       const int anchor = first.Find(node.shape);
       if (anchor < 0) continue;
-      node.inputs = {anchor};
-      node.attributes["stride"] = int64_t{1};
-      node.attributes.Seal();
+      MakeZero(node, anchor);
     } else if (live[i]) {
       first.Add(static_cast<int>(i));
     }

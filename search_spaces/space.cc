@@ -12,7 +12,7 @@
 namespace canopy::search_space {
 namespace {
 
-constexpr int64_t kMaxReservedNodes = 256;
+constexpr int64_t kMaxReservedNodes = 512;
 
 // `values[i]` where decision i is active under those before it.
 using Values = std::vector<const Value*>;
