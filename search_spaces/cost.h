@@ -18,7 +18,8 @@ struct Costs {
   // Bytes of fp32 activations alive at once at inference of one example, at the worst moment, with nodes
   // run in order, each result freed after its last use and nothing done in place.
   int64_t activation_memory = 0;
-  // Convolutions and linear layers on the longest path from input to output.
+  // Convolutions and linear layers on the longest path from input to output; what an operator is made of
+  // (attention of two) counts alike.
   int64_t depth = 0;
 
   friend bool operator==(const Costs&, const Costs&) = default;

@@ -243,6 +243,34 @@ TEST(OperatorTest, SizesBeyond64BitsAreRefused) {
   EXPECT_FALSE(InputGraph({INT64_MAX, INT64_MAX, 2}).ok());
 }
 
+// torchvision's vit_b_16 at 224 x 224: 86,567,656 parameters, 17.56 G MACs.
+TEST(CostTest, AVisionTransformerHasItsPublishedCounts) {
+  NetworkGraph graph = Input({3, 224, 224});
+  const auto add = [&](const char* op, Attributes attributes, std::vector<int> inputs = {}) {
+    if (inputs.empty()) inputs = {graph.output};
+    return graph.output = *AppendNode(graph, op, std::move(attributes), std::move(inputs));
+  };
+  add("patch_embedding", {{"features", 768_i}, {"patch", 16_i}});
+  add("class_token", {});
+  add("positional_encoding", {});
+  for (int block = 0; block < 12; ++block) {
+    const int before = graph.output;
+    add("layer_norm", {{"eps", 1e-6}});
+    const int attention = add("attention", {{"heads", 12_i}});
+    const int between = add("add", {}, {before, attention});
+    add("layer_norm", {{"eps", 1e-6}});
+    const int mlp = add("mlp", {});
+    add("add", {}, {between, mlp});
+  }
+  add("layer_norm", {{"eps", 1e-6}});
+  add("select_token", {});
+  add("linear", {{"features", 1000_i}});
+  const Costs costs = *ComputeCosts(graph);
+  EXPECT_EQ(costs.params, 86'567'656);
+  EXPECT_EQ(costs.macs, 17'563'828'224);
+  EXPECT_EQ(costs.depth, 1 + 12 * 4 + 1);
+}
+
 TEST(CostTest, TokenNumbersAreForEmbeddingsAlone) {
   const auto error = [](const NetworkGraph& graph) { return Message(ComputeCosts(graph).status()); };
   NetworkGraph graph = Input({6});

@@ -20,7 +20,7 @@ namespace canopy::search_space {
 
 // What the task gives a network: the shape of one example and the number of classes.
 struct TaskShape {
-  std::vector<int64_t> input;  // {channels, height, width} or {features}
+  std::vector<int64_t> input;  // {channels, height, width}, {tokens, features} or {features}
   int64_t classes = 0;
   friend bool operator==(const TaskShape&, const TaskShape&) = default;
 };

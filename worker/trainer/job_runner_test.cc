@@ -192,6 +192,22 @@ TEST_F(JobRunnerTest, AMeasureJobNamesRuntimePrecisionBatchThreadsAndDevice) {
             result.metrics.at("latency_libtorch_bf16_b2_t1_cpu_p99_ms"));
 }
 
+TEST_F(JobRunnerTest, NetworksOfTokensAreMeasuredToo) {
+  Job job = Example();
+  job.purpose = Purpose::kMeasure;
+  job.measure = trainer_protocol::Measure{.warmup = 1, .iterations = 1};
+  GraphBuilder numbers({6});
+  numbers.Add("embedding", {{"vocabulary", int64_t{9}}, {"features", int64_t{4}}});
+  GraphBuilder vectors({6, 4});
+  for (GraphBuilder* builder : {&numbers, &vectors}) {
+    builder->Add("attention", {{"heads", int64_t{2}}, {"causal", true}});
+    builder->Add("global_avg_pool");
+    builder->Linear(job.class_count);
+    job.graph = builder->graph().ToJson();
+    MustSucceed(job);
+  }
+}
+
 TEST_F(JobRunnerTest, AFastNetworkIsMeasuredForASecondAndNotForAFewRunsAlone) {
   Job job = Example();
   job.purpose = Purpose::kMeasure;

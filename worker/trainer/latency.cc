@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "search_spaces/ops/operator.h"
+
 namespace canopy::trainer {
 namespace {
 
@@ -20,6 +22,15 @@ double NearestRank(const std::vector<double>& ascending, double fraction) {
   return ascending[static_cast<size_t>(std::max(1.0, rank)) - 1];
 }
 
+// Values don't matter, but what they are does: token numbers are integers.
+at::Tensor SomeInput(const search_space::NetworkGraph& graph, int64_t batch, at::ScalarType type) {
+  std::vector<int64_t> sizes = graph.nodes[0].shape;
+  sizes.insert(sizes.begin(), batch);
+  for (const auto& node : graph.nodes)
+    if (search_space::FindOperator(node.op)->reads_tokens()) return at::zeros(sizes, at::kLong);
+  return Dense(at::full(sizes, 0.5, type));
+}
+
 }  // namespace
 
 StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network,
@@ -27,13 +38,7 @@ StatusOr<trainer_protocol::Metrics> MeasureLatency(GraphModule& network,
                                                    JobMonitor& monitor) {
   const c10::InferenceMode inference;
   const at::ScalarType type = network.store().compute_type();
-  const std::vector<int64_t>& shape = network.graph().nodes[0].shape;
-  at::Tensor input;
-  if (shape.size() == 3) {
-    input = EmptyImages(measure.batch, shape[0], shape[1], shape[2], type).fill_(0.5);
-  } else {
-    input = at::full({measure.batch, shape[0]}, 0.5, type);
-  }
+  const at::Tensor input = SomeInput(network.graph(), measure.batch, type);
   network.PrepareInference();
   std::vector<double> times_ms;
   const auto run = [&](int64_t at_least, std::chrono::milliseconds time) -> Status {
