@@ -173,4 +173,45 @@ StatusOr<std::vector<std::string>> DrawArchitecture(std::string_view graph_json)
   return texts;
 }
 
+StatusOr<std::string> DrawArchitectureSvg(std::string_view graph_json) {
+  CANOPY_ASSIGN_OR_RETURN(const NetworkGraph graph, NetworkGraph::FromJson(graph_json));
+  const std::vector<Step> steps = Steps(graph);
+  constexpr int kRow = 44, kBox = 28, kTop = 12, kCharacter = 8, kLane = 14, kMostLanes = 12;
+  size_t longest = 0;
+  for (const Step& step : steps)
+    longest = std::max(longest, step.text.size() + ShapeText(step.shape).size() + 3);
+  const int left = kLane * (kMostLanes + 1), width = static_cast<int>(longest) * kCharacter + 16;
+  const auto middle = [&](int i) { return kTop + i * kRow + kBox / 2; };
+  const int height = kTop * 2 + static_cast<int>(steps.size()) * kRow;
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" +
+                    std::to_string(left + width + kTop) + "\" height=\"" + std::to_string(height) +
+                    "\" font-family=\"monospace\" font-size=\"13\">\n"
+                    "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
+  for (int i = 0; i < static_cast<int>(steps.size()); ++i) {
+    for (const int input : steps[i].inputs) {
+      std::string path;
+      if (input == i - 1) {
+        path = "M " + std::to_string(left + 24) + ' ' + std::to_string(middle(input) + kBox / 2) + " V " +
+               std::to_string(middle(i) - kBox / 2);
+      } else {
+        // Longer edges run further out, so that they do not hide each other.
+        const int lane = std::min(i - input - 1, kMostLanes);
+        path = "M " + std::to_string(left) + ' ' + std::to_string(middle(input)) + " H " +
+               std::to_string(left - lane * kLane) + " V " + std::to_string(middle(i)) + " H " +
+               std::to_string(left);
+      }
+      svg += "<path d=\"" + path + "\" fill=\"none\" stroke=\"#777\"/>\n";
+    }
+  }
+  for (int i = 0; i < static_cast<int>(steps.size()); ++i) {
+    const std::string y = std::to_string(middle(i) - kBox / 2);
+    svg += "<rect x=\"" + std::to_string(left) + "\" y=\"" + y + "\" width=\"" + std::to_string(width) +
+           "\" height=\"" + std::to_string(kBox) +
+           "\" rx=\"4\" fill=\"#eef3f8\" stroke=\"#456\"/>\n<text x=\"" + std::to_string(left + 8) +
+           "\" y=\"" + std::to_string(middle(i) + 5) + "\">" + steps[i].text + " <tspan fill=\"#777\">" +
+           ShapeText(steps[i].shape) + "</tspan></text>\n";
+  }
+  return svg + "</svg>\n";
+}
+
 }  // namespace canopy::cli

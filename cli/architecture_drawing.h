@@ -15,4 +15,7 @@ namespace canopy::cli {
 //    2  conv 3x3, 16 + bn + relu      16x28x28
 StatusOr<std::vector<std::string>> DrawArchitecture(std::string_view graph_json);
 
+// The same as a picture: a box for each step, without leaving out repetitions, and lines for the inputs.
+StatusOr<std::string> DrawArchitectureSvg(std::string_view graph_json);
+
 }  // namespace canopy::cli

@@ -11,13 +11,15 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 CANOPY = os.path.abspath(sys.argv[1])
 
 VERBS = [
     "run", "launch", "status", "watch", "best", "query", "controller start", "worker start", "worker list",
     "campaign list", "campaign show", "campaign pause", "campaign resume", "campaign cancel", "trial list",
-    "trial show", "trial logs", "space check", "space sample", "space cost", "cluster init",
+    "trial show", "trial logs", "space check", "space sample", "space cost", "space show",
+    "space diff", "cluster init",
     "cluster add-worker", "config show",
 ]
 
@@ -132,6 +134,55 @@ class CommandLineTest(unittest.TestCase):
         rows = json.loads(self.succeed("space", "check", "tiny.yaml", "--format", "json"))
         self.assertEqual([row["decision"] for row in rows], ["width", "learning_rate"])
 
+    def test_space_check_summarises_a_sample_and_counts_what_differs(self):
+        text = self.succeed("space", "check", "tiny.yaml")
+        self.assertIn("distinct      2\n", text)
+        self.assertRegex(text, r"sample        100 drawn, 0 rejected\n  params      90 to 170, median \d+\n")
+        text = self.succeed("space", "check", "nas_bench_101")
+        self.assertNotIn("distinct", text)
+        self.assertRegex(text, r"sample        \d+ drawn, \d+ rejected \(\d+ cannot be built\)\n")
+        text = self.succeed("space", "check", "nas_bench_101", "--distinct")
+        self.assertIn("distinct      unknown: more than 100,000 architectures", text)
+
+    def test_space_show_draws_a_candidate(self):
+        text = self.succeed("space", "show", "tiny.yaml", '{"width":8,"learning_rate":0.1}', "--svg", "a.svg")
+        self.assertIn("params  170\n", text)
+        self.assertRegex(text, r"2  conv 3x3, 8 \+ relu +8x8x8\n")
+        with open(os.path.join(self.folder.name, "a.svg"), encoding="utf-8") as file:
+            root = xml.etree.ElementTree.fromstring(file.read())
+        texts = ["".join(e.itertext()) for e in root.iter("{http://www.w3.org/2000/svg}text")]
+        self.assertEqual(texts, ["input 1x8x8", "conv 3x3, 8 + relu 8x8x8", "global avg pool 8", "linear, 10 10"])
+        self.assertIn("params  25,557,032\n", self.succeed("space", "show", "resnet", "reference", "--as-written"))
+        done = self.canopy("space", "show", "tiny.yaml", "reference")
+        self.assertEqual(done.returncode, 4)
+        self.assertIn("has no `reference:`", done.stderr)
+
+    def test_space_diff_compares_candidates_and_spaces(self):
+        rows = json.loads(self.succeed("space", "diff", "tiny.yaml", '{"width":8,"learning_rate":0.1}',
+                                       '{"width":4,"learning_rate":0.1}', "--format", "json"))
+        self.assertEqual([row["what"] for row in rows],
+                         ["width", "params", "macs", "activation_memory", "graph_hash", "candidate_hash"])
+        self.assertEqual((rows[0]["first"], rows[0]["second"]), ("8", "4"))
+        self.write("other.yaml", SPACE.replace("[4, 8]", "[4, 8, 16]") + "constraints: [params < 1000]\n")
+        rows = json.loads(self.succeed("space", "diff", "tiny.yaml", "other.yaml", "--format", "json"))
+        self.assertEqual([row["what"] for row in rows], ["width", "constraint"])
+        self.assertEqual(rows[0]["second"], "ordinal, one of 4, 8, 16")
+        self.write("other.yaml", SPACE.replace("kernel: 3", "kernel: 5"))
+        self.assertIn("network", self.succeed("space", "diff", "tiny.yaml", "other.yaml"))
+        self.assertEqual(self.succeed("space", "diff", "tiny.yaml", "tiny.yaml"), "no difference\n")
+
+    def test_a_space_includes_the_files_beside_it(self):
+        os.mkdir(os.path.join(self.folder.name, "lib"))
+        self.write("lib/units.yaml", "canopy: 1\nblocks: {unit: [{one_of: {choices: [relu, tanh]}}]}\n")
+        self.write("with.yaml", SPACE.replace("  - relu\n", "  - use: unit\n") + "include: [lib/units.yaml]\n")
+        self.assertIn("architectures 4\n", self.succeed("space", "check", "with.yaml"))
+        self.write("lib/units.yaml", "canopy: 1\nblocks: {unit: [{one_of: {choices: [relu, tan]}}]}\n")
+        done = self.canopy("space", "check", "with.yaml")
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"^canopy: lib/units\.yaml:2:\d+: blocks\.unit")
+        os.remove(os.path.join(self.folder.name, "lib/units.yaml"))
+        self.assertRegex(self.canopy("space", "check", "with.yaml").stderr, r"with\.yaml:11:\d+: include\[0\]")
+
     def test_samples_repeat_with_their_seed_and_can_be_counted(self):
         line = ("space", "sample", "nas_bench_201", "--n", "5", "--format", "jsonl", "--seed")
         samples = self.succeed(*line, "7")
@@ -220,6 +271,17 @@ class CommandLineTest(unittest.TestCase):
         done = self.canopy("space", "cost", "tiny.yaml", stdin=candidates)
         self.assertEqual(done.returncode, 3)
         self.assertIn("standard input:2", done.stderr)
+
+    def test_the_spaces_of_the_docs_are_valid(self):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../docs/search_spaces.md")
+        with open(path, encoding="utf-8") as file:
+            blocks = re.findall(r"```yaml\n(canopy: 1\n.*?)```", file.read(), re.DOTALL)
+        spaces = [block for block in blocks if "\nnetwork:" in block]
+        self.assertGreaterEqual(len(spaces), 4)
+        for space in spaces:
+            with self.subTest(space=space):
+                self.write("docs.yaml", space)
+                self.succeed("space", "check", "docs.yaml", "--input", "3,32,32", "--classes", "10")
 
     def test_the_readmes_spaces_and_campaign_can_be_launched(self):
         readme = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../README.md")

@@ -12,9 +12,10 @@
 #include "CLI/CLI.hpp"
 #include "base/strings.h"
 #include "cli/nouns.h"
-#include "cli/space_source.h"
+#include "cli/space_options.h"
 #include "cli/table.h"
 #include "search_spaces/evaluation.h"
+#include "search_spaces/space_summary.h"
 
 namespace canopy::cli {
 namespace {
@@ -25,31 +26,6 @@ using search_space::Evaluation;
 using search_space::SearchSpace;
 using search_space::TaskShape;
 using search_space::Value;
-
-struct SpaceOptions {
-  std::string space;
-  std::vector<int64_t> input;
-  int64_t classes = 0;
-  int64_t count = 10;
-  uint64_t seed = 0;
-  std::string from = "-";
-  Format format = Format::kTable;
-};
-
-StatusOr<SearchSpace> ReadSpace(const SpaceOptions& options) {
-  CANOPY_ASSIGN_OR_RETURN(const SpaceSource source, FindSpace(options.space));
-  return SearchSpace::Parse(source.text, source.file);
-}
-
-// What the command line says of the task, else the space's own.
-StatusOr<TaskShape> TaskOf(const SearchSpace& space, const SpaceOptions& options) {
-  TaskShape task = space.default_task().value_or(TaskShape());
-  if (!options.input.empty()) task.input = options.input;
-  if (options.classes > 0) task.classes = options.classes;
-  if (!task.input.empty() && task.classes > 0) return task;
-  return InvalidArgument("space " + space.name() +
-                         " has no `input:`: give the task with --input 1,28,28 --classes 10");
-}
 
 Cell ToCell(const Value& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
@@ -63,6 +39,35 @@ std::string ViolationsText(const Evaluation& evaluation) {
     texts.push_back(violation.constraint + " by " + FormatDouble(violation.amount));
   }
   return Join(texts, "; ");
+}
+
+void PrintRange(const char* name, const std::vector<int64_t>& sorted) {
+  std::cout << name << FormatCount(sorted.front()) << " to " << FormatCount(sorted.back()) << ", median "
+            << FormatCount(sorted[sorted.size() / 2]) << '\n';
+}
+
+// What candidates are like: how many differ, and a sample's range of costs.
+void PrintSummary(const SearchSpace& space, const TaskShape& task, bool all_distinct) {
+  constexpr int64_t kQuickly = 500, kAtMost = 100'000, kDrawn = 100;
+  if (const auto distinct = CountDistinct(space, task, all_distinct ? kAtMost : kQuickly)) {
+    std::cout << "distinct      " << FormatCount(*distinct) << '\n';
+  } else if (all_distinct) {
+    std::cout << "distinct      unknown: more than " << FormatCount(kAtMost) << " architectures\n";
+  }
+  const auto sample = search_space::SummarizeSample(space, task, kDrawn);
+  std::cout << "sample        " << sample.drawn << " drawn, " << sample.rejected() << " rejected";
+  std::string reasons;
+  const auto add = [&](int64_t count, const char* reason) {
+    if (count > 0) reasons += (reasons.empty() ? " (" : ", ") + std::to_string(count) + ' ' + reason;
+  };
+  add(sample.broken, "break a constraint");
+  add(sample.not_built, "cannot be built");
+  add(sample.no_input, "do not depend on their input");
+  std::cout << reasons << (reasons.empty() ? "\n" : ")\n");
+  if (sample.params.empty()) return;
+  PrintRange("  params      ", sample.params);
+  PrintRange("  MACs        ", sample.macs);
+  PrintRange("  memory      ", sample.activation_memory);
 }
 
 Status Check(const SpaceOptions& options) {
@@ -86,6 +91,7 @@ Status Check(const SpaceOptions& options) {
       std::cout << "reference     " << FormatCount(reference.costs.params) << " parameters, "
                 << FormatCount(reference.costs.macs) << " MACs\n";
     }
+    PrintSummary(space, task, options.distinct);
     std::cout << '\n';
   }
   table.Print(std::cout, options.format, TerminalWidth(1));
@@ -172,19 +178,11 @@ Status Cost(const SpaceOptions& options) {
   return {};
 }
 
-void AddTask(CLI::App* verb, SpaceOptions& options) {
-  verb->add_option("--input", options.input,
-                   "shape of one example, such as 1,28,28 (default: the space's own)")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--classes", options.classes, "number of classes (default: the space's own)")
-      ->check(CLI::PositiveNumber);
-}
-
 }  // namespace
 
 void AddSpace(CLI::App& app, Context& context) {
-  CLI::App* noun = AddNoun(app, "space", "Check, sample and count search spaces, without a controller");
+  CLI::App* noun =
+      AddNoun(app, "space", "Check, sample, count, draw and compare search spaces, without a controller");
   auto options = std::make_shared<SpaceOptions>();
   const auto add = [&](const std::string& name, const std::string& description, const std::string& example,
                        Status (*action)(const SpaceOptions&)) {
@@ -196,6 +194,9 @@ void AddSpace(CLI::App& app, Context& context) {
   };
   CLI::App* check = add("check", "Check a space file; print its size and decisions",
                         "canopy space check macro.yaml", Check);
+  check->add_flag("--distinct", options->distinct,
+                  "count the different networks of up to 100,000 architectures, which can take minutes "
+                  "(default: of up to 500)");
   AddTask(check, *options);
   CLI::App* sample = add("sample", "Draw candidates at random",
                          "canopy space sample nas_bench_201 --n 3 --seed 7 --format jsonl", Sample);
@@ -207,6 +208,8 @@ void AddSpace(CLI::App& app, Context& context) {
           Cost);
   cost->add_option("--from", options->from, "file with the candidates; - is standard input (default)");
   AddTask(cost, *options);
+  AddSpaceShow(*noun, context);
+  AddSpaceDiff(*noun, context);
 }
 
 }  // namespace canopy::cli

@@ -213,6 +213,13 @@ TEST(UseTest, ExpansionIsBoundedBeforeItHappens) {
           "body: {repeat: {count: n, body: {use: {block: a, with: {n: n}}}}}}}\nnetwork: {use: {block: b, "
           "with: {n: 60000}}}\n"),
       HasSubstr("at most 65536 blocks"));
+  // One long expression, in each of many copies.
+  std::string sum = "d";
+  for (int i = 0; i < 900; ++i) sum += " + d";
+  EXPECT_THAT(ErrorOf("decisions: {d: {choice: [1, 2]}}\nnetwork: {repeat: {count: 30000, body: {optional: "
+                      "{when: " +
+                      sum + " > 0, body: relu}}}}\n"),
+              HasSubstr("expected fewer or shorter expressions"));
   std::string chain = "blocks:\n  b0: [relu]\n";
   for (int i = 1; i < 2000; ++i)
     chain += "  b" + std::to_string(i) + ": [{use: b" + std::to_string(i - 1) + "}]\n";

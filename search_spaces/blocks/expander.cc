@@ -369,6 +369,7 @@ StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& cond
 
 StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position,
                                             const Scope& scope, const std::vector<std::string>& free_names) {
+  CANOPY_RETURN_IF_ERROR(ChargeExpression(text.size(), position));
   auto parsed = Expression::Parse(text);
   if (!parsed.ok()) return Error(position, Message(parsed.status()));
   std::map<std::string, Value> constants;
@@ -406,7 +407,16 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
   }
   auto whole = parsed->Substitute(constants).Inline(inlined);
   if (!whole.ok()) return Error(position, Message(whole.status()));
+  CANOPY_RETURN_IF_ERROR(ChargeExpression(whole->text().size(), position));
   return whole;
+}
+
+Status Expander::ChargeExpression(size_t bytes, const v1::Position& position) {
+  // Long ones take time with the square of their length.
+  expression_work_ += bytes + bytes * bytes / 64;
+  if (expression_work_ <= kMaxExpressionWork) return {};
+  return Error(position,
+               "expected fewer or shorter expressions: expanded, this space has too many to compute with");
 }
 
 std::optional<Expander::Meaning> Expander::Find(const std::string& name, const Scope& scope) const {

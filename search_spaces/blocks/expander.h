@@ -53,6 +53,8 @@ class Expander {
   static constexpr int kMaxDecisions = 1500;
   static constexpr int kMaxChoices = 1024;
   static constexpr int64_t kMaxBlocks = 65536;
+  // Weighs expressions by their length; 30 of 4 KiB, or 300,000 of 20 bytes.
+  static constexpr size_t kMaxExpressionWork = 8'000'000;
 
   // `root` is the scope of the file's own decisions; both outlive the expander.
   Expander(std::string file, const Definitions& definitions, Scope& root)
@@ -118,6 +120,8 @@ class Expander {
   std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
   std::vector<ValueKind> KindsOf(const std::vector<int>& slots) const;
   std::vector<std::string> NamesIn(const Scope& scope) const;
+  // OK where all expressions of the file, each copy's counted, stay within what can be computed quickly.
+  Status ChargeExpression(size_t bytes, const v1::Position& position);
   StatusOr<int> Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope);
   StatusOr<Expression> ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
                                     const std::vector<std::string>& free_names);
@@ -132,6 +136,7 @@ class Expander {
   std::vector<int> instances_;               // Scope::instance_ of each decision's declaration
   std::vector<bool> used_;                   // whether anything names it
   int64_t blocks_ = 0;
+  size_t expression_work_ = 0;
 };
 
 // One a kind of block; `position` is the block's.

@@ -1,0 +1,177 @@
+#include "search_spaces/space_summary.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "base/strings.h"
+#include "search_spaces/evaluation.h"
+#include "search_spaces/size.h"
+
+namespace canopy::search_space {
+namespace {
+
+// Blocks lowered in all for a sample.
+constexpr int64_t kMaxBlocksLowered = 100'000;
+constexpr int64_t kMinDraws = 16;
+
+// Visits every assignment to the architecture decisions of a space, recipe decisions at their first value.
+class Enumerator {
+ public:
+  // `visit` returns false to stop.
+  using Visit = std::function<bool(const Candidate&)>;
+
+  Enumerator(const SearchSpace& space, Visit visit)
+      : space_(space), visit_(std::move(visit)), values_(space.decisions().size()) {
+    const auto& decisions = space.decisions();
+    for (const Decision& decision : decisions) {
+      auto& conditions = conditions_.emplace_back();
+      for (const Expression& condition : decision.conditions) {
+        std::vector<int> slots;
+        for (const std::string& name : condition.names())
+          slots.push_back(static_cast<int>(space.FindDecision(name) - decisions.data()));
+        conditions.push_back({condition, std::move(slots)});
+      }
+    }
+  }
+
+  bool Run(size_t i = 0) {
+    if (i == values_.size()) return visit_(Candidate(assignments_));
+    const Decision& decision = space_.decisions()[i];
+    const bool active = std::all_of(conditions_[i].begin(), conditions_[i].end(),
+                                    [&](const ResolvedCondition& c) { return c.Holds(values_); });
+    if (!active) return Run(i + 1);
+    const uint64_t count = decision.role == DecisionRole::kRecipe ? 1 : decision.Cardinality();
+    for (uint64_t k = 0; k < count; ++k) {
+      const Value value = ValueAt(decision, k);
+      assignments_.push_back({decision.name, value});
+      values_[i] = &value;
+      const bool goes_on = Run(i + 1);
+      values_[i] = nullptr;
+      assignments_.pop_back();
+      if (!goes_on) return false;
+    }
+    return true;
+  }
+
+ private:
+  static Value ValueAt(const Decision& decision, uint64_t k) {
+    if (decision.kind == DecisionKind::kFloat) return decision.low;
+    if (decision.kind == DecisionKind::kInteger)
+      return static_cast<int64_t>(decision.low) + static_cast<int64_t>(k);
+    return decision.choices[k];
+  }
+
+  const SearchSpace& space_;
+  const Visit visit_;
+  std::vector<std::vector<ResolvedCondition>> conditions_;
+  std::vector<const Value*> values_;
+  std::vector<Candidate::Assignment> assignments_;
+};
+
+std::string DescribeDecision(const Decision& decision) {
+  std::string text = std::string(ToString(decision.kind)) + ", " + decision.DescribeValues();
+  if (decision.log) text += ", log";
+  std::vector<std::string> conditions;
+  for (const Expression& condition : decision.conditions) conditions.push_back(condition.text());
+  return conditions.empty() ? text : text + ", where " + Join(conditions, " and ");
+}
+
+std::string DescribeTask(const SearchSpace& space) {
+  if (!space.default_task()) return "";
+  std::string text;
+  for (const int64_t size : space.default_task()->input)
+    text += (text.empty() ? "" : "x") + std::to_string(size);
+  return text + ", " + std::to_string(space.default_task()->classes) + " classes";
+}
+
+}  // namespace
+
+SampleSummary SummarizeSample(const SearchSpace& space, const TaskShape& task, int64_t most) {
+  SampleSummary summary;
+  Rng rng(1);
+  const int64_t fit = kMaxBlocksLowered / std::max<int64_t>(space.block_count(), 1);
+  const int64_t draws = std::min(std::max(fit, kMinDraws), most);
+  for (; summary.drawn < draws; ++summary.drawn) {
+    const auto evaluation = Evaluate(space, space.Sample(rng), task);
+    if (!evaluation.ok()) {
+      ++summary.not_built;
+    } else if (!evaluation->depends_on_input) {
+      ++summary.no_input;
+    } else if (!evaluation->violations.empty()) {
+      ++summary.broken;
+    } else {
+      summary.params.push_back(evaluation->costs.params);
+      summary.macs.push_back(evaluation->costs.macs);
+      summary.activation_memory.push_back(evaluation->costs.activation_memory);
+    }
+  }
+  for (auto* costs : {&summary.params, &summary.macs, &summary.activation_memory})
+    std::sort(costs->begin(), costs->end());
+  return summary;
+}
+
+std::optional<int64_t> CountDistinct(const SearchSpace& space, const TaskShape& task, int64_t most) {
+  const auto size = ParseInt(space.Size(/*architectures_only=*/true));
+  if (!size || *size > most) return std::nullopt;
+  std::set<std::string> hashes;
+  Enumerator(space, [&](const Candidate& candidate) {
+    const auto evaluation = Evaluate(space, candidate, task);
+    if (evaluation.ok()) hashes.insert(evaluation->graph_hash);
+    return true;
+  }).Run();
+  return static_cast<int64_t>(hashes.size());
+}
+
+std::vector<Difference> CompareSpaces(const SearchSpace& first, const SearchSpace& second) {
+  std::vector<Difference> differences;
+  const auto compare = [&](const std::string& what, const std::string& a, const std::string& b) {
+    if (a != b) differences.push_back({what, a, b});
+  };
+  compare("name", first.name(), second.name());
+  compare("input", DescribeTask(first), DescribeTask(second));
+  for (const Decision& decision : first.decisions()) {
+    const Decision* other = second.FindDecision(decision.name);
+    compare(decision.name, DescribeDecision(decision), other ? DescribeDecision(*other) : "");
+  }
+  for (const Decision& decision : second.decisions()) {
+    if (!first.FindDecision(decision.name)) compare(decision.name, "", DescribeDecision(decision));
+  }
+  std::set<std::string> constraints, others;
+  for (const Constraint& constraint : first.constraints()) constraints.insert(constraint.text());
+  for (const Constraint& constraint : second.constraints()) others.insert(constraint.text());
+  for (const std::string& text : constraints) compare("constraint", text, others.count(text) ? text : "");
+  for (const std::string& text : others) compare("constraint", constraints.count(text) ? text : "", text);
+  const auto reference = [](const SearchSpace& space) {
+    return space.reference() ? space.reference()->ToJson() : "";
+  };
+  compare("reference", reference(first), reference(second));
+  // Blocks shape networks without a decision, too.
+  if (differences.empty() && first.content_hash() != second.content_hash())
+    compare("network", first.content_hash(), second.content_hash());
+  return differences;
+}
+
+StatusOr<std::vector<Difference>> CompareCandidates(const SearchSpace& space, const TaskShape& task,
+                                                    const Candidate& first, const Candidate& second) {
+  std::vector<Difference> differences;
+  const auto compare = [&](const std::string& what, const std::string& a, const std::string& b) {
+    if (a != b) differences.push_back({what, a, b});
+  };
+  const auto text = [](const Value* value) { return value ? DisplayText(*value) : ""; };
+  for (const Decision& decision : space.decisions())
+    compare(decision.name, text(first.Find(decision.name)), text(second.Find(decision.name)));
+  CANOPY_ASSIGN_OR_RETURN(const Evaluation a, Evaluate(space, first, task));
+  CANOPY_ASSIGN_OR_RETURN(const Evaluation b, Evaluate(space, second, task));
+  compare("params", std::to_string(a.costs.params), std::to_string(b.costs.params));
+  compare("macs", std::to_string(a.costs.macs), std::to_string(b.costs.macs));
+  compare("activation_memory", std::to_string(a.costs.activation_memory),
+          std::to_string(b.costs.activation_memory));
+  compare("depth", std::to_string(a.costs.depth), std::to_string(b.costs.depth));
+  compare("graph_hash", a.graph_hash, b.graph_hash);
+  compare("candidate_hash", a.candidate_hash, b.candidate_hash);
+  return differences;
+}
+
+}  // namespace canopy::search_space
