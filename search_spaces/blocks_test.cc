@@ -40,7 +40,8 @@ std::vector<std::string> Operators(const SearchSpace& space, std::string_view ca
   EXPECT_TRUE(graph.ok()) << graph.status();
   std::vector<std::string> operators;
   if (!graph.ok()) return operators;
-  for (const Node& node : graph->nodes) operators.push_back(std::string(node.op.name()) + ":" + std::to_string(node.shape[0]));
+  for (const Node& node : graph->nodes)
+    operators.push_back(std::string(node.op.name()) + ":" + std::to_string(node.shape[0]));
   return operators;
 }
 

@@ -63,7 +63,8 @@ StatusOr<Costs> ComputeCosts(const NetworkGraph& graph) {
       shapes.push_back(&graph.nodes[input].shape);
       depth[i] = std::max(depth[i], depth[input]);
       if (op.reads_tokens() && input != 0) {
-        return InvalidArgument(std::string(node.op.name()) + ": expected the network's input before it, found '" +
+        return InvalidArgument(std::string(node.op.name()) +
+                               ": expected the network's input before it, found '" +
                                std::string(graph.nodes[input].op.name()) + "'");
       }
       if (input == 0 && node.op != "zero") (op.reads_tokens() ? embedding : other) = &node;

@@ -19,8 +19,8 @@
 namespace canopy::trainer {
 namespace {
 
-using search_space::AttributeSpec;
 using search_space::Attributes;
+using search_space::AttributeSpec;
 using search_space::NetworkGraph;
 using search_space::Operator;
 using search_space::Shape;
