@@ -63,7 +63,8 @@ Status PrintOutcome(const Context& context, Connection& connection, const v1::Ca
   if (!report.result_path().empty()) std::cout << "Result    " << report.result_path() << '\n';
   std::string view = summary.project() + "__" + summary.name();
   std::replace(view.begin(), view.end(), '-', '_');
-  const std::string trial = summary.best_trial().empty() ? name + "/1" : summary.best_trial();
+  std::string trial = report.winner().trial();
+  if (trial.empty()) trial = summary.best_trial().empty() ? name + "/1" : summary.best_trial();
   std::cout << "\nTry next:\n  " << Suggestion(context, "best " + name) << "\n  "
             << Suggestion(context, "trial show " + trial) << "\n  "
             << Suggestion(context, "query \"select trial, objective, params, macs from " + view +
