@@ -110,4 +110,8 @@ function(canopy_test)
   endif()
   add_test(NAME ${test_name} COMMAND ${arg_NAME})
   set_tests_properties(${test_name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  if(CANOPY_SANITIZER STREQUAL "asan")
+    set_tests_properties(${test_name} PROPERTIES ENVIRONMENT
+      "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/leaks.supp:print_suppressions=0")
+  endif()
 endfunction()

@@ -15,7 +15,8 @@ struct Conv2dShape {
   int64_t groups = 1;
 };
 
-// 2-d convolution without transposition. A batch norm behind it can be folded into it for inference.
+// 2-d convolution without transposition. A batch norm behind it can be folded into it for inference. In fp32
+// those of kernel 3 and stride 1 go by Winograd's algorithm where it pays.
 class Conv2d final : public Operation {
  public:
   Conv2d(const Conv2dShape& shape, Parameter& weight, Parameter* bias)
@@ -31,6 +32,9 @@ class Conv2d final : public Operation {
   void Fold(const at::Tensor& scale, const at::Tensor& shift);
 
  private:
+  bool GoesByWinograd(const at::Tensor& input, const at::Tensor& weight) const;
+  // Sets the parameters' gradients and gives the input's. REQUIRES GoesByWinograd and dense tensors.
+  at::Tensor WinogradBackward(const at::Tensor& input, const at::Tensor& gradient);
   at::Tensor Convolve(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias) const;
 
   Conv2dShape shape_;
