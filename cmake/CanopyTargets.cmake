@@ -107,6 +107,7 @@ function(canopy_test)
   if(CANOPY_SANITIZER)
     set(test_name ${CANOPY_SANITIZER}.${arg_NAME})
     list(APPEND arg_LABELS ${CANOPY_SANITIZER})
+    math(EXPR arg_TIMEOUT "3 * ${arg_TIMEOUT}")  # they are slower by about that
   endif()
   add_test(NAME ${test_name} COMMAND ${arg_NAME})
   set_tests_properties(${test_name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")

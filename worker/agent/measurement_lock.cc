@@ -132,7 +132,8 @@ int64_t RunningTrainers::PausedMs(int64_t attempt_id) const {
 
 bool RunningTrainers::paused() const {
   const MutexLock lock(mutex_);
-  return paused_;
+  return paused_ || std::any_of(trainers_.begin(), trainers_.end(),
+                                [](const auto& entry) { return entry.second.stopped; });
 }
 
 std::optional<std::pair<int64_t, RunningTrainers::Switch>> RunningTrainers::BeginSwitch(int64_t after,
@@ -189,8 +190,7 @@ void RunningTrainers::Watch() {
       if (ending_) return;
       const auto found = SomebodyMeasures();
       if (found.ok()) measuring_ = *found;
-      if (!found.ok())
-        CANOPY_LOG(Warning, "the measurement lock can't be read: " + Message(found.status()));
+      if (!found.ok()) CANOPY_LOG(Warning, "the measurement lock can't be read: " + Message(found.status()));
       if (paused_ && !measuring_) {
         if (!trainers_.empty()) {
           auto running = TryLock(folder_ + "/running.lock", LOCK_SH);
