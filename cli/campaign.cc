@@ -1,8 +1,10 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
+#include "base/strings.h"
 #include "cli/campaign_choice.h"
 #include "cli/campaign_view.h"
 #include "cli/connection.h"
@@ -37,6 +39,7 @@ std::vector<Column> SummaryColumns() {
           {"best", Display::kFraction},
           {"best_trial"},
           {"space"},
+          {"space_version", Display::kNumber},
           {"strategy"},
           {"epochs", Display::kCount},
           {"numeric_mode"},
@@ -55,6 +58,7 @@ std::vector<Cell> SummaryRow(const v1::CampaignSummary& c) {
           BestOf(c),
           c.best_trial(),
           c.space(),
+          c.space_version(),
           c.strategy(),
           c.epochs(),
           c.numeric_mode(),
@@ -79,6 +83,26 @@ Status List(const Context& context, const CampaignOptions& options) {
   return {};
 }
 
+// Where there is more than the launch's.
+void PrintSpaceVersions(const v1::CampaignStatus& status) {
+  if (status.space_versions_size() < 2) return;
+  Table table({{"version", Display::kNumber},
+               {"space"},
+               {"hash"},
+               {"constraints"},
+               {"trials", Display::kCount},
+               {"set_aside", Display::kCount},
+               {"since", Display::kTime},
+               {"by"}});
+  for (const v1::SpaceVersion& version : status.space_versions())
+    table.AddRow(
+        {version.version(), version.space(), version.space_hash().substr(0, 12),
+         Join(std::vector<std::string>(version.constraints().begin(), version.constraints().end()), "; "),
+         version.trials(), version.set_aside(), version.created_us(), version.principal()});
+  table.Print(std::cout, Format::kTable, TerminalWidth(1));
+  std::cout << '\n';
+}
+
 Status Show(const Context& context, const CampaignOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const auto connection, Connect(context));
   CANOPY_ASSIGN_OR_RETURN(const std::string name, CampaignOrNewest(connection->client(), options.campaign));
@@ -92,8 +116,9 @@ Status Show(const Context& context, const CampaignOptions& options) {
   for (const std::string& line : ProgressLines(status)) std::cout << line << '\n';
   std::cout << "space       " << Printable(status.summary().space()) << "  " << status.summary().space_hash()
             << "\nseed        " << status.seed() << "\ntest reads  " << status.test_reads()
-            << "\nfiles       " << Printable(status.files_path()) << "\n\n"
-            << status.campaign_text();
+            << "\nfiles       " << Printable(status.files_path()) << "\n\n";
+  PrintSpaceVersions(status);
+  std::cout << status.campaign_text();
   return {};
 }
 

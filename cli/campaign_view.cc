@@ -203,6 +203,11 @@ Table TrialTable(const std::vector<v1::TrialSummary>& trials, const std::vector<
                                                   {"decisions"}}) {
     columns.push_back(column);
   }
+  // Most campaigns have one space from launch to end.
+  const bool versions = std::any_of(trials.begin(), trials.end(), [](const v1::TrialSummary& trial) {
+    return trial.space_version() > 1 || !trial.set_aside().empty();
+  });
+  if (versions) columns.insert(columns.end() - 1, {{"space_version", Display::kNumber}, {"set_aside"}});
   Table table(columns);
   for (const v1::TrialSummary& trial : trials) {
     std::vector<Cell> row = {trial.name(), PurposeName(trial.purpose()), StateName(trial.state())};
@@ -212,6 +217,7 @@ Table TrialTable(const std::vector<v1::TrialSummary>& trials, const std::vector<
     }
     row.insert(row.end(), {trial.params(), trial.macs(), trial.epochs(), trial.replicate(), trial.busy_ms(),
                            FailureName(trial.failure_class()), trial.decisions_json()});
+    if (versions) row.insert(row.end() - 1, {trial.space_version(), trial.set_aside()});
     table.AddRow(std::move(row));
   }
   return table;

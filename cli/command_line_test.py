@@ -86,7 +86,7 @@ class CommandLineTest(unittest.TestCase):
 
     def test_a_wrong_command_line_is_a_usage_error(self):
         for line in (["--nothing"], ["dance"], ["space"], ["run"], ["campaign", "list", "--format", "xml"],
-                     ["space", "sample", "tiny.yaml", "--n", "x"]):
+                     ["space", "sample", "tiny.yaml", "--n", "x"], ["launch", "campaign.yaml", "--yes"]):
             with self.subTest(line=line):
                 done = self.canopy(*line)
                 self.assertEqual(done.returncode, 2)

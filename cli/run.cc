@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/local_session.h"
 #include "cli/nouns.h"
+#include "cli/update_view.h"
 #include "cli/watching.h"
 
 namespace canopy::cli {
@@ -44,6 +45,30 @@ void PrintHowToStartAnother(const CampaignFiles& files, const Context& context) 
             << Suggestion(context, "run " + files.request.campaign_file() + " --name " + name + "-2") << '\n';
 }
 
+void WarnOfOtherFiles(const v1::CampaignStatus& ended, const CampaignFiles& files) {
+  if (ended.campaign_text() == files.request.campaign_text() &&
+      ended.space_text() == files.request.space_text() && files.request.overrides_size() == 0)
+    return;
+  std::cerr << "warning: " << files.full_name
+            << " has ended as it was; --name starts another campaign with these files\n";
+}
+
+// FailedPrecondition where the live campaign of that name has other files, and says which way they go.
+Status CheckSameFiles(CampaignClient& client, const v1::CampaignSummary& summary,
+                      const CampaignFiles& files) {
+  // Once the finals have begun nothing may change, and what was launched goes on.
+  if (summary.state() == v1::CAMPAIGN_STATE_FINALIZING) return {};
+  v1::LaunchRequest request = files.request;
+  request.set_update(true);
+  request.set_dry_run(true);
+  CANOPY_ASSIGN_OR_RETURN(const v1::LaunchReply reply, client.Launch(request));
+  if (reply.update().changes_size() == 0) return {};
+  PrintUpdate(reply, /*dry_run=*/true, std::cerr, TerminalWidth(STDERR_FILENO));
+  return FailedPrecondition("these files differ from those of " + files.full_name +
+                            ": `canopy launch --update " + files.request.campaign_file() +
+                            "` changes the campaign, --name starts another with them");
+}
+
 // Launches the campaign, or goes on with the one of that name. `ended`: it had ended before.
 StatusOr<v1::CampaignStatus> LaunchOrContinue(CampaignClient& client, const CampaignFiles& files,
                                               bool& ended) {
@@ -57,17 +82,12 @@ StatusOr<v1::CampaignStatus> LaunchOrContinue(CampaignClient& client, const Camp
   }
   if (!known.ok()) return known;
   const v1::CampaignSummary& summary = known->summary();
-  if (known->campaign_text() != files.request.campaign_text() ||
-      known->space_text() != files.request.space_text()) {
-    std::cerr << "warning: " << files.request.campaign_file() << " or its space differs from what "
-              << files.full_name
-              << " was launched with, which stays as it is; --name starts another campaign\n";
-  } else if (files.request.overrides_size() > 0) {
-    std::cerr << "warning: " << files.full_name
-              << " keeps what it was launched with; --set changes only a new one\n";
-  }
   ended = HasEnded(summary.state());
-  if (ended) return known;
+  if (ended) {
+    WarnOfOtherFiles(*known, files);
+    return known;
+  }
+  CANOPY_RETURN_IF_ERROR(CheckSameFiles(client, summary, files));
   std::cerr << "Going on with " << files.full_name << '\n';
   if (summary.state() != v1::CAMPAIGN_STATE_PAUSED) return known;
   std::cerr << "It was paused: " << Printable(summary.reason()) << '\n';

@@ -101,6 +101,8 @@ void PrintResult(const v1::TrialDetails& trial) {
        {"failure", FailureName(summary.failure_class())},
        {"reason", summary.reason()},
        {"reference", summary.reference() ? "yes" : ""},
+       {"space version", std::to_string(summary.space_version())},
+       {"set aside", summary.set_aside()},
        {"parent", trial.parent()},
        {"replicate", std::to_string(summary.replicate())},
        {"decisions", summary.decisions_json()},

@@ -62,6 +62,8 @@ std::string TrialJson(const v1::TrialDetails& trial) {
                          {"purpose", PurposeName(summary.purpose())},
                          {"replicate", summary.replicate()},
                          {"reference", summary.reference()},
+                         {"space_version", summary.space_version()},
+                         {"set_aside", summary.set_aside()},
                          {"parent", trial.parent()},
                          {"state", StateName(summary.state())},
                          {"failure_class", FailureName(summary.failure_class())},

@@ -13,6 +13,8 @@ constexpr std::string_view kViewColumns[] = {
     "state",
     "reference",
     "objective",
+    "space_version",
+    "set_aside",
     "params",
     "macs",
     "activation_memory",

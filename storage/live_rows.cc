@@ -1,6 +1,7 @@
 #include "storage/live_rows.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "storage/row_mapping.h"
@@ -120,8 +121,7 @@ Status ReadRest(Database& database, Live& live) {
   CANOPY_RETURN_IF_ERROR(ReadTrials(database, live));
   CANOPY_ASSIGN_OR_RETURN(
       live.attempts,
-      ReadAttempts(database,
-                   " FROM attempt a WHERE a.campaign_id = ? AND a.state = 'RUNNING' ORDER BY a.id",
+      ReadAttempts(database, " FROM attempt a WHERE a.campaign_id = ? AND a.state = 'RUNNING' ORDER BY a.id",
                    {live.campaign.id}));
   CANOPY_ASSIGN_OR_RETURN(
       live.expired,
@@ -129,19 +129,7 @@ Status ReadRest(Database& database, Live& live) {
                    " FROM trial t JOIN attempt a ON a.id = t.last_attempt_id WHERE t.campaign_id = ? AND "
                    "t.state = 'PENDING' AND a.state = 'EXPIRED' ORDER BY a.id",
                    {live.campaign.id}));
-  const std::string better =
-      live.campaign.settings.objective_goal == model::Goal::kMaximize ? ">" : "<";
-  CANOPY_ASSIGN_OR_RETURN(
-      live.best,
-      ReadFinished(database,
-                   "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND NOT "
-                   "EXISTS (SELECT 1 FROM trial u JOIN result s ON s.trial_id = u.id WHERE u.campaign_id = "
-                   "t.campaign_id AND u.candidate_id = t.candidate_id AND u.purpose = 'SEARCH' AND "
-                   "(s.objective " +
-                       better +
-                       " r.objective OR (s.objective = r.objective AND s.trial_id < r.trial_id))) ORDER BY " +
-                       BestFirst(live.campaign.settings.objective_goal) + " LIMIT ?",
-                   {live.campaign.id, live.campaign.settings.finals_top + 1}));
+  CANOPY_ASSIGN_OR_RETURN(live.best, ReadBestFinished(database, live.campaign, nullptr));
   CANOPY_ASSIGN_OR_RETURN(
       live.finals, ReadFinished(database,
                                 "WHERE r.campaign_id = ? AND r.purpose = 'FINAL' AND t.state = 'COMPLETED' "
@@ -152,6 +140,42 @@ Status ReadRest(Database& database, Live& live) {
 }
 
 }  // namespace
+
+StatusOr<std::vector<Live::Finished>> ReadBestFinished(Database& database,
+                                                       const model::CampaignRecord& campaign,
+                                                       const std::vector<model::SetAside>* set_aside) {
+  std::set<int64_t> excluded;
+  if (set_aside != nullptr)
+    for (const model::SetAside& trial : *set_aside) excluded.insert(trial.trial_id);
+  std::set<int64_t> candidates;  // each counts by its best trial, which comes first
+  std::vector<int64_t> trials;
+  {
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows rows,
+        database.Query("SELECT r.trial_id, t.candidate_id FROM result r JOIN trial t ON t.id = r.trial_id "
+                       "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL " +
+                           (set_aside != nullptr ? std::string() : "AND " + NotSetAside()) + "ORDER BY " +
+                           BestFirst(campaign.settings.objective_goal),
+                       {campaign.id}));
+    while (static_cast<int64_t>(trials.size()) <= campaign.settings.finals_top) {
+      CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+      if (!more) break;
+      if (excluded.count(rows.Int(0)) == 0 && candidates.insert(rows.Int(1)).second)
+        trials.push_back(rows.Int(0));
+    }
+  }
+  std::vector<Live::Finished> best;
+  for (const int64_t trial_id : trials) {
+    CANOPY_ASSIGN_OR_RETURN(std::vector<Live::Finished> one,
+                            ReadFinished(database, "WHERE t.id = ?", {trial_id}));
+    best.push_back(std::move(one.at(0)));
+  }
+  return best;
+}
+
+std::string NotSetAside() {
+  return std::string("NOT EXISTS (SELECT 1 FROM set_aside s WHERE ") + kSetAsideNow + ") ";
+}
 
 std::string BestFirst(model::Goal goal) {
   return goal == model::Goal::kMaximize ? "r.objective DESC, r.trial_id" : "r.objective, r.trial_id";
@@ -226,7 +250,8 @@ StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t camp
       Rows rows, database.Query("SELECT t.decisions_json, c.candidate_hash, t.replicate, r.seq, r.feasible, "
                                 "r.objective FROM trial t JOIN candidate c ON c.id = t.candidate_id "
                                 "LEFT JOIN result r ON r.trial_id = t.id "
-                                "WHERE t.campaign_id = ? AND t.purpose = 'SEARCH' ORDER BY t.id",
+                                "WHERE t.campaign_id = ? AND t.purpose = 'SEARCH' AND " +
+                                    NotSetAside() + "ORDER BY t.id",
                                 {campaign_id}));
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());

@@ -16,8 +16,16 @@ StatusOr<std::vector<TrialStore::LiveRows>> ReadLiveCampaigns(Database& database
 StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database);
 StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id);
 
+// The best candidates of SEARCH trials outside `set_aside`, finals_top + 1 at most; nullptr: outside what the
+// campaign's current version sets aside.
+StatusOr<std::vector<TrialStore::LiveRows::Finished>> ReadBestFinished(
+    Database& database, const model::CampaignRecord& campaign, const std::vector<model::SetAside>* set_aside);
+
 // A campaign's reference candidate, nullopt where its space names none.
 StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database, int64_t campaign_id);
+
+// A condition on `trial t`, with a space behind it: the current version of its campaign counts it.
+std::string NotSetAside();
 
 // "ORDER BY" terms for `result r` that put the best objective first, the older trial before its equals.
 std::string BestFirst(model::Goal goal);

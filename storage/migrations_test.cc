@@ -1,6 +1,8 @@
 #include "storage/migrations.h"
 
 #include <fstream>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "base/file.h"
@@ -76,6 +78,83 @@ TEST_F(MigrationsTest, FilesOfOthersAreRefused) {
   const auto store = SqliteTrialStore::Open(directory_.File("text.db"));
   EXPECT_EQ(store.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(Message(store.status()), HasSubstr("is not an SQLite database"));
+}
+
+// Adds a row whose columns hold 1 or 'x', but for those in `values`.
+Status AddRow(Database& database, const std::string& table,
+              const std::map<std::string, std::string>& values) {
+  std::string names, row;
+  auto columns = database.Query("SELECT name, type FROM pragma_table_info(?)", {table});
+  if (!columns.ok()) return columns.status();
+  while (*columns->Next()) {
+    const std::string name = columns->Text(0);
+    const auto given = values.find(name);
+    names += (names.empty() ? "" : ", ") + name;
+    row += (row.empty() ? "" : ", ") + (given != values.end()        ? given->second
+                                        : columns->Text(1) == "TEXT" ? "'x'"
+                                                                     : "1");
+  }
+  return database.RunScript("INSERT INTO " + table + " (" + names + ") VALUES (" + row + ")");
+}
+
+TEST_F(MigrationsTest, ADatabaseFromBeforeSpaceVersionsKeepsItsTrials) {
+  ASSERT_TRUE(Migrated({Migrations()[0]}).ok());
+  {
+    auto opened = Database::Open(path_, Database::Mode::kReadWrite);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    Database& database = **opened;
+    ASSERT_TRUE(
+        database.RunScript("INSERT INTO meta VALUES ('database_id', 'id'), ('incarnation', '1')").ok());
+    ASSERT_TRUE(AddRow(database, "candidate", {}).ok());
+    ASSERT_TRUE(AddRow(database, "campaign",
+                       {{"project", "'default'"},
+                        {"name", "'old'"},
+                        {"state", "'RUNNING'"},
+                        {"objective_goal", "'maximize'"},
+                        {"duplicates", "'cached'"},
+                        {"constraints_json", "'[\"depth > 1\"]'"},
+                        {"input_shape_json", "'[1]'"},
+                        {"seed", "'1'"},
+                        {"validation_seed", "'1'"},
+                        {"winner_trial_id", "NULL"}})
+                    .ok());
+    ASSERT_TRUE(
+        AddRow(database, "event", {{"seq", "5"}, {"kind", "'campaign_launched'"}, {"principal", "'ada'"}})
+            .ok());
+    ASSERT_TRUE(AddRow(database, "trial",
+                       {{"purpose", "'SEARCH'"},
+                        {"replicate", "0"},
+                        {"state", "'PENDING'"},
+                        {"failure", "NULL"},
+                        {"crash_hosts_json", "'[]'"},
+                        {"parent_trial_id", "NULL"}})
+                    .ok());
+    ASSERT_TRUE(
+        database
+            .RunScript("CREATE TABLE campaign_1_values (trial_id INTEGER PRIMARY KEY REFERENCES trial "
+                       "(id), width INTEGER) STRICT; INSERT INTO campaign_1_values VALUES (1, 8); "
+                       "INSERT INTO campaign_column VALUES (1, 0, 'width', 'decision', 'INTEGER'); "
+                       "CREATE VIEW default__old AS SELECT t.number AS trial FROM trial t")
+            .ok());
+  }
+  const auto store = SqliteTrialStore::Open(path_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ(Count(directory_.File("backups/canopy-v1.db"), "PRAGMA user_version"), 1);
+  const auto live = (*store)->LoadLiveCampaigns();
+  ASSERT_TRUE(live.ok()) << live.status();
+  ASSERT_EQ(live->at(0).trials.size(), 1u);
+  EXPECT_EQ(live->at(0).trials[0].space_version, 1);
+  EXPECT_EQ(live->at(0).search_trials, 1);
+  EXPECT_EQ(Count(path_, "SELECT COUNT(*) FROM pragma_foreign_key_check"), 0);
+  EXPECT_EQ(Count(path_, "SELECT width FROM default__old WHERE space_version = 1 AND set_aside IS NULL"), 8);
+  EXPECT_EQ(Count(path_,
+                  "SELECT COUNT(*) FROM space_version WHERE version = 1 AND event_seq = 5 AND principal "
+                  "= 'ada' AND constraints_json = '[\"depth > 1\"]' AND space_text = 'x'"),
+            1);
+  EXPECT_EQ(Count(path_,
+                  "SELECT COUNT(*) FROM sqlite_schema WHERE tbl_name = 'trial' AND name IN ('trial_live', "
+                  "'trial_purpose', 'trial_failed', 'trial_count_insert', 'trial_count_update')"),
+            5);
 }
 
 TEST_F(MigrationsTest, EmbeddedMigrationsAreNumberedFromOne) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "storage/model/records.h"
 
 namespace canopy::storage {
 
@@ -21,8 +22,19 @@ struct ProposalLog {
     bool feasible = true;
     double objective = 0;
   };
-  std::vector<Proposal> proposals;  // ascending event_seq
-  std::vector<Result> results;      // of SEARCH trials, ascending seq
+  // A SEARCH trial that was made before the version and that it counts.
+  struct Known {
+    std::string candidate_hash;
+    int64_t replicate = 0;
+  };
+  // What was proposed under one version of the space.
+  struct Version {
+    model::SpaceVersion space;
+    std::vector<Known> known;         // ascending trial id
+    std::vector<Proposal> proposals;  // ascending event_seq
+    std::vector<Result> results;      // that the version counts, ascending seq
+  };
+  std::vector<Version> versions;  // ascending
 };
 
 // Opens the database for reading by itself. Blocks on disk.

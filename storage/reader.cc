@@ -60,11 +60,12 @@ StatusOr<std::vector<TrialRow>> ReadBest(Database& database, int64_t campaign_id
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t minimize,
       database.QueryInt("SELECT objective_goal = 'minimize' FROM campaign WHERE id = ?", {campaign_id}));
-  return ReadTrialRows(
-      database, false,
-      "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL ORDER BY " +
-          BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) + " LIMIT ?",
-      {campaign_id, limit});
+  return ReadTrialRows(database, false,
+                       "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND " +
+                           NotSetAside() + "ORDER BY " +
+                           BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) +
+                           " LIMIT ?",
+                       {campaign_id, limit});
 }
 
 StatusOr<std::vector<CampaignRow>> ReadCampaigns(Database& database, bool texts, const std::string& rest,
@@ -307,6 +308,27 @@ StatusOr<CampaignRow> Reader::Campaign(std::string_view reference) {
 
 StatusOr<CampaignCounts> Reader::Counts(int64_t campaign_id) {
   return impl_->Read<CampaignCounts>([&](Database& database) { return ReadCounts(database, campaign_id); });
+}
+
+StatusOr<std::vector<SpaceVersionRow>> Reader::SpaceVersions(int64_t campaign_id) {
+  return impl_->Read<std::vector<SpaceVersionRow>>([&](Database& database) {
+    ColumnWriter columns;
+    const model::SpaceVersion none;
+    VisitSpaceVersion(columns, none);
+    return ReadAll<SpaceVersionRow>(
+        database,
+        "SELECT " + columns.Names("v.") +
+            ", (SELECT COUNT(*) FROM trial t WHERE t.campaign_id = v.campaign_id AND t.purpose = 'SEARCH' "
+            "AND "
+            "t.space_version = v.version), (SELECT COUNT(*) FROM set_aside s WHERE s.campaign_id = "
+            "v.campaign_id AND s.version = v.version) FROM space_version v WHERE v.campaign_id = ? ORDER BY "
+            "v.version",
+        {campaign_id}, [](RowReader& reader, SpaceVersionRow& row) {
+          VisitSpaceVersion(reader, row.version);
+          reader("trials", row.trials);
+          reader("set_aside", row.set_aside);
+        });
+  });
 }
 
 StatusOr<std::optional<model::CandidateFacts>> Reader::Reference(int64_t campaign_id) {

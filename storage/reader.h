@@ -41,6 +41,12 @@ struct CampaignCounts {
   int64_t Trials(model::Purpose purpose, model::TrialState state) const;
 };
 
+struct SpaceVersionRow {
+  model::SpaceVersion version;  // without the text
+  int64_t trials = 0;           // SEARCH trials that were proposed under it
+  int64_t set_aside = 0;        // earlier ones that it leaves out
+};
+
 struct TrialFilter {
   std::vector<model::TrialState> states;  // empty: all
   std::vector<model::Purpose> purposes;   // empty: all
@@ -74,9 +80,11 @@ class Reader {
   // InvalidArgument the projects that share an ambiguous name.
   StatusOr<CampaignRow> Campaign(std::string_view reference);
   StatusOr<CampaignCounts> Counts(int64_t campaign_id);
+  // Ascending.
+  StatusOr<std::vector<SpaceVersionRow>> SpaceVersions(int64_t campaign_id);
   StatusOr<std::optional<model::CandidateFacts>> Reference(int64_t campaign_id);
 
-  // SEARCH trials that have an objective, best first, the older before its equals.
+  // SEARCH trials that have an objective and are not set aside, best first, the older before its equals.
   StatusOr<std::vector<TrialRow>> Best(int64_t campaign_id, int64_t limit);
   // Trials with an id above `after_id`, ascending.
   StatusOr<TrialPage> Trials(int64_t campaign_id, const TrialFilter& filter, int64_t after_id, int64_t limit);

@@ -204,8 +204,9 @@ std::string TrialColumns(bool graph) {
   VisitWriting(trial, record.candidate);
   VisitTrial(trial, record);
   VisitTrialState(trial, record);
-  return std::string(graph ? "COALESCE(t.graph_json, c.graph_json)" : "''") + ", " + candidate.Names("c.") +
-         ", " + trial.Names("t.");
+  return std::string(graph ? "COALESCE(t.graph_json, c.graph_json)" : "''") +
+         ", COALESCE((SELECT s.reason FROM set_aside s WHERE " + kSetAsideNow + "), ''), " +
+         candidate.Names("c.") + ", " + trial.Names("t.");
 }
 
 std::string AttemptColumns(std::string_view prefix) {
@@ -230,6 +231,7 @@ void ReadCampaign(RowReader& reader, model::CampaignRecord& campaign, bool texts
 
 void ReadTrial(RowReader& reader, model::TrialRecord& trial) {
   reader("graph_json", trial.candidate.graph_json);
+  reader("set_aside", trial.set_aside);
   VisitCandidate(reader, trial.candidate);
   VisitWriting(reader, trial.candidate);
   VisitTrial(reader, trial);

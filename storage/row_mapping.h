@@ -107,6 +107,7 @@ void VisitCampaign(Visitor& v, Record& campaign) {
   v("git_commit", campaign.git_commit);
   v("space_name", campaign.space_name);
   v("space_hash", campaign.space_hash);
+  v("space_version", campaign.space_version);
   v("created_us", campaign.created_us);
   auto& settings = campaign.settings;
   v("dataset", settings.task.dataset);
@@ -188,6 +189,20 @@ void VisitWriting(Visitor& v, Record& candidate, const std::string& prefix = "")
   v(prefix + "macs_as_written", candidate.macs_as_written);
 }
 
+// The text left out.
+template <typename Visitor, typename Record>
+void VisitSpaceVersion(Visitor& v, Record& version) {
+  v("campaign_id", version.campaign_id);
+  v("version", version.version);
+  v("space_name", version.space_name);
+  v("space_hash", version.space_hash);
+  v("space_file_name", version.space_file_name);
+  v("constraints_json", version.constraints);
+  v("event_seq", version.event_seq);
+  v("principal", version.principal);
+  v("created_us", version.created_us);
+}
+
 // The candidate's columns and the state's left out.
 template <typename Visitor, typename Record>
 void VisitTrial(Visitor& v, Record& trial) {
@@ -206,6 +221,7 @@ void VisitTrial(Visitor& v, Record& trial) {
   v("device_count", trial.device_count);
   v.Reference("parent_trial_id", trial.parent_trial_id);
   v("seen_seq", trial.seen_seq);
+  v("space_version", trial.space_version);
   v("required_worker_id", trial.required_worker_id);
   v("weights_path", trial.weights_path);
   v("weights_sha256", trial.weights_sha256);
@@ -334,6 +350,11 @@ void VisitWorker(Visitor& v, Record& worker) {
   v("first_seen_us", worker.first_seen_us);
   v("last_seen_us", worker.last_seen_us);
 }
+
+// The row of set_aside that leaves trial t out of its campaign's current version, as a condition on `s`.
+inline constexpr char kSetAsideNow[] =
+    "s.campaign_id = t.campaign_id AND s.version = (SELECT k.space_version FROM campaign k WHERE k.id = "
+    "t.campaign_id) AND s.trial_id = t.id";
 
 // The columns that ReadX below expects, behind an alias with its point ("t."). Trials are read from
 // `trial t JOIN candidate c`; without `graph`, graph_json stays empty.

@@ -47,12 +47,24 @@ class Store final : public TrialStore {
                            const std::string& state) override;
   Status UpsertWorker(const model::WorkerRecord& worker) override;
   Status SetCounter(const std::string& name, int64_t value) override;
+  Status ChangeCampaign(const model::CampaignRecord& campaign,
+                        const std::optional<model::CandidateFacts>& reference,
+                        const std::vector<Column>& decisions) override;
+  Status InsertSpaceVersion(const model::SpaceVersion& version,
+                            const std::vector<model::SetAside>& set_aside) override;
   Status CheckNewCampaign(const std::string& project, const std::string& name) override;
+  Status CheckDecisions(int64_t campaign_id, const std::vector<Column>& decisions) override {
+    return CheckAddedColumns(*database_, campaign_id, decisions);
+  }
   StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
                                                    const std::string& digest) override;
   Status SaveRequest(const std::string& request_id, const std::string& digest, const std::string& answer,
                      int64_t wall_us) override;
   StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() override { return ReadLiveCampaigns(*database_); }
+  StatusOr<std::vector<LiveRows::Finished>> LoadBest(const model::CampaignRecord& campaign,
+                                                     const std::vector<model::SetAside>* set_aside) override {
+    return ReadBestFinished(*database_, campaign, set_aside);
+  }
   StatusOr<int64_t> Counter(const std::string& name) override {
     return database_->QueryInt("SELECT value FROM counter WHERE name = ?", {name});
   }
@@ -72,6 +84,8 @@ class Store final : public TrialStore {
     SqlValue graph;
   };
   StatusOr<StoredCandidate> StoreCandidate(const model::CandidateFacts& candidate);
+  // The campaign's columns of its reference, NULL where it has none.
+  Status AddReference(ColumnWriter& row, const std::optional<model::CandidateFacts>& reference);
   // Runs a write; REQUIRES an open transaction. After an error SQLite may have rolled the whole back:
   // nothing more may run then, as it would be committed alone.
   StatusOr<int64_t> Write(std::string_view sql, const std::vector<SqlValue>& values);
@@ -139,6 +153,21 @@ StatusOr<Store::StoredCandidate> Store::StoreCandidate(const model::CandidateFac
   return StoredCandidate{rows.Int(0), rows.Int(1) != 0 ? SqlValue(nullptr) : SqlValue(candidate.graph_json)};
 }
 
+Status Store::AddReference(ColumnWriter& row, const std::optional<model::CandidateFacts>& reference) {
+  if (!reference) {
+    for (const char* column :
+         {"reference_candidate_id", "reference_graph_json", "reference_decisions_json",
+          "reference_activation_memory", "reference_params_as_written", "reference_macs_as_written"})
+      row.Add(column, nullptr);
+    return {};
+  }
+  CANOPY_ASSIGN_OR_RETURN(const StoredCandidate stored, StoreCandidate(*reference));
+  row.Reference("reference_candidate_id", stored.id);
+  row.Add("reference_graph_json", stored.graph);
+  VisitWriting(row, *reference, "reference_");
+  return {};
+}
+
 Status Store::CheckNewCampaign(const std::string& project, const std::string& name) {
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t taken,
@@ -158,14 +187,35 @@ Status Store::InsertCampaign(const model::CampaignRecord& campaign, const model:
   VisitCampaign(row, campaign);
   VisitCampaignTexts(row, campaign);
   VisitProgress(row, progress);
-  if (reference) {
-    CANOPY_ASSIGN_OR_RETURN(const StoredCandidate stored, StoreCandidate(*reference));
-    row.Reference("reference_candidate_id", stored.id);
-    row.Add("reference_graph_json", stored.graph);
-    VisitWriting(row, *reference, "reference_");
-  }
+  CANOPY_RETURN_IF_ERROR(AddReference(row, reference));
   CANOPY_RETURN_IF_ERROR(Insert(row, "campaign"));
   return CreateValuesTable(*database_, campaign, decisions, metrics);
+}
+
+Status Store::ChangeCampaign(const model::CampaignRecord& campaign,
+                             const std::optional<model::CandidateFacts>& reference,
+                             const std::vector<Column>& decisions) {
+  ColumnWriter row;
+  VisitCampaign(row, campaign);
+  VisitCampaignTexts(row, campaign);
+  CANOPY_RETURN_IF_ERROR(AddReference(row, reference));
+  CANOPY_RETURN_IF_ERROR(Update(row, "campaign", campaign.id));
+  values_.Forget();
+  return AddColumns(*database_, campaign, decisions);
+}
+
+Status Store::InsertSpaceVersion(const model::SpaceVersion& version,
+                                 const std::vector<model::SetAside>& set_aside) {
+  ColumnWriter row;
+  VisitSpaceVersion(row, version);
+  row("space_text", version.space_text);
+  CANOPY_RETURN_IF_ERROR(Insert(row, "space_version"));
+  for (const model::SetAside& trial : set_aside)
+    CANOPY_RETURN_IF_ERROR(
+        Write("INSERT INTO set_aside (campaign_id, version, trial_id, reason) VALUES (?, ?, ?, ?)",
+              {version.campaign_id, version.version, trial.trial_id, trial.reason})
+            .status());
+  return {};
 }
 
 Status Store::UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) {
@@ -332,6 +382,7 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
       options.backup_directory.empty() ? directory + "/backups" : options.backup_directory;
   CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations()));
   CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
+  CANOPY_RETURN_IF_ERROR(RefreshViews(*database));
   if (options.max_pages > 0)
     CANOPY_RETURN_IF_ERROR(
         database->RunScript("PRAGMA max_page_count = " + std::to_string(options.max_pages)));

@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/database.h"
+#include "storage/reader.h"
 #include "storage/row_mapping.h"
 #include "storage/testing/sample_records.h"
 
@@ -354,6 +355,63 @@ TEST_F(SqliteTrialStoreTest, ProposerRowsHoldStateAndOutcomes) {
   EXPECT_EQ(proposer->searches[0].result_seq, 1);
   EXPECT_EQ(proposer->searches[0].objective, 0.5);
   EXPECT_EQ(proposer->searches[1].result_seq, 0);
+}
+
+TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheStrategy) {
+  for (int id = 1; id <= 3; ++id) ASSERT_TRUE(AddCompletedTrial(*store_, id, 0.1 * id).ok());
+  ASSERT_TRUE(Write([&] { return store_->InsertTrial(SampleTrial(4)); }).ok());
+  const auto begin = [&](int64_t version, const std::vector<model::SetAside>& set_aside) {
+    model::CampaignRecord campaign = SampleCampaign(1);
+    campaign.space_version = version;
+    campaign.settings.budget_trials = 31;
+    return Write([&]() -> Status {
+      CANOPY_RETURN_IF_ERROR(store_->ChangeCampaign(campaign, std::nullopt, SampleDecisions()));
+      return store_->InsertSpaceVersion(
+          {1, version, "macro", "5pace", "macro.yaml", "text", {}, 9, "ada", 10}, set_aside);
+    });
+  };
+  const std::vector<model::SetAside> set_aside = {{3, "gone"}, {4, "gone, too"}};
+  const auto best = store_->LoadBest(SampleCampaign(1), &set_aside);
+  ASSERT_TRUE(best.ok()) << best.status();
+  ASSERT_TRUE(begin(2, set_aside).ok());
+  Reopen();
+  const TrialStore::LiveRows live = Live();
+  EXPECT_EQ(live.campaign.space_version, 2);
+  EXPECT_EQ(live.campaign.settings.budget_trials, 31);
+  EXPECT_FALSE(live.reference.has_value());
+  EXPECT_EQ(live.trials.at(0).set_aside, "gone, too");
+  ASSERT_EQ(live.best.size(), 2u);
+  ASSERT_EQ(best->size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(live.best[i].trial.id, static_cast<int64_t>(2 - i));
+    EXPECT_EQ(best->at(i).trial.id, static_cast<int64_t>(2 - i));
+  }
+  EXPECT_EQ(store_->LoadProposer(1)->searches.size(), 2u);
+  const auto reader = Reader::Open(path_);
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_EQ((*reader)->Best(1, 10)->size(), 2u);
+  EXPECT_EQ((*reader)->Trial("fashion-macro/3")->row.trial.set_aside, "gone");
+
+  ASSERT_TRUE(begin(3, {}).ok());
+  EXPECT_EQ(Live().best.at(0).trial.id, 3);
+  EXPECT_EQ(store_->LoadProposer(1)->searches.size(), 4u);
+  const auto versions = (*reader)->SpaceVersions(1);
+  ASSERT_TRUE(versions.ok()) << versions.status();
+  ASSERT_EQ(versions->size(), 2u);
+  EXPECT_EQ(versions->at(0).set_aside, 2);
+  EXPECT_EQ(versions->at(1).set_aside, 0);
+}
+
+TEST_F(SqliteTrialStoreTest, ALaterVersionMayEvaluateACandidateAnew) {
+  const auto add = [&](int64_t id, int64_t version) {
+    model::TrialRecord trial = SampleTrial(id);
+    trial.candidate = SampleCandidate(1);
+    trial.space_version = version;
+    return Write([&] { return store_->InsertTrial(trial); });
+  };
+  EXPECT_TRUE(add(1, 1).ok());
+  EXPECT_EQ(add(2, 1).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(add(3, 2).ok());
 }
 
 TEST_F(SqliteTrialStoreTest, MeasurementsThatAreThereStay) {

@@ -38,7 +38,14 @@ class TrialStore {
                                 const std::optional<model::CandidateFacts>& reference,
                                 const std::vector<Column>& decisions, const std::vector<Column>& metrics) = 0;
   virtual Status UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) = 0;
-  // AlreadyExists where (campaign, candidate hash, purpose, replicate) is taken.
+  // The campaign's files, settings and reference, progress aside; its table and view get the columns of
+  // `decisions` that they lack. REQUIRES that CheckDecisions passed.
+  virtual Status ChangeCampaign(const model::CampaignRecord& campaign,
+                                const std::optional<model::CandidateFacts>& reference,
+                                const std::vector<Column>& decisions) = 0;
+  virtual Status InsertSpaceVersion(const model::SpaceVersion& version,
+                                    const std::vector<model::SetAside>& set_aside) = 0;
+  // AlreadyExists where (campaign, candidate hash, purpose, replicate, space version) is taken.
   virtual Status InsertTrial(const model::TrialRecord& trial) = 0;
   virtual Status UpdateTrial(const model::TrialRecord& trial) = 0;
   virtual Status InsertAttempt(const model::AttemptRecord& attempt) = 0;
@@ -61,6 +68,9 @@ class TrialStore {
   // it exists; the open transaction included.
   virtual Status CheckNewCampaign(const std::string& project, const std::string& name) = 0;
 
+  // InvalidArgument where the campaign's table cannot have columns for these decisions, too.
+  virtual Status CheckDecisions(int64_t campaign_id, const std::vector<Column>& decisions) = 0;
+
   // Every mutating call of a user carries a request id. Find gives what an earlier call with that id was
   // answered; FailedPrecondition where its payload (`digest`) differed.
   virtual StatusOr<std::optional<std::string>> FindRequest(const std::string& request_id,
@@ -82,15 +92,19 @@ class TrialStore {
       std::string worker_id;
       int64_t busy_ms = 0;
     };
-    // The finals_top + 1 best candidates by their best SEARCH trial, best first.
+    // The finals_top + 1 best candidates by their best SEARCH trial that is not set aside, best first.
     std::vector<Finished> best;
-    std::vector<Finished> finals;  // completed FINAL trials, ascending id
-    std::vector<std::string> first_signatures;       // of the first 5 attempts, oldest first
+    std::vector<Finished> finals;                      // completed FINAL trials, ascending id
+    std::vector<std::string> first_signatures;         // of the first 5 attempts, oldest first
     std::vector<model::EndSignature> last_signatures;  // of the last 20 candidates' newest attempts
     int64_t trials_total = 0;
     int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0;
   };
   virtual StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() = 0;
+  // LiveRows::best as it would be with these settings, without the trials in `set_aside`; nullptr: without
+  // those that the campaign's current version sets aside.
+  virtual StatusOr<std::vector<LiveRows::Finished>> LoadBest(
+      const model::CampaignRecord& campaign, const std::vector<model::SetAside>* set_aside) = 0;
   virtual StatusOr<std::vector<model::SlotResult>> LoadSlotResults() = 0;
   virtual StatusOr<int64_t> Counter(const std::string& name) = 0;  // 0 where never set
   virtual std::string database_id() const = 0;
@@ -107,7 +121,7 @@ class TrialStore {
       bool feasible = true;
       double objective = 0;
     };
-    std::vector<Search> searches;  // SEARCH trials, ascending id
+    std::vector<Search> searches;  // SEARCH trials that are not set aside, ascending id
   };
   virtual StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) = 0;
 

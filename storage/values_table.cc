@@ -30,11 +30,15 @@ std::string_view TypeName(Column::Type type) {
 struct ViewColumn {
   std::string_view name, expression;
 };
+constexpr std::string_view kSetAsideReason =
+    "(SELECT s.reason FROM set_aside s WHERE s.campaign_id = t.campaign_id AND s.version = "
+    "p.space_version AND s.trial_id = t.id)";
 constexpr ViewColumn kFirstColumns[] = {
-    {"trial", "t.number"},        {"name", "p.name || '/' || t.number"},
-    {"purpose", "t.purpose"},     {"replicate", "t.replicate"},
-    {"state", "t.state"},         {"reference", "t.reference"},
-    {"objective", "r.objective"},
+    {"trial", "t.number"},          {"name", "p.name || '/' || t.number"},
+    {"purpose", "t.purpose"},       {"replicate", "t.replicate"},
+    {"state", "t.state"},           {"reference", "t.reference"},
+    {"objective", "r.objective"},   {"space_version", "t.space_version"},
+    {"set_aside", kSetAsideReason},
 };
 constexpr ViewColumn kLastColumns[] = {
     {"params", "c.params"},
@@ -86,23 +90,56 @@ std::string TableSql(int64_t campaign_id, const std::vector<Column>& decisions,
   return sql + ") STRICT";
 }
 
-std::string ViewSql(const model::CampaignRecord& campaign, const std::vector<Column>& decisions,
-                    const std::vector<Column>& metrics) {
+struct Columns {
+  std::vector<Column> decisions, metrics;
+};
+
+StatusOr<Columns> ReadColumns(Database& database, int64_t campaign_id) {
+  Columns columns;
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database.Query("SELECT name, kind, type FROM campaign_column WHERE campaign_id = ? "
+                                         "ORDER BY position",
+                                         {campaign_id}));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return columns;
+    const std::string type = rows.Text(2);
+    (rows.Text(1) == "decision" ? columns.decisions : columns.metrics)
+        .push_back({rows.Text(0), type == "INTEGER" ? Column::Type::kInteger
+                                  : type == "REAL"  ? Column::Type::kReal
+                                                    : Column::Type::kText});
+  }
+}
+
+std::string ViewSql(int64_t campaign_id, const std::string& view, const Columns& value_columns) {
   std::string columns;
   const auto add = [&](std::string_view expression, std::string_view name) {
     if (!columns.empty()) columns += ",\n  ";
     columns += std::string(expression) + " AS " + QuoteIdentifier(name);
   };
   for (const ViewColumn& column : kFirstColumns) add(column.expression, column.name);
-  for (const Column& column : decisions) add("v." + QuoteIdentifier(column.name), column.name);
-  for (const Column& column : metrics) add("v." + QuoteIdentifier(column.name), column.name);
+  for (const Column& column : value_columns.decisions) add("v." + QuoteIdentifier(column.name), column.name);
+  for (const Column& column : value_columns.metrics) add("v." + QuoteIdentifier(column.name), column.name);
   for (const ViewColumn& column : kLastColumns) add(column.expression, column.name);
-  return "CREATE VIEW " + QuoteIdentifier(CampaignViewName(campaign.project, campaign.name)) +
-         " AS SELECT\n  " + columns +
+  return "CREATE VIEW " + QuoteIdentifier(view) + " AS SELECT\n  " + columns +
          "\nFROM trial t JOIN campaign p ON p.id = t.campaign_id JOIN candidate c ON c.id = "
          "t.candidate_id\n" +
-         "LEFT JOIN result r ON r.trial_id = t.id LEFT JOIN " + ValuesTableName(campaign.id) +
-         " v ON v.trial_id = t.id\nWHERE t.campaign_id = " + std::to_string(campaign.id);
+         "LEFT JOIN result r ON r.trial_id = t.id LEFT JOIN " + ValuesTableName(campaign_id) +
+         " v ON v.trial_id = t.id\nWHERE t.campaign_id = " + std::to_string(campaign_id);
+}
+
+const Column* FindColumn(const std::vector<Column>& columns, const std::string& name) {
+  const auto found =
+      std::find_if(columns.begin(), columns.end(), [&](const Column& column) { return column.name == name; });
+  return found == columns.end() ? nullptr : &*found;
+}
+
+Status NoteColumn(Database& database, int64_t campaign_id, int64_t position, const Column& column,
+                  const std::string& kind) {
+  return database
+      .Run("INSERT INTO campaign_column (campaign_id, position, name, kind, type) VALUES (?, ?, ?, ?, ?)",
+           {campaign_id, position, column.name, kind, std::string(TypeName(column.type))})
+      .status();
 }
 
 SqlValue ToSqlValue(const nlohmann::json& value) {
@@ -175,18 +212,80 @@ Status CreateValuesTable(Database& database, const model::CampaignRecord& campai
                          const std::vector<Column>& decisions, const std::vector<Column>& metrics) {
   CANOPY_RETURN_IF_ERROR(CheckValueColumns(decisions, metrics));
   CANOPY_RETURN_IF_ERROR(database.RunScript(TableSql(campaign.id, decisions, metrics)));
-  CANOPY_RETURN_IF_ERROR(database.RunScript(ViewSql(campaign, decisions, metrics)));
+  CANOPY_RETURN_IF_ERROR(database.RunScript(
+      ViewSql(campaign.id, CampaignViewName(campaign.project, campaign.name), Columns{decisions, metrics})));
   int64_t position = 0;
   for (const std::vector<Column>* columns : {&decisions, &metrics}) {
     for (const Column& column : *columns) {
-      CANOPY_RETURN_IF_ERROR(database
-                                 .Run("INSERT INTO campaign_column (campaign_id, position, name, kind, type) "
-                                      "VALUES (?, ?, ?, ?, ?)",
-                                      {campaign.id, position++, column.name,
-                                       std::string(columns == &decisions ? "decision" : "metric"),
-                                       std::string(TypeName(column.type))})
-                                 .status());
+      CANOPY_RETURN_IF_ERROR(NoteColumn(database, campaign.id, position++, column,
+                                        columns == &decisions ? "decision" : "metric"));
     }
+  }
+  return {};
+}
+
+Status CheckAddedColumns(Database& database, int64_t campaign_id, const std::vector<Column>& decisions) {
+  CANOPY_ASSIGN_OR_RETURN(Columns columns, ReadColumns(database, campaign_id));
+  for (const Column& column : decisions)
+    if (FindColumn(columns.decisions, column.name) == nullptr) columns.decisions.push_back(column);
+  return CheckValueColumns(columns.decisions, columns.metrics);
+}
+
+Status AddColumns(Database& database, const model::CampaignRecord& campaign,
+                  const std::vector<Column>& decisions) {
+  CANOPY_RETURN_IF_ERROR(CheckAddedColumns(database, campaign.id, decisions));
+  CANOPY_ASSIGN_OR_RETURN(const Columns columns, ReadColumns(database, campaign.id));
+  // SQLite changes no table while a view names what is not there.
+  const std::string view = QuoteIdentifier(CampaignViewName(campaign.project, campaign.name));
+  CANOPY_RETURN_IF_ERROR(database.RunScript("DROP VIEW " + view));
+  const std::string table = "ALTER TABLE " + ValuesTableName(campaign.id);
+  auto position = static_cast<int64_t>(columns.decisions.size() + columns.metrics.size());
+  for (const Column& column : decisions) {
+    const std::string name = QuoteIdentifier(column.name), type(TypeName(column.type));
+    const Column* const known = FindColumn(columns.decisions, column.name);
+    if (known == nullptr) {
+      CANOPY_RETURN_IF_ERROR(database.RunScript(table + " ADD COLUMN " + name + " " + type));
+      CANOPY_RETURN_IF_ERROR(NoteColumn(database, campaign.id, position++, column, "decision"));
+    } else if (known->type < column.type) {
+      CANOPY_RETURN_IF_ERROR(database.RunScript(table + " ADD COLUMN \"wider \" " + type + "; UPDATE " +
+                                                ValuesTableName(campaign.id) + " SET \"wider \" = " + name +
+                                                "; " + table + " DROP COLUMN " + name + "; " + table +
+                                                " RENAME COLUMN \"wider \" TO " + name));
+      CANOPY_RETURN_IF_ERROR(
+          database
+              .Run("UPDATE campaign_column SET type = ? WHERE campaign_id = ? AND name = ?",
+                   {type, campaign.id, column.name})
+              .status());
+    }
+  }
+  CANOPY_ASSIGN_OR_RETURN(const Columns all, ReadColumns(database, campaign.id));
+  return database.RunScript(ViewSql(campaign.id, CampaignViewName(campaign.project, campaign.name), all));
+}
+
+Status RefreshViews(Database& database) {
+  struct View {
+    int64_t campaign_id = 0;
+    std::string name;
+  };
+  std::vector<View> views;
+  {
+    CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT id, project, name FROM campaign", {}));
+    while (true) {
+      CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+      if (!more) break;
+      views.push_back({rows.Int(0), CampaignViewName(rows.Text(1), rows.Text(2))});
+    }
+  }
+  for (const View& view : views) {
+    CANOPY_ASSIGN_OR_RETURN(const Columns columns, ReadColumns(database, view.campaign_id));
+    const std::string sql = ViewSql(view.campaign_id, view.name, columns);
+    CANOPY_ASSIGN_OR_RETURN(
+        const int64_t current,
+        database.QueryInt("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'view' AND name = ? AND sql = ?",
+                          {view.name, sql}));
+    if (current > 0) continue;
+    CANOPY_RETURN_IF_ERROR(database.RunScript("BEGIN IMMEDIATE; DROP VIEW IF EXISTS " +
+                                              QuoteIdentifier(view.name) + "; " + sql + "; COMMIT"));
   }
   return {};
 }

@@ -30,6 +30,16 @@ Status CreateValuesTable(Database& database, const model::CampaignRecord& campai
                          const std::vector<TrialStore::Column>& decisions,
                          const std::vector<TrialStore::Column>& metrics);
 
+// InvalidArgument where the campaign's table cannot also have those columns.
+Status CheckAddedColumns(Database& database, int64_t campaign_id,
+                         const std::vector<TrialStore::Column>& decisions);
+// Gives the campaign's table and view the columns that they lack. One that is there keeps its values and gets
+// the wider type, of integer, real and text in this order. REQUIRES an open transaction.
+Status AddColumns(Database& database, const model::CampaignRecord& campaign,
+                  const std::vector<TrialStore::Column>& decisions);
+// Brings the views that an earlier version of the program made to what this one makes.
+Status RefreshViews(Database& database);
+
 // Writes the rows of campaigns' value tables; remembers the columns of each.
 class ValuesTables {
  public:

@@ -92,6 +92,43 @@ TEST_F(ValuesTableTest, CollidingColumnsAreRefused) {
   EXPECT_TRUE(Launch("p", "e", {{"order", Type::kText}}).ok()) << "a word of SQL is a name like others";
 }
 
+TEST_F(ValuesTableTest, AChangedSpaceAddsColumnsAndWidensTypes) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 2, 0.5).ok());
+  const std::vector<TrialStore::Column> decisions = {{"width", Type::kReal},
+                                                     {"learning_rate", Type::kText},
+                                                     {"stem_kernel", Type::kInteger},
+                                                     {"added", Type::kText}};
+  EXPECT_TRUE(store_->CheckDecisions(1, decisions).ok());
+  ASSERT_TRUE(store_
+                  ->Transaction([&]() -> Status {
+                    CANOPY_RETURN_IF_ERROR(
+                        store_->ChangeCampaign(SampleCampaign(1), SampleCandidate(50), decisions));
+                    model::TrialRecord trial = SampleTrial(3);
+                    trial.candidate.candidate_json =
+                        R"({"width":2.5,"learning_rate":"linear","stem_kernel":7,"added":"new"})";
+                    return store_->InsertTrial(trial);
+                  })
+                  .ok());
+  auto database = Database::Open(path_, Database::Mode::kReadOnly);
+  const auto count = [&](const std::string& condition) {
+    return *(*database)->QueryInt("SELECT COUNT(*) FROM default__fashion_macro WHERE " + condition);
+  };
+  EXPECT_EQ(count("trial = 2 AND width = 2 AND learning_rate = '0.25' AND stem_kernel = 'conv2' AND added IS "
+                  "NULL AND val_accuracy = 0.5"),
+            1);
+  EXPECT_EQ(
+      count("trial = 3 AND width = 2.5 AND learning_rate = 'linear' AND stem_kernel = '7' AND added = 'new'"),
+      1);
+}
+
+TEST_F(ValuesTableTest, WhatAChangedSpaceCannotHaveIsRefused) {
+  EXPECT_THAT(Message(store_->CheckDecisions(1, {{"val_loss", Type::kReal}})), HasSubstr("val_loss"));
+  std::vector<TrialStore::Column> decisions;
+  for (size_t i = 0; i < kMaxValueColumns - SampleMetrics().size(); ++i)
+    decisions.push_back({"d" + std::to_string(i), Type::kInteger});
+  EXPECT_FALSE(store_->CheckDecisions(1, decisions).ok()) << "the columns of removed decisions stay";
+}
+
 TEST_F(ValuesTableTest, AsManyColumnsAsDocumentedFit) {
   std::vector<TrialStore::Column> decisions;
   for (size_t i = 0; i < kMaxValueColumns - SampleMetrics().size(); ++i)

@@ -29,6 +29,7 @@ void Core::Impl::Handle(LaunchCampaign event) {
   Log(id, 0, 0, "campaign_launched",
       nlohmann::json{{"project", added.live.campaign.project}, {"name", added.live.campaign.name}}.dump(),
       event.principal);
+  WriteVersion(added, {}, event.principal);
   if (added.settings().epochs == 0) {
     model::TrialRecord probe;
     probe.purpose = model::Purpose::kProxy;
@@ -63,9 +64,7 @@ void Core::Impl::Handle(CommandCampaign event) {
       SetState(campaign,
                campaign.progress().finals_stage > 0 ? CampaignState::kFinalizing : CampaignState::kRunning,
                "", "campaign_resumed", event.principal);
-      if (std::exchange(campaign.refill_failed, false))
-        effects.requests.push_back(
-            {campaign.id(), campaign.progress().refill_count, campaign.progress().refill_seen_seq});
+      if (std::exchange(campaign.refill_failed, false)) effects.requests.push_back(campaign.OpenRefill());
       Advance(campaign);
       break;
     case CampaignVerb::kCancel: {

@@ -83,9 +83,7 @@ Effects Core::Impl::Step(const Now& step_now, Event event) {
   counters_changed = false;
   if (!std::exchange(started, true)) {
     for (const auto& [id, campaign] : campaigns)
-      if (campaign.progress().refill_count > 0)
-        effects.requests.push_back(
-            {id, campaign.progress().refill_count, campaign.progress().refill_seen_seq});
+      if (campaign.progress().refill_count > 0) effects.requests.push_back(campaign.OpenRefill());
   }
   std::visit([this](auto&& concrete) { Handle(std::move(concrete)); }, std::move(event));
   Dispatch();

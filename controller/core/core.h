@@ -32,13 +32,8 @@ struct LiveCampaign {
   std::vector<model::TrialRecord> trials;      // not terminal, ascending id
   std::vector<model::AttemptRecord> attempts;  // running, ascending id
   std::vector<model::AttemptRecord> expired;   // the newest attempts of PENDING trials, where they expired
-  // The finals_top + 1 best candidates by their best SEARCH trial, best first.
-  struct Best {
-    double objective = 0;
-    int64_t trial_id = 0;
-    int64_t busy_ms = 0;
-    model::CandidateFacts candidate;
-  };
+  // The finals_top + 1 best candidates by their best SEARCH trial that is not set aside, best first.
+  using Best = RankedCandidate;
   std::vector<Best> best;
   // FINAL trials that completed, ascending id.
   struct Final {

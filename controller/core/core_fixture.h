@@ -84,7 +84,7 @@ class World {
         }
         batch.proposals.push_back(std::move(proposal));
       }
-      Step(ProposalsReady{request.campaign_id, request.seen_seq, std::move(batch)});
+      Step(ProposalsReady{request.campaign_id, request.seen_seq, std::move(batch), request.space_version});
     }
   }
 

@@ -34,6 +34,7 @@ ordered_json Describe(const model::TrialRecord& t) {
           {"candidate_hash", t.candidate.candidate_hash},
           {"parent", t.parent_trial_id},
           {"seen_seq", t.seen_seq},
+          {"space", {t.space_version, t.set_aside}},
           {"state", std::string(model::ToString(t.state))},
           {"reason", t.reason},
           {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
@@ -52,7 +53,11 @@ std::string Core::Impl::DurableText() const {
                        {"next_fence", counters.next_fence},
                        {"next_event_seq", counters.next_event_seq}};
   for (const auto& [id, campaign] : campaigns) {
-    ordered_json entry = {{"id", id}, {"progress", Describe(campaign.progress())}};
+    ordered_json entry = {{"id", id},
+                          {"space_version", campaign.live.campaign.space_version},
+                          {"space_hash", campaign.live.campaign.space_hash},
+                          {"constraints", campaign.settings().constraints},
+                          {"progress", Describe(campaign.progress())}};
     for (const auto& [trial_id, trial] : campaign.trials) entry["trials"].push_back(Describe(trial));
     for (const auto& [attempt_id, attempt] : campaign.attempts)
       entry["attempts"].push_back({attempt_id, attempt.record.trial_id, attempt.record.fence,
@@ -72,8 +77,7 @@ std::string Core::Impl::DurableText() const {
     root["campaigns"].push_back(std::move(entry));
   }
   for (const auto& [worker_id, slots] : last_result_ids)
-    for (const auto& [slot, result_id] : slots)
-      root["slot_results"].push_back({worker_id, slot, result_id});
+    for (const auto& [slot, result_id] : slots) root["slot_results"].push_back({worker_id, slot, result_id});
   return root.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -24,6 +24,15 @@ struct UpdateCampaign {
   int64_t campaign_id = 0;
   model::CampaignProgress progress;
 };
+// Everything but progress, id and time of creation.
+struct ChangeCampaign {
+  model::CampaignRecord campaign;
+  std::optional<model::CandidateFacts> reference;
+};
+struct InsertSpaceVersion {
+  model::SpaceVersion version;
+  std::vector<model::SetAside> set_aside;
+};
 struct InsertTrial {
   model::TrialRecord trial;
 };
@@ -65,9 +74,9 @@ struct UpsertWorker {
 struct SaveCounters {
   int64_t next_campaign_id = 1, next_trial_id = 1, next_attempt_id = 1, next_fence = 1, next_event_seq = 1;
 };
-using Write = std::variant<InsertCampaign, UpdateCampaign, InsertTrial, UpdateTrial, InsertAttempt,
-                           UpdateAttempt, InsertResult, ArchiveOutcome, InsertMeasurements, AppendEvent,
-                           SaveProposerState, UpsertWorker, SaveCounters>;
+using Write = std::variant<InsertCampaign, UpdateCampaign, ChangeCampaign, InsertSpaceVersion, InsertTrial,
+                           UpdateTrial, InsertAttempt, UpdateAttempt, InsertResult, ArchiveOutcome,
+                           InsertMeasurements, AppendEvent, SaveProposerState, UpsertWorker, SaveCounters>;
 
 // A trial handed to a worker.
 struct Lease {
@@ -82,6 +91,9 @@ struct Lease {
 
 struct Launched {
   int64_t campaign_id = 0;
+};
+struct Revised {
+  int64_t space_version = 1;
 };
 struct Commanded {
   model::CampaignState state = model::CampaignState::kRunning;
@@ -98,7 +110,7 @@ struct HeartbeatAnswered {
   int64_t interval_ms = 0, ttl_ms = 0;
   std::vector<int64_t> attempts_to_stop;
 };
-using ReplyBody = std::variant<Launched, Commanded, Welcomed, Exchanged, HeartbeatAnswered>;
+using ReplyBody = std::variant<Launched, Revised, Commanded, Welcomed, Exchanged, HeartbeatAnswered>;
 
 struct Reply {
   uint64_t token = 0;
@@ -106,8 +118,9 @@ struct Reply {
 };
 struct RequestProposals {
   int64_t campaign_id = 0, count = 0, seen_seq = 0;
+  int64_t space_version = 1;
 };
-// A SEARCH result that later proposals of its campaign see.
+// A SEARCH result that later proposals of its campaign see: one that its space's version counts.
 struct PublishResult {
   int64_t campaign_id = 0;
   ObservedResult result;

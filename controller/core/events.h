@@ -22,6 +22,30 @@ struct LaunchCampaign {
   std::optional<model::CandidateFacts> reference;  // lowered; needed for finals_reference and epochs 0
 };
 
+// A candidate that a SEARCH trial evaluated.
+struct RankedCandidate {
+  double objective = 0;
+  int64_t trial_id = 0;
+  int64_t busy_ms = 0;
+  model::CandidateFacts candidate;
+};
+
+// Other files for a live campaign, checked against what it may change.
+struct ReviseCampaign {
+  uint64_t token = 0;
+  std::string principal;
+  model::CampaignRecord campaign;  // as it is to be; its space_version is the one that it was compared with
+  std::optional<model::CandidateFacts> reference;
+  std::string changes_json;  // for the log: [{"what", "before", "after"}]
+  // Space or constraints are others: a version begins, which leaves these trials out. They were chosen among
+  // all that the campaign had before trial `next_trial_number`; Aborted where it has more by now.
+  bool new_version = false;
+  std::vector<model::SetAside> set_aside;
+  int64_t next_trial_number = 1;
+  // LiveCampaign::best as it then is: the engine's to read.
+  std::vector<RankedCandidate> best;
+};
+
 enum class CampaignVerb { kPause, kResume, kCancel };
 struct CommandCampaign {
   uint64_t token = 0;
@@ -79,11 +103,12 @@ struct ProposalsReady {
   int64_t campaign_id = 0;
   int64_t refill_seen_seq = 0;
   StatusOr<ProposalBatch> batch;  // an error pauses the campaign
+  int64_t space_version = 1;      // of the request
 };
 
 struct Tick {};
 
-using Event = std::variant<LaunchCampaign, CommandCampaign, WorkerHello, WorkerExchange, PollEnded,
-                           WorkerHeartbeat, ProposalsReady, Tick>;
+using Event = std::variant<LaunchCampaign, ReviseCampaign, CommandCampaign, WorkerHello, WorkerExchange,
+                           PollEnded, WorkerHeartbeat, ProposalsReady, Tick>;
 
 }  // namespace canopy::controller

@@ -126,6 +126,8 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
   if (search) {
     ++campaign.live.search_completed;
     campaign.live.search_busy_ms += attempt.cost.busy_ms;
+  }
+  if (search && trial.set_aside.empty()) {
     AddToBest(campaign, {*result.objective, trial.id, attempt.cost.busy_ms, trial.candidate});
     effects.published.push_back(
         {campaign.id(),
@@ -213,9 +215,10 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
         result.numeric_mode = campaign.settings().numeric_mode;
         result.received_us = now.wall_us;
         InsertAndLog(result, trial, attempt.worker_id);
-        effects.published.push_back(
-            {campaign.id(),
-             {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
+        if (trial.set_aside.empty())
+          effects.published.push_back(
+              {campaign.id(),
+               {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
       }
       EndTrial(campaign, trial.id, TrialState::kInfeasible, reason);
       break;
@@ -277,6 +280,11 @@ void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const st
     EndTrial(campaign, trial.id, TrialState::kCancelled, "no time was left to try it again after " + why);
     return;
   }
+  if (!trial.set_aside.empty()) {
+    EndTrial(campaign, trial.id, TrialState::kCancelled,
+             "the space's current version sets it aside, and it is not tried again after " + why);
+    return;
+  }
   trial.state = TrialState::kPending;
   trial.reason = why;
   Write(UpdateTrial{trial});
@@ -336,9 +344,8 @@ void Core::Impl::PauseIfAllFailAlike(Campaign& campaign) {
   const auto& last = campaign.live.last_signatures;
   std::string culprit, which;
   const auto alike = [&](const std::string& text) {
-    return static_cast<size_t>(std::count_if(last.begin(), last.end(), [&](const model::EndSignature& end) {
-      return end.text == text;
-    }));
+    return static_cast<size_t>(std::count_if(
+        last.begin(), last.end(), [&](const model::EndSignature& end) { return end.text == text; }));
   };
   // And nothing has gone better since.
   if (first.size() == kFirstSignatures && !first[0].empty() &&

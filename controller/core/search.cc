@@ -48,6 +48,7 @@ int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
   trial.project = campaign.live.campaign.project;
   trial.git_commit = campaign.live.campaign.git_commit;
   trial.created_us = now.wall_us;
+  trial.space_version = campaign.live.campaign.space_version;
   ++campaign.live.trials_total;
   Write(InsertTrial{trial});
   const int64_t id = trial.id;
@@ -66,7 +67,7 @@ void Core::Impl::Refill(Campaign& campaign) {
   progress.refill_count = wanted;
   progress.refill_seen_seq = progress.last_result_seq;
   SaveProgress(campaign);
-  effects.requests.push_back({campaign.id(), wanted, progress.refill_seen_seq});
+  effects.requests.push_back(campaign.OpenRefill());
 }
 
 void Core::Impl::Handle(ProposalsReady event) {
@@ -74,7 +75,9 @@ void Core::Impl::Handle(ProposalsReady event) {
   if (found == campaigns.end()) return;
   Campaign& campaign = found->second;
   model::CampaignProgress& progress = campaign.progress();
-  if (progress.refill_count == 0 || progress.refill_seen_seq != event.refill_seen_seq) return;
+  if (progress.refill_count == 0 || progress.refill_seen_seq != event.refill_seen_seq ||
+      campaign.live.campaign.space_version != event.space_version)
+    return;
   if (!event.batch.ok()) {
     // The request stays open in the database: resuming asks for it again.
     campaign.refill_failed = true;
@@ -107,8 +110,7 @@ void Core::Impl::AcceptProposal(Campaign& campaign, const Proposal& proposal, in
     trial_id = AddTrial(campaign, std::move(trial));
     ++campaign.live.search_trials;
   }
-  Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict),
-      ProposalPayload(proposal, seen_seq));
+  Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict), ProposalPayload(proposal, seen_seq));
 }
 
 bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) const {

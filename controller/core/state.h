@@ -34,6 +34,10 @@ struct Campaign {
   model::CampaignProgress& progress() { return live.progress; }
   const model::CampaignProgress& progress() const { return live.progress; }
   int64_t id() const { return live.campaign.id; }
+  // The proposals that were asked for and are not logged.
+  RequestProposals OpenRefill() const {
+    return {id(), progress().refill_count, progress().refill_seen_seq, live.campaign.space_version};
+  }
   // Leases are granted and time counts.
   bool active() const {
     return live.progress.state == model::CampaignState::kRunning ||
@@ -75,6 +79,14 @@ struct Core::Impl {
                 const std::string& event_kind, const std::string& principal = "controller");
   // Moves the campaign on as far as its trials allow: refill, closing of the search, finals, the end.
   void Advance(Campaign& campaign);
+
+  // revisions.cc
+  void Handle(ReviseCampaign event);
+  // Live trials are `set_aside` or count again, and another strategy proposes.
+  void BeginVersion(Campaign& campaign, const std::vector<model::SetAside>& set_aside);
+  // Writes the version that the newest event began.
+  void WriteVersion(const Campaign& campaign, std::vector<model::SetAside> set_aside,
+                    const std::string& principal);
 
   // search.cc
   void Handle(ProposalsReady event);
@@ -173,7 +185,7 @@ struct Core::Impl {
   std::vector<ParkedPoll> polls;          // in order of arrival
   // By worker and slot, the newest outcome that was accepted, for telling a repeat from a stale one.
   std::map<std::string, std::map<int64_t, std::string>> last_result_ids;
-  bool started = false;                   // unanswered refills were asked for again
+  bool started = false;  // unanswered refills were asked for again
 
   // Of the step that runs.
   Now now;

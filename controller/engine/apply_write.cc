@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "controller/engine/value_columns.h"
-#include "search_spaces/space.h"
 #include "storage/model/states.h"
 
 namespace canopy::engine {
@@ -31,15 +30,19 @@ struct Apply {
   TrialStore& store;
 
   Status operator()(const controller::InsertCampaign& write) const {
-    CANOPY_ASSIGN_OR_RETURN(
-        const search_space::SearchSpace space,
-        search_space::SearchSpace::Parse(write.campaign.space_text, write.campaign.space_file_name));
-    CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(space));
+    CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(write.campaign));
     return store.InsertCampaign(write.campaign, write.progress, write.reference, columns.decisions,
                                 columns.metrics);
   }
   Status operator()(const controller::UpdateCampaign& write) const {
     return store.UpdateCampaign(write.campaign_id, write.progress);
+  }
+  Status operator()(const controller::ChangeCampaign& write) const {
+    CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(write.campaign));
+    return store.ChangeCampaign(write.campaign, write.reference, columns.decisions);
+  }
+  Status operator()(const controller::InsertSpaceVersion& write) const {
+    return store.InsertSpaceVersion(write.version, write.set_aside);
   }
   Status operator()(const controller::InsertTrial& write) const { return store.InsertTrial(write.trial); }
   Status operator()(const controller::UpdateTrial& write) const { return store.UpdateTrial(write.trial); }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "controller/core/space_mapping.h"
 #include "controller/core/strategy.h"
 #include "controller/engine/replay.h"
 #include "storage/reader.h"
@@ -183,6 +184,33 @@ class EngineTest : public ::testing::Test {
     EXPECT_TRUE(reply.ok()) << reply.status();
     return reply.ok() ? std::get<Exchanged>(*reply).verdict : OutcomeVerdict::kNone;
   }
+  static std::string With(std::string text, const std::string& from, const std::string& to) {
+    return text.replace(text.find(from), from.size(), to);
+  }
+  // Gives the campaign the space `text` as that version; gives how many trials it sets aside.
+  int64_t Revise(int64_t id, int64_t version, const std::string& text) {
+    const auto reader = *storage::Reader::Open(path_);
+    controller::ReviseCampaign revise;
+    revise.principal = "local:ada";
+    revise.campaign = reader->Campaign(std::to_string(id))->campaign;
+    revise.campaign.space_text = text;
+    const auto space = search_space::SearchSpace::Parse(text, "tiny.yaml");
+    EXPECT_TRUE(space.ok()) << space.status();
+    revise.campaign.space_hash = space->content_hash();
+    revise.changes_json = "[]";
+    revise.new_version = true;
+    const controller::SpaceMapping mapping(*space, {}, revise.campaign.settings.task);
+    const storage::TrialPage page = *reader->Trials(id, {}, 0, 1000);
+    for (const storage::TrialRow& row : page.trials) {
+      revise.next_trial_number = row.trial.number + 1;
+      const std::string reason = mapping.WhySetAside(row.trial.candidate);
+      if (!reason.empty()) revise.set_aside.push_back({row.trial.id, reason});
+    }
+    const auto set_aside = static_cast<int64_t>(revise.set_aside.size());
+    const auto answer = CallForUser("v" + std::to_string(version) + " of " + std::to_string(id), "d", revise);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return set_aside;
+  }
   model::CampaignState State(int64_t id) {
     return (*storage::Reader::Open(path_))->Campaign(std::to_string(id))->progress.state;
   }
@@ -228,6 +256,39 @@ TEST_F(EngineTest, RestartsInTheMiddleChangeNoProposal) {
   }
   EXPECT_EQ(broken, whole);
   EXPECT_EQ(ReplayProposals(path_, 2)->proposals, ReplayProposals(path_, 1)->proposals);
+}
+
+TEST_F(EngineTest, AfterItsSpaceChangedACampaignGoesOnAsTheReplaySays) {
+  Hello();
+  const auto run = [&](int64_t id, const std::string& name, bool restarts) {
+    EXPECT_TRUE(CallForUser("launch " + name, "d", Campaign(name, 30)).ok());
+    std::vector<std::string> candidates = RunToTheEnd(9);
+    const std::string wider = With(kSpace, "[1, 3, 5]", "[1, 3, 5, 7]");
+    TakeLease("running " + name);
+    EXPECT_GT(Revise(id, 2, With(wider, "int: [1, 64]", "int: [1, 40]")), 0);
+    if (restarts) Restart();
+    const controller::Lease running = TakeLease("running " + name);
+    EXPECT_EQ(running.trial.space_version, 1);
+    candidates.push_back(running.trial.candidate.candidate_json);
+    Report(running);
+    for (int i = 0; i < 10; ++i) {
+      if (restarts && i % 3 == 0) Restart();
+      candidates.push_back(RunToTheEnd(1)[0]);
+    }
+    EXPECT_EQ(Revise(id, 3, wider), 0) << "all that the launch's space had is there again";
+    if (restarts) Restart();
+    for (int i = 0; i < 10; ++i) candidates.push_back(RunToTheEnd(1)[0]);
+    EXPECT_EQ(State(id), model::CampaignState::kCompleted);
+    return candidates;
+  };
+  const std::vector<std::string> calm = run(1, "calm", false);
+  EXPECT_EQ(run(2, "broken", true), calm);
+  EXPECT_EQ(std::set<std::string>(calm.begin(), calm.end()).size(), 30u) << "nothing is evaluated twice";
+  const StatusOr<ReplayedProposals> replayed = ReplayProposals(path_, 1);
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  EXPECT_EQ(ReplayProposals(path_, 2)->proposals, replayed->proposals);
+  const auto reader = *storage::Reader::Open(path_);
+  EXPECT_EQ(reader->SpaceVersions(1)->size(), 3u);
 }
 
 TEST_F(EngineTest, ReplayFindsAProposalThatTheLogDoesNotExplain) {

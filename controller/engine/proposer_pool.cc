@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "base/random.h"
 #include "controller/strategies/strategies.h"
 #include "search_spaces/constraint.h"
 
@@ -23,7 +24,6 @@ StatusOr<std::unique_ptr<Proposer>> Continue(const model::CampaignRecord& campai
                                              const TrialStore::ProposerRows& rows,
                                              const StrategyFactory& make_strategy) {
   CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Proposer> proposer, MakeProposer(campaign, make_strategy));
-  if (rows.state.empty()) return proposer;
   std::vector<Proposer::Known> known;
   for (const TrialStore::ProposerRows::Search& search : rows.searches) {
     const bool finished = search.result_seq > 0 && search.result_seq <= rows.seen_seq;
@@ -68,8 +68,11 @@ StatusOr<std::unique_ptr<Proposer>> MakeProposer(const model::CampaignRecord& ca
                             search_space::Constraint::Parse(text, space.decisions()));
     constraints.push_back(std::move(constraint));
   }
-  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<controller::Strategy> strategy,
-                          make_strategy(space, campaign.settings));
+  model::CampaignSettings settings = campaign.settings;
+  // The launch's strategy would propose the same again.
+  if (campaign.space_version > 1)
+    settings.seed = Rng::DeriveSeed(settings.seed, "space_version/" + std::to_string(campaign.space_version));
+  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<controller::Strategy> strategy, make_strategy(space, settings));
   return std::make_unique<Proposer>(campaign, std::move(space), std::move(constraints), std::move(strategy));
 }
 
@@ -207,7 +210,8 @@ void ProposerPool::Run(const std::shared_ptr<Shared>& shared) {
       lane->unseen.push_back(std::move(published->result));
     } else {
       const auto& request = std::get<controller::RequestProposals>(task);
-      controller::ProposalsReady ready{lane->campaign_id, request.seen_seq, lane->Do(request)};
+      controller::ProposalsReady ready{lane->campaign_id, request.seen_seq, lane->Do(request),
+                                       request.space_version};
       MutexLock lock(shared->mutex);
       if (lane->removed || shared->ending) continue;
       if (!ready.batch.ok()) {

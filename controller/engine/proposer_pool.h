@@ -21,7 +21,7 @@ using StrategyFactory = std::function<StatusOr<std::unique_ptr<controller::Strat
 StatusOr<std::unique_ptr<controller::Strategy>> MakeNamedStrategy(const search_space::SearchSpace& space,
                                                                   const model::CampaignSettings& settings);
 
-// A proposer for a campaign at its beginning.
+// A proposer for a campaign at the beginning of its space's version: a strategy that has seen nothing.
 StatusOr<std::unique_ptr<controller::Proposer>> MakeProposer(const model::CampaignRecord& campaign,
                                                              const StrategyFactory& make_strategy);
 // The outcome as strategies score it: higher is better whatever the campaign's goal is.

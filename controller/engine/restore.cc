@@ -26,9 +26,7 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
   live.trials = std::move(rows.trials);
   live.attempts = std::move(rows.attempts);
   live.expired = std::move(rows.expired);
-  for (TrialStore::LiveRows::Finished& finished : rows.best)
-    live.best.push_back({finished.result.objective.value_or(0), finished.trial.id, finished.busy_ms,
-                         std::move(finished.trial.candidate)});
+  live.best = RankedOf(std::move(rows.best));
   for (TrialStore::LiveRows::Finished& finished : rows.finals)
     live.finals.push_back({std::move(finished.trial), std::move(finished.result), finished.worker_id});
   live.first_signatures = std::move(rows.first_signatures);
@@ -41,6 +39,14 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
 }
 
 }  // namespace
+
+std::vector<controller::RankedCandidate> RankedOf(std::vector<TrialStore::LiveRows::Finished> rows) {
+  std::vector<controller::RankedCandidate> ranked;
+  for (TrialStore::LiveRows::Finished& finished : rows)
+    ranked.push_back({finished.result.objective.value_or(0), finished.trial.id, finished.busy_ms,
+                      std::move(finished.trial.candidate)});
+  return ranked;
+}
 
 StatusOr<CoreState> LoadCoreState(TrialStore& store) {
   CoreState state;

@@ -108,5 +108,33 @@ TEST_F(RestoreTest, LostAndFailedAttemptsAreRestoredAsTheyWere) {
   ExpectAgreement();
 }
 
+TEST_F(RestoreTest, ARevisedCampaignIsRestoredAsItIs) {
+  world_.Hello("w", 2);
+  const auto first = world_.Poll("w", 0), second = world_.Poll("w", 1);
+  world_.Report("w", world_.Success(*first, 0.9));
+  const auto third = world_.Poll("w", 0);
+  ExpectAgreement();
+  controller::ReviseCampaign revise;
+  revise.campaign = LoadCoreState(*store_)->campaigns.at(0).campaign;
+  revise.campaign.space_hash = "other";
+  revise.campaign.settings.constraints = {"params < 100"};
+  revise.campaign.settings.finals_top = 5;
+  revise.reference = controller::MakeCandidate("reference");
+  revise.changes_json = "[]";
+  revise.new_version = true;
+  revise.set_aside = {{first->trial.id, "gone"}, {third->trial.id, "gone, too"}};
+  revise.next_trial_number = static_cast<int64_t>(world_.Written<controller::InsertTrial>().size()) + 1;
+  revise.best = RankedOf(*store_->LoadBest(revise.campaign, &revise.set_aside));
+  world_.Step(std::move(revise));
+  ASSERT_EQ(world_.Events("campaign_updated").size(), 1u);
+  ExpectAgreement();
+  world_.AnswerRefills();
+  ExpectAgreement();
+  world_.Report("w", world_.Success(*third, 0.8));
+  ExpectAgreement();
+  world_.Report("w", world_.Success(*second, 0.5));
+  ExpectAgreement();
+}
+
 }  // namespace
 }  // namespace canopy::engine

@@ -31,4 +31,10 @@ StatusOr<ValueColumns> ColumnsOf(const search_space::SearchSpace& space) {
   return columns;
 }
 
+StatusOr<ValueColumns> ColumnsOf(const model::CampaignRecord& campaign) {
+  CANOPY_ASSIGN_OR_RETURN(const search_space::SearchSpace space,
+                          search_space::SearchSpace::Parse(campaign.space_text, campaign.space_file_name));
+  return ColumnsOf(space);
+}
+
 }  // namespace canopy::engine

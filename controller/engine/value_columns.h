@@ -17,5 +17,7 @@ struct ValueColumns {
 // InvalidArgument where the space has too many decisions for a table, or one has the name of a metric or
 // of a column that every campaign's view has.
 StatusOr<ValueColumns> ColumnsOf(const search_space::SearchSpace& space);
+// The same of the campaign's space, which is parsed for it.
+StatusOr<ValueColumns> ColumnsOf(const model::CampaignRecord& campaign);
 
 }  // namespace canopy::engine

@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "controller/engine/apply_write.h"
+#include "controller/engine/restore.h"
+#include "controller/engine/value_columns.h"
 #include "storage/model/states.h"
 
 namespace canopy::engine {
@@ -95,7 +97,9 @@ void Writer::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
   for (const Job& job : batch)
     if (const auto* event = std::get_if<EventJob>(&job))
       if (const auto* ready = std::get_if<controller::ProposalsReady>(&event->event))
-        proposing_.erase(ready->campaign_id);
+        std::erase_if(proposing_, [&](const auto& entry) {
+          return entry.first == ready->campaign_id && entry.second.space_version == ready->space_version;
+        });
   std::erase_if(proposing_, [&](const auto& entry) {
     const auto& [campaign_id, proposing] = entry;
     if (proposing.deadline_ms > now_ms) return false;
@@ -103,7 +107,8 @@ void Writer::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
     controller::ProposalsReady late{
         campaign_id, proposing.seen_seq,
         DeadlineExceeded("it took longer than " + std::to_string(options_.proposal_deadline_ms / 1000) +
-                         " s to propose")};
+                         " s to propose"),
+        proposing.space_version};
     batch.push_back(EventJob{.event = std::move(late)});
     return true;
   });
@@ -118,6 +123,10 @@ void Writer::RunBatch(std::deque<Job> batch) {
   if (status.ok()) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     statistics_.RecordCommit(static_cast<int64_t>(batch.size()), elapsed.count());
+    for (const int64_t campaign_id : std::exchange(superseded_, {})) {
+      proposers_->Remove(campaign_id);
+      proposing_.erase(campaign_id);
+    }
     for (controller::PublishResult& result : std::exchange(published_, {}))
       proposers_->Publish(std::move(result));
     for (const controller::RequestProposals& request : std::exchange(requests_, {}))
@@ -171,12 +180,10 @@ Status Writer::HandleForUser(UserJob& job) {
   if (absl::IsFailedPrecondition(earlier.status())) return deliver(earlier.status());
   CANOPY_RETURN_IF_ERROR(earlier.status());
   if (*earlier) return deliver(**earlier);
-  if (const auto* launch = std::get_if<controller::LaunchCampaign>(&job.event)) {
-    const Status fine = store_->CheckNewCampaign(launch->campaign.project, launch->campaign.name);
-    // A user's mistake is the answer of the call, not the database's failure.
-    if (absl::IsAlreadyExists(fine) || absl::IsInvalidArgument(fine)) return deliver(fine);
-    CANOPY_RETURN_IF_ERROR(fine);
-  }
+  const Status fine = Prepare(job.event);
+  // A user's mistake is the answer of the call, not the database's failure.
+  if (absl::IsAlreadyExists(fine) || absl::IsInvalidArgument(fine)) return deliver(fine);
+  CANOPY_RETURN_IF_ERROR(fine);
   CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));
   for (controller::Reply& reply : replies) {
     if (reply.token != job.token) {
@@ -190,6 +197,19 @@ Status Writer::HandleForUser(UserJob& job) {
       CANOPY_RETURN_IF_ERROR(deliver(answer));
     }
   }
+  return absl::OkStatus();
+}
+
+Status Writer::Prepare(controller::Event& event) {
+  if (const auto* launch = std::get_if<controller::LaunchCampaign>(&event))
+    return store_->CheckNewCampaign(launch->campaign.project, launch->campaign.name);
+  auto* revise = std::get_if<controller::ReviseCampaign>(&event);
+  if (revise == nullptr) return absl::OkStatus();
+  CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(revise->campaign));
+  CANOPY_RETURN_IF_ERROR(store_->CheckDecisions(revise->campaign.id, columns.decisions));
+  CANOPY_ASSIGN_OR_RETURN(
+      auto best, store_->LoadBest(revise->campaign, revise->new_version ? &revise->set_aside : nullptr));
+  revise->best = RankedOf(std::move(best));
   return absl::OkStatus();
 }
 
@@ -222,6 +242,11 @@ void Writer::Deliver(controller::Reply reply) {
 void Writer::NoteCampaign(const controller::Write& write) {
   if (const auto* insert = std::get_if<controller::InsertCampaign>(&write))
     campaigns_[insert->campaign.id] = std::make_shared<const model::CampaignRecord>(insert->campaign);
+  if (const auto* change = std::get_if<controller::ChangeCampaign>(&write)) {
+    auto& known = campaigns_[change->campaign.id];
+    if (known->space_version != change->campaign.space_version) superseded_.push_back(change->campaign.id);
+    known = std::make_shared<const model::CampaignRecord>(change->campaign);
+  }
   const auto* update = std::get_if<controller::UpdateCampaign>(&write);
   if (update == nullptr || !model::IsTerminal(update->progress.state)) return;
   if (campaigns_.erase(update->campaign_id) > 0) ended_.push_back(update->campaign_id);
@@ -229,7 +254,8 @@ void Writer::NoteCampaign(const controller::Write& write) {
 
 Status Writer::HandOut(const controller::RequestProposals& request) {
   const auto campaign = campaigns_.find(request.campaign_id);
-  const Proposing proposing{request.seen_seq, clock_.MonotonicMs() + options_.proposal_deadline_ms};
+  const Proposing proposing{request.seen_seq, request.space_version,
+                            clock_.MonotonicMs() + options_.proposal_deadline_ms};
   if (campaign == campaigns_.end() || !proposing_.emplace(request.campaign_id, proposing).second)
     return absl::OkStatus();
   if (!proposers_->Has(request.campaign_id)) {

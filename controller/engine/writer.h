@@ -43,6 +43,8 @@ class Writer {
   Status Handle(Job& job);
   Status HandleEvent(EventJob& job);
   Status HandleForUser(UserJob& job);
+  // The answer to a user's mistake that only the database knows of; gives a revision the ranking it needs.
+  Status Prepare(controller::Event& event);
   Status HandleRecall(RecallJob& job);
   // Steps the core and carries out its writes; gives its replies.
   StatusOr<std::vector<controller::Reply>> Step(controller::Event event);
@@ -66,7 +68,7 @@ class Writer {
   std::multimap<int64_t, uint64_t> poll_deadlines_;                       // token by monotonic time
   // Campaigns whose batch is awaited: one that is asked for again meanwhile is not proposed twice.
   struct Proposing {
-    int64_t seen_seq = 0, deadline_ms = 0;
+    int64_t seen_seq = 0, space_version = 1, deadline_ms = 0;
   };
   std::map<int64_t, Proposing> proposing_;
   int64_t next_tick_ms_ = 0;
@@ -78,6 +80,7 @@ class Writer {
   std::vector<controller::PublishResult> published_;
   std::vector<controller::RequestProposals> requests_;
   std::vector<int64_t> ended_;
+  std::vector<int64_t> superseded_;  // campaigns whose proposer is another version's
 
   std::unique_ptr<ProposerPool> proposers_;
   std::thread thread_;

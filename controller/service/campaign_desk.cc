@@ -9,10 +9,12 @@
 #include <variant>
 
 #include "base/sha256.h"
+#include "config/campaign.h"
 #include "controller/service/launch_plan.h"
 #include "controller/service/query_runner.h"
 #include "controller/service/report.h"
 #include "controller/service/status_messages.h"
+#include "controller/service/update_plan.h"
 #include "rpc/convert.h"
 #include "rpc/protocol.h"
 
@@ -92,13 +94,16 @@ Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest&
     if (earlier)
       return reply.ParseFromString(*earlier) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
   }
+  const StatusOr<storage::CampaignRow> known = FindCampaign(request);
+  if (!known.ok() && !absl::IsNotFound(known.status())) return known.status();
+  if (request.update()) {
+    if (known.ok()) return Update(principal, request, *known, reply);
+    return NotFound(Message(known.status()) + "; leave out --update to launch it");
+  }
+  if (known.ok()) return RefuseTaken(request, *known);
   CANOPY_ASSIGN_OR_RETURN(LaunchPlan plan,
                           PlanLaunch(request, principal.ToString(), owner, ConnectedWorkers()));
   if (request.dry_run()) {
-    const StatusOr<storage::CampaignRow> taken = reader_.Campaign(plan.reply.name());
-    if (taken.ok())
-      return AlreadyExists("campaign '" + plan.reply.name() +
-                           "' exists already; choose another name with --name");
     reply = std::move(plan.reply);
     return absl::OkStatus();
   }
@@ -109,6 +114,56 @@ Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest&
   CANOPY_ASSIGN_OR_RETURN(const std::string answer,
                           Submit({request.request_id(), digest, encode}, std::move(plan.event)));
   return reply.ParseFromString(answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+}
+
+StatusOr<storage::CampaignRow> CampaignDesk::FindCampaign(const v1::LaunchRequest& request) {
+  CANOPY_ASSIGN_OR_RETURN(const config::CampaignFile file,
+                          config::ParseCampaign(request.campaign_text(), request.campaign_file(),
+                                                std::vector<std::string>(request.overrides().begin(),
+                                                                         request.overrides().end())));
+  return reader_.Campaign(file.project + "/" + (request.name().empty() ? file.name : request.name()));
+}
+
+Status CampaignDesk::RefuseTaken(const v1::LaunchRequest& request, const storage::CampaignRow& row) {
+  const std::string exists =
+      "campaign '" + row.campaign.project + "/" + row.campaign.name + "' exists already";
+  if (model::IsTerminal(row.progress.state))
+    return AlreadyExists(exists + " and has ended; give the new one another name (--name)");
+  const StatusOr<UpdatePlan> plan = UpdatePlan::Make(request, "", row);
+  if (!plan.ok())
+    return AlreadyExists(exists + ", and these files are no update of it: " + Message(plan.status()));
+  if (plan->changes().empty())
+    return AlreadyExists(exists + " with these files; give a new one another name (--name)");
+  return AlreadyExists(exists + ", and these files differ from its own: " + plan->Summary() +
+                       "; `canopy launch --update " + request.campaign_file() +
+                       "` changes it, --name launches another");
+}
+
+Status CampaignDesk::Update(const Principal& principal, const v1::LaunchRequest& request,
+                            const storage::CampaignRow& row, v1::LaunchReply& reply) {
+  // Trials that are proposed meanwhile are mapped too, before the core is asked again.
+  constexpr int kTries = 100;
+  CANOPY_ASSIGN_OR_RETURN(UpdatePlan plan, UpdatePlan::Make(request, principal.ToString(), row));
+  for (int i = 1;; ++i) {
+    CANOPY_RETURN_IF_ERROR(plan.MapTrials(reader_));
+    reply = plan.Reply();
+    if (request.dry_run() || plan.changes().empty()) return absl::OkStatus();
+    const auto encode = [answer = reply](const engine::ReplyBody&) { return answer.SerializeAsString(); };
+    const StatusOr<std::string> answer =
+        Submit({request.request_id(), Digest("launch", request), encode}, plan.event());
+    if (answer.ok())
+      return reply.ParseFromString(*answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+    if (!absl::IsAborted(answer.status())) return answer.status();
+    CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow now,
+                            reader_.Campaign(std::to_string(row.campaign.id)));
+    if (now.campaign.space_version != row.campaign.space_version)
+      return Aborted("campaign " + reply.name() +
+                     " was given another version of its space meanwhile; look at it (campaign show) and "
+                     "update it again");
+    if (i == kTries)
+      return Aborted("campaign " + reply.name() +
+                     " proposes faster than its trials can be mapped; pause it, update it and resume it");
+  }
 }
 
 Status CampaignDesk::Command(const Principal& principal, const v1::CommandRequest& request,
@@ -165,6 +220,8 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
   reply.set_files_path(CampaignFolder(options_.state_dir, row.campaign));
   reply.set_active_ms(row.progress.active_ms);
   reply.set_seed(std::to_string(settings.seed));
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::SpaceVersionRow> versions, reader_.SpaceVersions(id));
+  for (const storage::SpaceVersionRow& version : versions) *reply.add_space_versions() = ToProto(version);
 
   std::map<int64_t, AttemptProgress> progress;  // by attempt
   for (const Core::CampaignGlance& glance : engine_.Look().campaigns) {

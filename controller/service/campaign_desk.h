@@ -38,6 +38,12 @@ class CampaignDesk {
   StatusOr<std::vector<v1::QueryRows>> Query(const v1::QueryRequest& request);
 
  private:
+  // The campaign that has the name that these files give theirs.
+  StatusOr<storage::CampaignRow> FindCampaign(const v1::LaunchRequest& request);
+  // AlreadyExists says what differs and what to do.
+  Status RefuseTaken(const v1::LaunchRequest& request, const storage::CampaignRow& row);
+  Status Update(const Principal& principal, const v1::LaunchRequest& request, const storage::CampaignRow& row,
+                v1::LaunchReply& reply);
   std::vector<model::WorkerRecord> ConnectedWorkers();
   StatusOr<std::string> Submit(engine::UserRequest request, Event event);
 

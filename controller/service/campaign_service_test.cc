@@ -130,6 +130,158 @@ TEST_F(CampaignServiceTest, ARepeatedLaunchGetsItsFirstAnswer) {
   EXPECT_EQ(Launch(LaunchRequest("l2")).error_code(), grpc::StatusCode::ALREADY_EXISTS);
 }
 
+class CampaignUpdateTest : public CampaignServiceTest {
+ protected:
+  void SetUp() override {
+    CampaignServiceTest::SetUp();
+    const v1::WorkerHelloRequest hello = HelloRequest(worker_id_);
+    Greet(hello);
+    ASSERT_TRUE(Launch(LaunchRequest("l1")).ok());
+    lease_ = TakeLease(*workers_, worker_id_, "r1");
+  }
+  v1::LaunchRequest UpdateRequest(const std::string& id) const {
+    v1::LaunchRequest request = LaunchRequest(id);
+    request.set_update(true);
+    return request;
+  }
+  static v1::LaunchRequest WithSpace(v1::LaunchRequest request, const std::string& from,
+                                     const std::string& to) {
+    std::string& text = *request.mutable_space_text();
+    text.replace(text.find(from), from.size(), to);
+    return request;
+  }
+  v1::CampaignStatus Status() {
+    v1::GetCampaignRequest request;
+    request.set_campaign("toy");
+    v1::CampaignStatus status;
+    EXPECT_TRUE(Call(*campaigns_, &CampaignStub::GetCampaign, request, &status).ok());
+    return status;
+  }
+
+  const std::string worker_id_ = NewUuid();
+  v1::Lease lease_;
+};
+
+TEST_F(CampaignUpdateTest, TheSameFilesChangeNothing) {
+  v1::LaunchRequest request = UpdateRequest("u1");
+  request.mutable_space_text()->append("# a comment\n");
+  ASSERT_TRUE(Launch(request).ok());
+  EXPECT_EQ(launched_.update().changes_size(), 0);
+  EXPECT_EQ(Status().space_versions_size(), 1);
+}
+
+TEST_F(CampaignUpdateTest, AWiderSpaceIsAVersionThatCarriesEveryTrialOver) {
+  const v1::LaunchRequest request = WithSpace(UpdateRequest("u1"), "int: [1, 64]", "int: [1, 128]");
+  v1::LaunchRequest dry = request;
+  dry.set_dry_run(true);
+  ASSERT_TRUE(Launch(dry).ok());
+  ASSERT_EQ(launched_.update().changes_size(), 1);
+  EXPECT_EQ(launched_.update().changes(0).what(), "space: width");
+  EXPECT_EQ(Status().space_versions_size(), 1) << "--dry-run changes nothing";
+
+  ASSERT_TRUE(Launch(request).ok());
+  EXPECT_EQ(launched_.update().space_version(), 2);
+  EXPECT_GE(launched_.update().trials_carried(), 1);
+  EXPECT_EQ(launched_.update().trials_set_aside(), 0);
+  const std::string answer = launched_.SerializeAsString();
+  ASSERT_TRUE(Launch(request).ok()) << "a repetition";
+  EXPECT_EQ(launched_.SerializeAsString(), answer);
+  const v1::CampaignStatus status = Status();
+  EXPECT_EQ(status.summary().space_version(), 2);
+  ASSERT_EQ(status.space_versions_size(), 2);
+  EXPECT_THAT(status.space_text(), HasSubstr("128"));
+  EXPECT_NE(status.space_versions(0).space_hash(), status.space_versions(1).space_hash());
+}
+
+TEST_F(CampaignUpdateTest, AnotherNetworkUnderTheSameNamesSetsEveryTrialAside) {
+  const v1::LaunchRequest request =
+      WithSpace(UpdateRequest("u1"), "  - global_avg_pool", "  - relu\n  - global_avg_pool");
+  ASSERT_TRUE(Launch(request).ok());
+  const v1::CampaignUpdate& update = launched_.update();
+  EXPECT_EQ(update.trials_carried(), 0);
+  EXPECT_EQ(update.trials_running_on(), 1);
+  EXPECT_EQ(update.trials_set_aside(), update.trials_running_on() + update.trials_cancelled());
+  ASSERT_GE(update.reasons_size(), 1);
+  EXPECT_EQ(update.reasons(0).reason(), "its decisions now make another network");
+  EXPECT_THAT(update.reasons(0).example(), HasSubstr("toy/"));
+
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(Call(*workers_, &WorkerStub::Exchange, SuccessOf(worker_id_, lease_), &reply).ok());
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+  EXPECT_EQ(Status().best_size(), 0);
+  v1::GetTrialRequest trial;
+  trial.set_trial("toy/1");
+  v1::TrialDetails details;
+  ASSERT_TRUE(Call(*campaigns_, &CampaignStub::GetTrial, trial, &details).ok());
+  EXPECT_EQ(details.summary().space_version(), 1);
+  EXPECT_EQ(details.summary().set_aside(), "its decisions now make another network");
+  EXPECT_EQ(details.summary().metrics().at("val_accuracy"), 0.5) << "it is kept";
+}
+
+TEST_F(CampaignUpdateTest, BudgetAndFinalsMayChangeWithoutAVersion) {
+  v1::LaunchRequest request = Without(UpdateRequest("u1"), "trials: 4", "trials: 9");
+  request.add_overrides("finals={top: 1, seeds: 2}");
+  ASSERT_TRUE(Launch(request).ok());
+  EXPECT_EQ(launched_.update().changes_size(), 3);
+  EXPECT_EQ(launched_.update().changes(0).what(), "budget.trials");
+  EXPECT_EQ(launched_.update().changes(0).before(), "4");
+  EXPECT_EQ(launched_.update().changes(0).after(), "9");
+  EXPECT_EQ(Status().space_versions_size(), 1);
+  EXPECT_GT(Status().trials_left(), 4);
+  // What --set said stays in force.
+  ASSERT_TRUE(Launch(Without(UpdateRequest("u2"), "trials: 4", "trials: 9")).ok());
+  EXPECT_EQ(launched_.update().changes_size(), 0);
+}
+
+TEST_F(CampaignUpdateTest, WhatItsNumbersMeanMayNotChange) {
+  const struct {
+    const char *from, *to, *named;
+  } kCases[] = {{"seed: 1\n", "seed: 2\n", "seed (1 -> 2)"},
+                {"dataset: toy", "dataset: toi", "task.dataset"},
+                {"epochs: 2", "epochs: 3", "fidelity.epochs (2 -> 3)"},
+                {"optimizer: sgd", "optimizer: sgd, batch_size: 32", "trainer.batch_size"},
+                {"kind: random", "kind: regularized_evolution", "strategy.kind"},
+                {"val_accuracy, goal: maximize", "val_loss, goal: minimize", "objectives"},
+                {"count: 10", "count: 11", "task.validation.count"}};
+  for (const auto& one : kCases) {
+    const grpc::Status status = Launch(Without(UpdateRequest("u1"), one.from, one.to));
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << one.named;
+    EXPECT_THAT(status.error_message(), HasSubstr(one.named));
+    EXPECT_THAT(status.error_message(), HasSubstr("--name"));
+    EXPECT_THAT(status.error_message(), HasSubstr("toy-campaign.yaml:"));
+  }
+}
+
+TEST_F(CampaignUpdateTest, LaunchingWithOtherFilesSaysWhatDiffersAndWhatToDo) {
+  grpc::Status status = Launch(WithSpace(LaunchRequest("l2"), "int: [1, 64]", "int: [1, 128]"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_THAT(status.error_message(), HasSubstr("space: width"));
+  EXPECT_THAT(status.error_message(), HasSubstr("--update toy-campaign.yaml"));
+  EXPECT_THAT(status.error_message(), HasSubstr("--name"));
+  status = Launch(LaunchRequest("l3"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_THAT(status.error_message(), HasSubstr("with these files"));
+  status = Launch(Without(LaunchRequest("l4"), "seed: 1\n", "seed: 2\n"));
+  EXPECT_THAT(status.error_message(), HasSubstr("no update of it"));
+}
+
+TEST_F(CampaignUpdateTest, AnUnknownOrEndedCampaignCannotBeUpdated) {
+  v1::LaunchRequest request = UpdateRequest("u1");
+  request.set_name("other");
+  const grpc::Status unknown = Launch(request);
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(unknown.error_message(), HasSubstr("leave out --update"));
+  v1::CommandRequest cancel;
+  cancel.set_request_id("c1");
+  cancel.set_campaign("toy");
+  cancel.set_verb(v1::CAMPAIGN_VERB_CANCEL);
+  v1::CommandReply reply;
+  ASSERT_TRUE(Call(*campaigns_, &CampaignStub::Command, cancel, &reply).ok());
+  const grpc::Status ended = Launch(Without(UpdateRequest("u2"), "trials: 4", "trials: 9"));
+  EXPECT_EQ(ended.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(ended.error_message(), HasSubstr("has ended"));
+}
+
 TEST_F(CampaignServiceTest, ACommandChangesTheState) {
   Greet(HelloRequest(NewUuid()));
   ASSERT_TRUE(Launch(LaunchRequest("l1")).ok());

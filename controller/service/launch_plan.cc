@@ -2,84 +2,27 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
 #include <span>
 #include <utility>
 
 #include "base/strings.h"
-#include "config/campaign.h"
-#include "controller/core/proposer.h"
-#include "controller/engine/value_columns.h"
-#include "controller/strategies/strategies.h"
-#include "search_spaces/constraint.h"
-#include "search_spaces/evaluation.h"
-#include "search_spaces/space.h"
+#include "controller/service/launch_files.h"
 
 namespace canopy::controller {
 namespace {
 
 using config::CampaignFile;
 using model::WorkerRecord;
-using search_space::Constraint;
-using search_space::Decision;
-using search_space::DecisionKind;
-using search_space::DecisionRole;
 using search_space::SearchSpace;
 
 std::string Listed(const std::set<std::string>& names) {
   return Join(std::vector<std::string>(names.begin(), names.end()), ", ");
 }
 
-config::RecipeDecision ForRecipe(const Decision& decision) {
-  config::RecipeDecision recipe{decision.name, {}, decision.location, decision.kind == DecisionKind::kFloat};
-  for (const search_space::Value& value : decision.choices)
-    recipe.values_json.push_back(search_space::CanonicalText(value));
-  if (decision.kind == DecisionKind::kInteger || decision.kind == DecisionKind::kFloat)
-    for (const double end : {decision.low, decision.high}) recipe.values_json.push_back(FormatDouble(end));
-  return recipe;
-}
-
 // FailedPrecondition with the place of a value in the campaign's file.
 Status NotNow(const CampaignFile& campaign, std::string_view path, const std::string& text) {
   return FailedPrecondition(Message(campaign.Locate(path).Error(text)));
-}
-
-// Settles of the recipe what the searched decisions leave open.
-Status CheckDecisions(CampaignFile& campaign, const SearchSpace& space) {
-  const auto recipe = nlohmann::json::parse(campaign.settings.recipe_json, nullptr, false);
-  std::vector<config::RecipeDecision> recipe_decisions;
-  for (const Decision& decision : space.decisions()) {
-    if (decision.role == DecisionRole::kRecipe) {
-      recipe_decisions.push_back(ForRecipe(decision));
-    } else if (recipe.contains(decision.name)) {
-      return decision.location.Error(
-          "expected another name than '" + decision.name +
-          "', a field of the recipe, for what shapes the network: rename it, or move "
-          "it under `recipe:`");
-    }
-  }
-  CANOPY_RETURN_IF_ERROR(config::CheckRecipeDecisions(campaign, recipe_decisions));
-  config::LeaveDefaultsToOptimizer(campaign, recipe_decisions);
-  return engine::ColumnsOf(space).status();
-}
-
-// Both become part of a view's name, and SQLite keeps names that begin like its own for itself.
-Status CheckName(const char* what, const std::string& name) {
-  if (IsResourceName(name) && !name.starts_with("sqlite")) return absl::OkStatus();
-  return InvalidArgument(std::string(what) + " name '" + name +
-                         "': expected lower-case letters, digits and dashes, not beginning with 'sqlite'");
-}
-
-StatusOr<std::vector<Constraint>> ParseConstraints(const CampaignFile& campaign, const SearchSpace& space) {
-  std::vector<Constraint> constraints;
-  for (size_t i = 0; i < campaign.settings.constraints.size(); ++i) {
-    auto constraint = Constraint::Parse(campaign.settings.constraints[i], space.decisions());
-    if (!constraint.ok()) return campaign.constraint_positions[i].Error(Message(constraint.status()));
-    constraints.push_back(*std::move(constraint));
-  }
-  return constraints;
 }
 
 // `auto` is bf16 only where every connected worker trains fast in it.
@@ -182,57 +125,24 @@ std::string ShapeText(const model::TaskSpec& task) {
 
 StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::string& principal,
                                 const std::string& owner, const std::vector<WorkerRecord>& workers) {
-  const std::vector<std::string> overrides(request.overrides().begin(), request.overrides().end());
-  CANOPY_ASSIGN_OR_RETURN(CampaignFile file,
-                          config::ParseCampaign(request.campaign_text(), request.campaign_file(), overrides));
-  if (!request.name().empty()) file.name = request.name();
-  CANOPY_RETURN_IF_ERROR(CheckName("campaign", file.name));
-  CANOPY_RETURN_IF_ERROR(CheckName("project", file.project));
-  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space,
-                          SearchSpace::Parse(request.space_text(), request.space_file()));
-  CANOPY_RETURN_IF_ERROR(CheckDecisions(file, space));
-  CANOPY_ASSIGN_OR_RETURN(const std::vector<Constraint> constraints, ParseConstraints(file, space));
-
+  CANOPY_ASSIGN_OR_RETURN(LaunchFiles files,
+                          ReadLaunchFiles(request, {request.overrides().begin(), request.overrides().end()}));
+  CampaignFile& file = files.file;
+  const SearchSpace& space = files.space;
   LaunchPlan plan;
   std::vector<std::string> warnings;
   model::CampaignSettings& settings = file.settings;
-  CANOPY_RETURN_IF_ERROR(
-      strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed)
-          .status());
   CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, file, warnings));
   CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, file, warnings));
   CANOPY_RETURN_IF_ERROR(CheckMixture(workers, settings.strict, warnings));
   if (workers.empty()) warnings.push_back("no worker is connected; trials wait for one");
-
-  const search_space::TaskShape shape{settings.task.input_shape, settings.task.classes};
-  CANOPY_RETURN_IF_ERROR(search_space::CheckSpace(space, shape, constraints));
-  if (space.reference()) {
-    CANOPY_ASSIGN_OR_RETURN(plan.event.reference, LowerCandidate(space, *space.reference(), settings.task));
-  } else if (settings.finals_reference) {
-    return file.Locate("finals.controls")
-        .Error("expected a space with `reference:`, and " + request.space_file() +
-               " has none; add one, or leave the control out");
-  } else if (settings.epochs == 0) {
-    return file.Locate("fidelity")
-        .Error("auto is settled by training the space's `reference:`, and " + request.space_file() +
-               " has none; add one, or give {epochs: 2}");
-  }
+  CANOPY_ASSIGN_OR_RETURN(plan.event.reference, CheckSearch(files, settings));
 
   model::CampaignRecord& campaign = plan.event.campaign;
   campaign.project = file.project;
   campaign.name = file.name;
   campaign.owner = owner;
-  campaign.description = file.description;
-  campaign.labels_json = file.labels_json;
-  campaign.notes = file.notes;
-  campaign.git_commit = request.git_commit();
-  campaign.file_name = request.campaign_file();
-  campaign.campaign_text = request.campaign_text();
-  campaign.space_file_name = request.space_file();
-  campaign.space_text = request.space_text();
-  campaign.overrides_json = file.overrides_json;
-  campaign.space_name = space.name();
-  campaign.space_hash = space.content_hash();
+  FillRecord(request, files, campaign);
   campaign.settings = settings;
   plan.event.principal = principal;
 

@@ -155,6 +155,7 @@ std::string ResultJson(const storage::CampaignRow& campaign, const std::string& 
   json["complete"] = report.complete();
   json["space"] = campaign.campaign.space_name;
   json["space_hash"] = campaign.campaign.space_hash;
+  json["space_version"] = campaign.campaign.space_version;
   json["dataset"] = campaign.campaign.settings.task.dataset;
   json["dataset_digest"] = campaign.campaign.settings.task.dataset_digest;
   json["numeric_mode"] = campaign.campaign.settings.numeric_mode;

@@ -82,11 +82,25 @@ v1::CampaignSummary ToProto(const storage::CampaignRow& row) {
   out.set_created_us(campaign.created_us);
   out.set_finished_us(row.progress.finished_us);
   out.set_trials_done(row.trials_done);
+  out.set_space_version(campaign.space_version);
   out.set_objective_metric(campaign.settings.objective_metric);
   if (row.best && row.best->result && row.best->result->objective) {
     out.set_best_objective(*row.best->result->objective);
     out.set_best_trial(row.best->name());
   }
+  return out;
+}
+
+v1::SpaceVersion ToProto(const storage::SpaceVersionRow& row) {
+  v1::SpaceVersion out;
+  out.set_version(row.version.version);
+  out.set_space(row.version.space_name);
+  out.set_space_hash(row.version.space_hash);
+  for (const std::string& constraint : row.version.constraints) out.add_constraints(constraint);
+  out.set_created_us(row.version.created_us);
+  out.set_principal(row.version.principal);
+  out.set_trials(row.trials);
+  out.set_set_aside(row.set_aside);
   return out;
 }
 
@@ -114,6 +128,8 @@ v1::TrialSummary ToProto(const storage::TrialRow& row) {
   out.set_reference(trial.reference);
   out.set_worker_id(row.worker_id);
   out.set_busy_ms(row.busy_ms);
+  out.set_space_version(trial.space_version);
+  out.set_set_aside(trial.set_aside);
   return out;
 }
 

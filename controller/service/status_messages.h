@@ -8,6 +8,7 @@ namespace canopy::controller {
 
 // Rows of the database as people's messages.
 v1::CampaignSummary ToProto(const storage::CampaignRow& row);
+v1::SpaceVersion ToProto(const storage::SpaceVersionRow& row);
 v1::TrialSummary ToProto(const storage::TrialRow& row);
 v1::TrialDetails ToProto(const storage::TrialDetail& detail);
 v1::WorkerStatus ToProto(const Core::WorkerGlance& glance);

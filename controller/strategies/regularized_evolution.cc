@@ -45,6 +45,8 @@ void RegularizedEvolution::Record(const Observation& observation) {
   const bool feasible = observation.kind == Observation::Kind::kCompleted;
   population_.push_back({observation.candidate, feasible, feasible ? observation.score : 0});
   if (population_.size() > static_cast<size_t>(parameters_.population)) population_.pop_front();
+  // What others proposed, before the space changed, stands for a random one.
+  initial_proposals_ = std::max(initial_proposals_, static_cast<int64_t>(population_.size()));
 }
 
 std::string RegularizedEvolution::Save() const {

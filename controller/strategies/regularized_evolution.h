@@ -42,7 +42,7 @@ class RegularizedEvolution final : public controller::Strategy {
   const search_space::SearchSpace space_;
   Rng rng_;
   std::deque<Member> population_;  // oldest first
-  int64_t initial_proposals_ = 0;  // random ones that were not rejected
+  int64_t initial_proposals_ = 0;  // random ones that were not rejected, or the members if these are more
 };
 
 }  // namespace canopy::strategies

@@ -58,8 +58,26 @@ struct CampaignRecord {
   std::string owner, description, labels_json, notes, git_commit;
   std::string file_name, campaign_text, space_file_name, space_text, overrides_json;
   std::string space_name, space_hash;
+  int64_t space_version = 1;  // of the space and constraints that it searches now
   CampaignSettings settings;
   int64_t created_us = 0;
+};
+
+// What a campaign's strategy may propose, since one event of its log: the space's file and the constraints of
+// the campaign's. Versions count from 1, the launch.
+struct SpaceVersion {
+  int64_t campaign_id = 0, version = 1;
+  std::string space_name, space_hash, space_file_name, space_text;
+  std::vector<std::string> constraints;
+  int64_t event_seq = 0;  // campaign_launched or campaign_updated: later proposals are of this version
+  std::string principal;
+  int64_t created_us = 0;
+};
+
+// A SEARCH trial that a version of the space leaves out of rankings and of what its strategy sees.
+struct SetAside {
+  int64_t trial_id = 0;
+  std::string reason;
 };
 
 // The part of a campaign that changes.
@@ -107,6 +125,8 @@ struct TrialRecord {
   int64_t parent_trial_id = 0;     // FINAL: the SEARCH trial; TEST, MEASURE: the FINAL trial; else 0
   CandidateFacts candidate;
   int64_t seen_seq = 0;            // last result that the proposal had seen
+  int64_t space_version = 1;       // that it was made under
+  std::string set_aside;           // why the current version leaves it out; empty: it counts
   TrialState state = TrialState::kPending;
   std::optional<FailureClass> failure;
   std::string reason;

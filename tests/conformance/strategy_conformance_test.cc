@@ -105,6 +105,38 @@ TEST_P(StrategyConformanceTest, SavedAndRestoredAtEveryStepItGoesOnTheSame) {
   }
 }
 
+// What a campaign evaluated before its space changed is shown to a fresh strategy.
+TEST_P(StrategyConformanceTest, WhatOthersProposedIsTakenUp) {
+  for (const SearchSpace& space : Spaces()) {
+    const auto strategy = Make(space);
+    Rng rng(3);
+    for (int i = 0; i < 60; ++i)
+      strategy->Record({Observation::Kind::kCompleted, space.Sample(rng), rng.Double(), 0});
+    const auto restored = Make(space);
+    ASSERT_TRUE(restored->Restore(strategy->Save()).ok());
+    const auto proposal = strategy->Propose();
+    ASSERT_TRUE(proposal.ok()) << proposal.status();
+    EXPECT_TRUE(space.CheckCandidate(*proposal).ok());
+    EXPECT_EQ(restored->Propose()->ToJson(), proposal->ToJson());
+  }
+}
+
+TEST(RegularizedEvolutionTest, AsManyObservationsAsThePopulationHoldsReplaceItsRandomCandidates) {
+  const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_201"));
+  const auto strategy =
+      *strategies::MakeStrategy("regularized_evolution", R"({"population":4,"sample":4})", space, 7);
+  Rng rng(3);
+  const Candidate best = space.Sample(rng);
+  strategy->Record({Observation::Kind::kCompleted, best, 1, 0});
+  for (int i = 0; i < 3; ++i) strategy->Record({Observation::Kind::kCompleted, space.Sample(rng), 0, 0});
+  const auto child = strategy->Propose();
+  ASSERT_TRUE(child.ok()) << child.status();
+  int changed = 0;
+  for (const Candidate::Assignment& gene : best.assignments())
+    changed += *child->Find(gene.decision) != gene.value;
+  EXPECT_EQ(changed, 1);
+}
+
 TEST_P(StrategyConformanceTest, SeedsGiveSearchesOfTheirOwn) {
   const SearchSpace space = Parse(*search_space::CatalogSpace("fashion_macro"));
   EXPECT_EQ(Make(space, 1)->Propose()->ToJson(), Make(space, 1)->Propose()->ToJson());
