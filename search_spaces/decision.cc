@@ -64,6 +64,47 @@ uint64_t Decision::Cardinality() const {
   return choices.size();
 }
 
+Value Decision::ValueAt(uint64_t ordinal) const {
+  CANOPY_CHECK(ordinal < Cardinality(), name);
+  if (kind == DecisionKind::kFloat) return low;
+  if (kind == DecisionKind::kInteger) return static_cast<int64_t>(low) + static_cast<int64_t>(ordinal);
+  return choices[ordinal];
+}
+
+uint64_t Decision::OrdinalOf(const Value& value) const {
+  if (kind == DecisionKind::kFloat) return 0;
+  if (kind == DecisionKind::kInteger)
+    return static_cast<uint64_t>(std::get<int64_t>(value) - static_cast<int64_t>(low));
+  const auto at = std::find(choices.begin(), choices.end(), value);
+  CANOPY_CHECK(at != choices.end(), name);
+  return static_cast<uint64_t>(at - choices.begin());
+}
+
+double Decision::PositionOf(const Value& value) const {
+  CANOPY_CHECK(kind != DecisionKind::kCategorical, name);
+  if (kind == DecisionKind::kOrdinal) {
+    return choices.size() == 1
+               ? 0
+               : static_cast<double>(OrdinalOf(value)) / static_cast<double>(choices.size() - 1);
+  }
+  if (low == high) return 0;
+  const double at = AsDouble(value);
+  if (!log) return (at - low) / (high - low);
+  return (std::log(at) - std::log(low)) / (std::log(high) - std::log(low));
+}
+
+Value Decision::AtPosition(double position) const {
+  CANOPY_CHECK(kind != DecisionKind::kCategorical && position >= 0 && position <= 1, name);
+  if (kind == DecisionKind::kOrdinal)
+    return choices[static_cast<size_t>(position * static_cast<double>(choices.size() - 1) + 0.5)];
+  double at = log ? std::exp(std::log(low) + (std::log(high) - std::log(low)) * position)
+                  : low + (high - low) * position;
+  // The logarithm's rounding moves no end.
+  if (position == 0 || position == 1) at = position == 0 ? low : high;
+  if (kind == DecisionKind::kFloat) return std::clamp(at, low, high);
+  return static_cast<int64_t>(std::clamp(std::floor(at + 0.5), low, high));
+}
+
 Value Decision::Sample(Rng& rng) const {
   switch (kind) {
     case DecisionKind::kFloat:

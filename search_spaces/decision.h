@@ -45,6 +45,16 @@ struct Decision {
   Status Check(const Value& value) const;
   // How many values it has; 0: a range of floats, which is not countable.
   uint64_t Cardinality() const;
+  // Its values in order have the ordinals 0, 1, ...; REQUIRES ordinal < Cardinality().
+  Value ValueAt(uint64_t ordinal) const;
+  // The inverse; REQUIRES one of its values, of which there are finitely many.
+  uint64_t OrdinalOf(const Value& value) const;
+  // Where a value lies between the lowest, 0, and the highest, 1: ordinals by their order, ranges by their
+  // size, in the logarithm where `log`; 0 where there is one. REQUIRES one of its values, not categorical.
+  double PositionOf(const Value& value) const;
+  // The value nearest to that position, integers and ordinals rounded (halves up). REQUIRES a position from
+  // 0 to 1, not categorical.
+  Value AtPosition(double position) const;
   Value Sample(Rng& rng) const;
   // A value other than `current`, uniformly; REQUIRES Cardinality() != 1.
   Value SampleOther(const Value& current, Rng& rng) const;

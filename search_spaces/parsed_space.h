@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "canopy/v1/search_space.pb.h"
+#include "search_spaces/assignments.h"
 #include "search_spaces/blocks/block.h"
-#include "search_spaces/size.h"
 #include "search_spaces/space.h"
 
 namespace canopy::search_space {

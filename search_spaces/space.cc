@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "search_spaces/assignments.h"
 #include "search_spaces/blocks/block.h"
 #include "search_spaces/parsed_space.h"
 
@@ -21,18 +23,6 @@ bool IsActive(const SearchSpace::Parsed& parsed, size_t i, const Values& values)
   const auto& conditions = parsed.conditions[i];
   return std::all_of(conditions.begin(), conditions.end(),
                      [&](const ResolvedCondition& c) { return c.Holds(values); });
-}
-
-// REQUIRES a candidate of the space: its assignments are in declared order.
-Values ValuesOf(const SearchSpace::Parsed& parsed, const Candidate& candidate) {
-  Values values(parsed.decisions.size());
-  size_t next = 0;
-  const auto& assignments = candidate.assignments();
-  for (size_t i = 0; i < values.size() && next < assignments.size(); ++i) {
-    if (parsed.decisions[i].name == assignments[next].decision) values[i] = &assignments[next++].value;
-  }
-  CANOPY_CHECK(next == assignments.size(), "a candidate of another space");
-  return values;
 }
 
 // Walks the decisions in order and takes `choose(i)` for each active one.
@@ -73,33 +63,41 @@ config::Location SearchSpace::LocationOf(std::string_view part) const {
 int64_t SearchSpace::block_count() const { return parsed_->blocks; }
 
 std::string SearchSpace::Size(bool architectures_only) const {
-  if (!architectures_only) return CountAssignments(parsed_->decisions, parsed_->conditions);
+  return CountAssignments(architectures_only).count();
+}
+
+Assignments SearchSpace::CountAssignments(bool architectures_only) const {
   // Recipe decisions come last and no condition of the network names them.
   const auto& all = parsed_->decisions;
-  const auto end =
-      std::find_if(all.begin(), all.end(), [](const Decision& d) { return d.role == DecisionRole::kRecipe; });
-  const auto count = end - all.begin();
-  return CountAssignments({all.begin(), end},
-                          {parsed_->conditions.begin(), parsed_->conditions.begin() + count});
+  const auto end = architectures_only
+                       ? std::find_if(all.begin(), all.end(),
+                                      [](const Decision& d) { return d.role == DecisionRole::kRecipe; })
+                       : all.end();
+  const auto count = static_cast<size_t>(end - all.begin());
+  return Assignments(std::span(all).first(count), std::span(parsed_->conditions).first(count));
 }
 
 Candidate SearchSpace::Sample(Rng& rng) const {
   return Build(*parsed_, [&](size_t i) { return parsed_->decisions[i].Sample(rng); });
 }
 
-Candidate SearchSpace::Mutate(const Candidate& candidate, Rng& rng) const {
-  const Values old = ValuesOf(*parsed_, candidate);
-  std::vector<size_t> open;
-  for (size_t i = 0; i < old.size(); ++i) {
-    if (old[i] && parsed_->decisions[i].Cardinality() != 1) open.push_back(i);
-  }
-  if (open.empty()) return candidate;
-  const size_t changed = open[rng.Below(open.size())];
+Candidate SearchSpace::Assemble(const std::function<Value(size_t)>& choose) const {
   return Build(*parsed_, [&](size_t i) {
-    const Decision& decision = parsed_->decisions[i];
-    if (!old[i]) return decision.Sample(rng);
-    return i == changed ? decision.SampleOther(*old[i], rng) : *old[i];
+    Value value = choose(i);
+    CANOPY_CHECK(parsed_->decisions[i].Check(value).ok(), parsed_->decisions[i].name);
+    return value;
   });
+}
+
+std::vector<const Value*> SearchSpace::ValuesOf(const Candidate& candidate) const {
+  Values values(parsed_->decisions.size());
+  size_t next = 0;
+  const auto& assignments = candidate.assignments();
+  for (size_t i = 0; i < values.size() && next < assignments.size(); ++i) {
+    if (parsed_->decisions[i].name == assignments[next].decision) values[i] = &assignments[next++].value;
+  }
+  CANOPY_CHECK(next == assignments.size(), "a candidate of another space");
+  return values;
 }
 
 StatusOr<Candidate> SearchSpace::MakeCandidate(const std::vector<Candidate::Assignment>& assignments) const {
@@ -170,7 +168,7 @@ StatusOr<NetworkGraph> SearchSpace::Lower(const Candidate& candidate, const Task
   }
   auto graph = InputGraph(task.input);
   if (!graph.ok()) return WithContext(graph.status(), "space '" + name() + "'");
-  const Values values = ValuesOf(*parsed_, candidate);
+  const Values values = ValuesOf(candidate);
   Lowering lowering{values, task.classes, parsed_->file, *std::move(graph)};
   lowering.graph.nodes.reserve(static_cast<size_t>(std::min(parsed_->blocks, kMaxReservedNodes)));
   CANOPY_ASSIGN_OR_RETURN(lowering.graph.output, parsed_->network->Lower(lowering, 0));

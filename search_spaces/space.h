@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +19,8 @@
 #include "search_spaces/graph.h"
 
 namespace canopy::search_space {
+
+class Assignments;
 
 // What the task gives a network: the shape of one example and the number of classes.
 struct TaskShape {
@@ -58,12 +62,19 @@ class SearchSpace {
   // decisions where `architectures_only`.
   std::string Size(bool architectures_only = false) const;
 
-  // Every active decision drawn from its own values, independently.
+  // The same, numbered (search_spaces/assignments.h); counted anew by each call. Architectures are
+  // assignments to the decisions before those of the recipe.
+  Assignments CountAssignments(bool architectures_only = false) const;
+
+  // Every active decision drawn uniformly from its own values, independently: the baseline of all sampling.
+  // search_spaces/exploration.h has the other ways to move in a space.
   Candidate Sample(Rng& rng) const;
-  // `candidate` with exactly one active decision changed to another of its values; decisions that this
-  // activates are drawn, those that it deactivates are gone. The same candidate where none has a second
-  // value. REQUIRES a candidate of this space.
-  Candidate Mutate(const Candidate& candidate, Rng& rng) const;
+  // Walks the decisions in declared order and takes `choose(i)`, one of its values, for each decision i that
+  // is active under those before it: how candidates are made.
+  Candidate Assemble(const std::function<Value(size_t)>& choose) const;
+  // The candidate's value of each decision, nullptr where it is inactive; they lie in the candidate. REQUIRES
+  // a candidate of this space.
+  std::vector<const Value*> ValuesOf(const Candidate& candidate) const;
 
   // Reads a JSON object of decisions in any order. InvalidArgument for an unknown decision (with the
   // nearest name), one that is inactive or missing, or a value that is not one of its own (which are

@@ -1,13 +1,12 @@
 #include "search_spaces/space_summary.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 #include <utility>
 
 #include "base/strings.h"
 #include "search_spaces/evaluation.h"
-#include "search_spaces/size.h"
+#include "search_spaces/exploration.h"
 
 namespace canopy::search_space {
 namespace {
@@ -15,60 +14,6 @@ namespace {
 // Blocks lowered in all for a sample.
 constexpr int64_t kMaxBlocksLowered = 100'000;
 constexpr int64_t kMinDraws = 16;
-
-// Visits every assignment to the architecture decisions of a space, recipe decisions at their first value.
-class Enumerator {
- public:
-  // `visit` returns false to stop.
-  using Visit = std::function<bool(const Candidate&)>;
-
-  Enumerator(const SearchSpace& space, Visit visit)
-      : space_(space), visit_(std::move(visit)), values_(space.decisions().size()) {
-    const auto& decisions = space.decisions();
-    for (const Decision& decision : decisions) {
-      auto& conditions = conditions_.emplace_back();
-      for (const Expression& condition : decision.conditions) {
-        std::vector<int> slots;
-        for (const std::string& name : condition.names())
-          slots.push_back(static_cast<int>(space.FindDecision(name) - decisions.data()));
-        conditions.push_back({condition, std::move(slots)});
-      }
-    }
-  }
-
-  bool Run(size_t i = 0) {
-    if (i == values_.size()) return visit_(Candidate(assignments_));
-    const Decision& decision = space_.decisions()[i];
-    const bool active = std::all_of(conditions_[i].begin(), conditions_[i].end(),
-                                    [&](const ResolvedCondition& c) { return c.Holds(values_); });
-    if (!active) return Run(i + 1);
-    const uint64_t count = decision.role == DecisionRole::kRecipe ? 1 : decision.Cardinality();
-    for (uint64_t k = 0; k < count; ++k) {
-      const Value value = ValueAt(decision, k);
-      assignments_.push_back({decision.name, value});
-      values_[i] = &value;
-      const bool goes_on = Run(i + 1);
-      values_[i] = nullptr;
-      assignments_.pop_back();
-      if (!goes_on) return false;
-    }
-    return true;
-  }
-
- private:
-  static Value ValueAt(const Decision& decision, uint64_t k) {
-    if (decision.kind == DecisionKind::kFloat) return decision.low;
-    if (decision.kind == DecisionKind::kInteger)
-      return static_cast<int64_t>(decision.low) + static_cast<int64_t>(k);
-    return decision.choices[k];
-  }
-
-  const SearchSpace& space_;
-  const Visit visit_;
-  std::vector<std::vector<ResolvedCondition>> conditions_;
-  std::vector<const Value*> values_;
-  std::vector<Candidate::Assignment> assignments_;
-};
 
 std::string DescribeDecision(const Decision& decision) {
   std::string text = std::string(ToString(decision.kind)) + ", " + decision.DescribeValues();
@@ -113,15 +58,9 @@ SampleSummary SummarizeSample(const SearchSpace& space, const TaskShape& task, i
 }
 
 std::optional<int64_t> CountDistinct(const SearchSpace& space, const TaskShape& task, int64_t most) {
-  const auto size = ParseInt(space.Size(/*architectures_only=*/true));
-  if (!size || *size > most) return std::nullopt;
-  std::set<std::string> hashes;
-  Enumerator(space, [&](const Candidate& candidate) {
-    const auto evaluation = Evaluate(space, candidate, task);
-    if (evaluation.ok()) hashes.insert(evaluation->graph_hash);
-    return true;
-  }).Run();
-  return static_cast<int64_t>(hashes.size());
+  const auto architectures = Enumeration::Make(space, Enumeration::Scope::kArchitectures);
+  if (!architectures.ok() || architectures->size() > static_cast<uint64_t>(most)) return std::nullopt;
+  return static_cast<int64_t>(DistinctNetworks(*architectures, task).size());
 }
 
 std::vector<Difference> CompareSpaces(const SearchSpace& first, const SearchSpace& second) {

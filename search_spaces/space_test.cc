@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "search_spaces/catalog/catalog.h"
 #include "search_spaces/evaluation.h"
+#include "search_spaces/exploration.h"
 
 namespace canopy::search_space {
 namespace {
@@ -95,7 +96,7 @@ TEST(SearchSpaceTest, MutationChangesOneDecisionAndResamplesWhatItActivates) {
   Rng rng(3);
   for (int i = 0; i < 300; ++i) {
     const Candidate parent = space.Sample(rng);
-    const Candidate child = space.Mutate(parent, rng);
+    const Candidate child = Mutate(space, parent, rng);
     ASSERT_TRUE(space.CheckCandidate(child).ok()) << child.ToJson();
     int changed = 0;
     for (const auto& [name, value] : parent.assignments()) {
@@ -113,7 +114,7 @@ TEST(SearchSpaceTest, SameSeedSameCandidates) {
   EXPECT_EQ(candidate.ToJson(),
             R"({"edge_0_1":"nor_conv_3x3","edge_0_2":"nor_conv_1x1","edge_1_2":"nor_conv_1x1",)"
             R"("edge_0_3":"skip_connect","edge_1_3":"nor_conv_3x3","edge_2_3":"none"})");
-  EXPECT_EQ(space.Mutate(candidate, rng).ToJson(),
+  EXPECT_EQ(Mutate(space, candidate, rng).ToJson(),
             R"({"edge_0_1":"skip_connect","edge_0_2":"nor_conv_1x1","edge_1_2":"nor_conv_1x1",)"
             R"("edge_0_3":"skip_connect","edge_1_3":"nor_conv_3x3","edge_2_3":"none"})");
   const SearchSpace stages = Parse(kStages);

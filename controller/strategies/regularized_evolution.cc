@@ -31,7 +31,7 @@ StatusOr<search_space::Candidate> RegularizedEvolution::Propose() {
                         (member.feasible == parent->feasible && member.score > parent->score);
     if (better) parent = &member;
   }
-  return space_.Mutate(parent->candidate, rng_);
+  return search_space::Mutate(space_, parent->candidate, rng_);
 }
 
 void RegularizedEvolution::Record(const Observation& observation) {

@@ -1,4 +1,4 @@
-#include "search_spaces/size.h"
+#include "search_spaces/assignments.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,8 +8,11 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "base/check.h"
+#include "search_spaces/big_integer.h"
 
 namespace canopy::search_space {
 
@@ -25,80 +28,22 @@ bool ResolvedCondition::Holds(const std::vector<const Value*>& values) const {
   return flag && *flag;
 }
 
-namespace {
-
-// A natural number of any size, in digits of base 10^9, lowest first.
-class BigInteger {
- public:
-  explicit BigInteger(uint64_t value) {
-    do {
-      digits_.push_back(static_cast<uint32_t>(value % kBase));
-      value /= kBase;
-    } while (value > 0);
-  }
-
-  BigInteger& operator+=(const BigInteger& other) {
-    digits_.resize(std::max(digits_.size(), other.digits_.size()) + 1);
-    uint64_t carry = 0;
-    for (size_t i = 0; i < digits_.size(); ++i) {
-      carry += digits_[i] + (i < other.digits_.size() ? uint64_t{other.digits_[i]} : 0);
-      digits_[i] = static_cast<uint32_t>(carry % kBase);
-      carry /= kBase;
-    }
-    Trim();
-    return *this;
-  }
-
-  BigInteger operator*(const BigInteger& other) const {
-    BigInteger product(0);
-    product.digits_.assign(digits_.size() + other.digits_.size(), 0);
-    for (size_t i = 0; i < digits_.size(); ++i) {
-      uint64_t carry = 0;
-      for (size_t k = 0; k < other.digits_.size() || carry > 0; ++k) {
-        const uint64_t factor = k < other.digits_.size() ? other.digits_[k] : 0;
-        carry += product.digits_[i + k] + uint64_t{digits_[i]} * factor;
-        product.digits_[i + k] = static_cast<uint32_t>(carry % kBase);
-        carry /= kBase;
-      }
-    }
-    product.Trim();
-    return product;
-  }
-
-  size_t bytes() const { return digits_.size() * sizeof(uint32_t); }
-
-  std::string ToString() const {
-    std::string text = std::to_string(digits_.back());
-    for (size_t i = digits_.size() - 1; i-- > 0;) {
-      const std::string digits = std::to_string(digits_[i]);
-      text += std::string(9 - digits.size(), '0') + digits;
-    }
-    return text;
-  }
-
- private:
-  static constexpr uint64_t kBase = 1000000000;
-  void Trim() {
-    while (digits_.size() > 1 && digits_.back() == 0) digits_.pop_back();
-  }
-  std::vector<uint32_t> digits_;
-};
-
-// Splits the decisions into groups that no condition connects, and counts a group by assigning its first
-// decision each of its values: what is settled then connects nothing any more. A group's count depends on
-// the settled decisions that its conditions name only and is kept for them, so that the chains and trees of
-// conditions that blocks make are counted in time quadratic in their size.
-class Counter {
+// Splits the decisions into groups that no condition connects, and takes a group apart by assigning its first
+// decision each of its values: what is settled then connects nothing any more. A group depends on the settled
+// decisions that its conditions name only and is kept for them, so that the chains and trees of conditions
+// that blocks make take time quadratic in their size.
+class Assignments::Builder {
  public:
   // What takes more than these is not counted to the end: decisions visited, values tried, and the memory
   // of counts.
   static constexpr int64_t kMaxVisits = 1'000'000, kMaxValues = 100'000;
   static constexpr size_t kMaxCounts = 100'000, kMaxCountBytes = 16 << 20;
 
-  Counter(const std::vector<Decision>& decisions,
-          const std::vector<std::vector<ResolvedCondition>>& conditions)
+  Builder(std::span<const Decision> decisions, std::span<const std::vector<ResolvedCondition>> conditions,
+          std::deque<Group>& made)
       : decisions_(decisions),
         conditions_(conditions),
+        made_(made),
         values_(decisions.size()),
         controls_(decisions.size()) {
     for (const auto& list : conditions) {
@@ -109,33 +54,49 @@ class Counter {
   }
 
   bool exhausted() const {
-    return visits_ > kMaxVisits || tried_ > kMaxValues || counts_.size() > kMaxCounts ||
+    return visits_ > kMaxVisits || tried_ > kMaxValues || known_.size() > kMaxCounts ||
            count_bytes_ > kMaxCountBytes;
   }
 
-  BigInteger CountAll() {
+  BigInteger CountAll(Product& root) {
     std::vector<int> all(decisions_.size());
     std::iota(all.begin(), all.end(), 0);
     settled_.assign(decisions_.size(), false);
-    return Count(all);
+    return Count(all, root);
   }
 
  private:
+  struct Known {
+    BigInteger count;
+    const Group* group;
+  };
+
+  // Counts of 2^128 and more are parts of larger ones, by which nothing is numbered.
+  static absl::uint128 Saturated(const BigInteger& count) {
+    return count.ToUint128().value_or(absl::Uint128Max());
+  }
+
   // The number of assignments to the unsettled `members`, in rising order.
-  BigInteger Count(const std::vector<int>& members) {
+  BigInteger Count(const std::vector<int>& members, Product& product) {
     visits_ += static_cast<int64_t>(members.size());
-    BigInteger product(1);
+    BigInteger count(1);
     for (const auto& group : Groups(members)) {
       if (exhausted()) break;
       const std::string key = StateOf(group);
-      auto known = counts_.find(key);
-      if (known == counts_.end()) {
-        known = counts_.emplace(key, CountGroup(group)).first;
-        count_bytes_ += key.size() + known->second.bytes();
+      auto known = known_.find(key);
+      if (known == known_.end()) {
+        Group made;
+        BigInteger size = CountGroup(group, made);
+        count_bytes_ += key.size() + size.bytes();
+        made.count = Saturated(size);
+        made_.push_back(std::move(made));
+        known = known_.emplace(key, Known{std::move(size), &made_.back()}).first;
       }
-      product = product * known->second;
+      count = count * known->second.count;
+      product.groups.push_back(known->second.group);
     }
-    return product;
+    product.count = Saturated(count);
+    return count;
   }
 
   // The group and the values of the settled decisions that its conditions name.
@@ -153,43 +114,48 @@ class Counter {
     return state;
   }
 
-  BigInteger CountGroup(const std::vector<int>& group) {
+  BigInteger CountGroup(const std::vector<int>& group, Group& made) {
     const int first = group.front();
     const std::vector<int> rest(group.begin() + 1, group.end());
     // Conditions name earlier decisions only, so that those of the first are settled.
     const auto& conditions = conditions_[first];
     const bool active = std::all_of(conditions.begin(), conditions.end(),
                                     [&](const ResolvedCondition& c) { return c.Holds(values_); });
+    made.decision = first;
+    made.active = active;
     settled_[first] = true;
     BigInteger sum(0);
+    const auto follow = [&](uint64_t ordinal, uint64_t values) {
+      Branch branch{ordinal, values, {}};
+      sum += BigInteger(values) * Count(rest, branch.rest);
+      made.branches.push_back(std::move(branch));
+    };
     if (!active) {
-      sum = Count(rest);
+      follow(0, 1);
     } else if (rest.empty() || !controls_[first]) {
-      sum = BigInteger(decisions_[first].Cardinality()) * Count(rest);
+      follow(0, decisions_[first].Cardinality());
     } else {
-      const auto try_value = [&](const Value& value, uint64_t count) {
+      const auto try_values = [&](uint64_t ordinal, uint64_t values) {
         ++tried_;
+        const Value value = decisions_[first].ValueAt(ordinal);
         values_[first] = &value;
-        sum += BigInteger(count) * Count(rest);
+        follow(ordinal, values);
+        values_[first] = nullptr;
       };
-      const Decision& decision = decisions_[first];
       if (const auto& alikes = AlikesOf(first)) {
         for (auto alike = alikes->begin(); alike != alikes->end() && !exhausted(); ++alike)
-          try_value(alike->value, alike->count);
+          try_values(alike->first, alike->values);
       } else {
-        const auto high = static_cast<int64_t>(decision.high);
-        for (auto i = static_cast<int64_t>(decision.low); i <= high && !exhausted(); ++i) try_value(i, 1);
+        for (uint64_t i = 0; i < decisions_[first].Cardinality() && !exhausted(); ++i) try_values(i, 1);
       }
-      values_[first] = nullptr;
     }
     settled_[first] = false;
     return sum;
   }
 
-  // Values between which no condition tells a difference: one of them, and how many they are.
+  // Values between which no condition tells a difference.
   struct Alike {
-    Value value;
-    uint64_t count;
+    uint64_t first, values;  // ordinals
   };
 
   // nullopt where every integer of a range is to be tried.
@@ -200,9 +166,7 @@ class Counter {
     auto& alikes = alikes_[index];
     if (decision.kind != DecisionKind::kInteger) {
       alikes.emplace();
-      for (const Value& value : decision.choices) alikes->push_back({value, 1});
-      // A range of floats that is counted has one value.
-      if (decision.kind == DecisionKind::kFloat) alikes->push_back({decision.low, 1});
+      for (uint64_t i = 0; i < decision.Cardinality(); ++i) alikes->push_back({i, 1});
       return alikes;
     }
     const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);
@@ -211,7 +175,7 @@ class Counter {
     alikes.emplace();
     for (auto start = starts->begin(); start != starts->end(); ++start) {
       const int64_t end = std::next(start) == starts->end() ? high + 1 : *std::next(start);
-      alikes->push_back({*start, static_cast<uint64_t>(end - *start)});
+      alikes->push_back({static_cast<uint64_t>(*start - low), static_cast<uint64_t>(end - *start)});
     }
     return alikes;
   }
@@ -260,27 +224,87 @@ class Counter {
     return result;
   }
 
-  const std::vector<Decision>& decisions_;
-  const std::vector<std::vector<ResolvedCondition>>& conditions_;
+  const std::span<const Decision> decisions_;
+  const std::span<const std::vector<ResolvedCondition>> conditions_;
+  std::deque<Group>& made_;
   std::vector<const Value*> values_;
   std::vector<bool> controls_;
   std::vector<bool> settled_;
-  std::map<std::string, BigInteger> counts_;
+  std::map<std::string, Known> known_;
   std::map<int, std::optional<std::vector<Alike>>> alikes_;
   size_t count_bytes_ = 0;
   int64_t visits_ = 0, tried_ = 0;
 };
 
-}  // namespace
-
-std::string CountAssignments(const std::vector<Decision>& decisions,
-                             const std::vector<std::vector<ResolvedCondition>>& conditions) {
+Assignments::Assignments(std::span<const Decision> decisions,
+                         std::span<const std::vector<ResolvedCondition>> conditions)
+    : decisions_(decisions.size()), count_("infinite") {
   for (const Decision& decision : decisions) {
-    if (decision.Cardinality() == 0) return "infinite";
+    if (decision.Cardinality() == 0) return;
   }
-  Counter counter(decisions, conditions);
-  const std::string count = counter.CountAll().ToString();
-  return counter.exhausted() ? "more than " + count : count;
+  Builder builder(decisions, conditions, groups_);
+  const BigInteger count = builder.CountAll(root_);
+  count_ = count.ToString();
+  if (builder.exhausted()) {
+    count_ = "more than " + count_;
+    root_ = {};
+    groups_.clear();
+    return;
+  }
+  size_ = count.ToUint128();
+}
+
+std::vector<uint64_t> Assignments::At(absl::uint128 index) const {
+  CANOPY_CHECK(size_ && index < *size_, "an index beyond the last assignment");
+  std::vector<uint64_t> ordinals(decisions_, kInactive);
+  Fill(root_, index, ordinals);
+  return ordinals;
+}
+
+absl::uint128 Assignments::IndexOf(std::span<const uint64_t> ordinals) const {
+  CANOPY_CHECK(size_ && ordinals.size() == decisions_, "assignments that have no numbers");
+  return Rank(root_, ordinals);
+}
+
+void Assignments::Fill(const Product& product, absl::uint128 index, std::vector<uint64_t>& ordinals) {
+  for (size_t i = product.groups.size(); i-- > 0;) {
+    const Group& group = *product.groups[i];
+    Fill(group, index % group.count, ordinals);
+    index /= group.count;
+  }
+}
+
+void Assignments::Fill(const Group& group, absl::uint128 index, std::vector<uint64_t>& ordinals) {
+  for (const Branch& branch : group.branches) {
+    // Not above the group's count, so that it stays below 2^128.
+    const absl::uint128 here = branch.rest.count * branch.values;
+    if (index >= here) {
+      index -= here;
+      continue;
+    }
+    if (group.active) {
+      ordinals[group.decision] = branch.first + absl::Uint128Low64(index / branch.rest.count);
+    }
+    return Fill(branch.rest, index % branch.rest.count, ordinals);
+  }
+}
+
+absl::uint128 Assignments::Rank(const Product& product, std::span<const uint64_t> ordinals) {
+  absl::uint128 index = 0;
+  for (const Group* group : product.groups) index = index * group->count + Rank(*group, ordinals);
+  return index;
+}
+
+absl::uint128 Assignments::Rank(const Group& group, std::span<const uint64_t> ordinals) {
+  absl::uint128 before = 0;
+  const uint64_t ordinal = group.active ? ordinals[group.decision] : 0;
+  for (const Branch& branch : group.branches) {
+    if (ordinal >= branch.first && ordinal - branch.first < branch.values) {
+      return before + branch.rest.count * (ordinal - branch.first) + Rank(branch.rest, ordinals);
+    }
+    before += branch.rest.count * branch.values;
+  }
+  CheckFailed(__FILE__, __LINE__, "ordinal", "an assignment of another space");
 }
 
 }  // namespace canopy::search_space
