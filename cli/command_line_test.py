@@ -19,7 +19,7 @@ VERBS = [
     "run", "launch", "status", "watch", "best", "query", "controller start", "worker start", "worker list",
     "campaign list", "campaign show", "campaign pause", "campaign resume", "campaign cancel", "trial list",
     "trial show", "trial logs", "space check", "space sample", "space cost", "space show",
-    "space diff", "cluster init",
+    "space diff", "space encode", "cluster init",
     "cluster add-worker", "config show",
 ]
 
@@ -193,6 +193,56 @@ class CommandLineTest(unittest.TestCase):
         for sample, cost in zip(samples.splitlines(), map(json.loads, costs.splitlines()), strict=True):
             self.assertEqual(json.loads(cost["candidate"]), json.loads(sample))
             self.assertGreater(cost["params_as_written"], 0)
+
+    def test_distinct_samples_never_repeat(self):
+        line = ("space", "sample", "fcnet", "--n", "31104", "--distinct", "candidates", "--format", "jsonl")
+        samples = self.succeed(*line).splitlines()
+        self.assertEqual(len(samples), 31104)
+        self.assertEqual(len(set(samples)), 31104)
+        self.assertNotEqual(samples[:3], self.succeed(*line, "--seed", "1").splitlines()[:3])
+        done = self.canopy("space", "sample", "tiny.yaml", "--distinct", "candidates")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("--distinct candidates: expected a space that can be enumerated", done.stderr)
+        self.assertIn("'learning_rate' is a float", done.stderr)
+
+    def test_distinct_networks_are_drawn_with_recipes(self):
+        line = ("space", "sample", "tiny.yaml", "--distinct", "networks", "--format", "json")
+        samples = json.loads(self.succeed(*line))
+        self.assertEqual(sorted(sample["width"] for sample in samples), [4, 8])
+        self.assertNotEqual(samples[0]["learning_rate"], samples[1]["learning_rate"])
+        done = self.canopy("space", "sample", "nas_bench_101", "--distinct", "networks")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("expected at most 100,000 architectures to compare, found 509607936", done.stderr)
+
+    def test_neighbours_differ_in_one_decision(self):
+        line = ("space", "sample", "nas_bench_201", "--neighbours-of", "reference", "--format", "json")
+        neighbours = json.loads(self.succeed(*line))
+        self.assertEqual(len({json.dumps(n) for n in neighbours}), 24)
+        self.assertEqual(json.loads(self.succeed(*line, "--n", "2")), neighbours[:2])
+        self.assertEqual(self.canopy(*line, "--distinct", "candidates").returncode, 2)
+
+    def test_encodings_have_named_columns_and_one_length(self):
+        samples = self.succeed("space", "sample", "tiny.yaml", "--n", "3", "--format", "jsonl")
+        header, *rows = self.succeed("space", "encode", "tiny.yaml", "--format", "csv", stdin=samples).splitlines()
+        self.assertEqual(header, "width,learning_rate")
+        for sample, row in zip(map(json.loads, samples.splitlines()), rows, strict=True):
+            self.assertEqual(float(row.split(",")[0]), (sample["width"] - 4) / 4)
+        for kind, limit, length in (("adjacency", "--max-nodes", 28 + 8 * self.features_of_a_node()),
+                                    ("path", "--buckets", 8)):
+            vectors = json.loads(self.succeed("space", "encode", "tiny.yaml", "--encoding", kind, limit, "8",
+                                              "--format", "json", stdin=samples))
+            self.assertEqual([len(vector) for vector in vectors], [length] * 3)
+        done = self.canopy("space", "encode", "tiny.yaml", "--encoding", "adjacency", "--max-nodes", "2",
+                           stdin=samples)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("standard input:1: adjacency encoding: expected a network of at most 2 nodes, found 5",
+                      done.stderr)
+        self.assertEqual(self.canopy("space", "encode", "tiny.yaml", "--encoding", "graph").returncode, 2)
+
+    def features_of_a_node(self):
+        header = self.succeed("space", "encode", "tiny.yaml", "--encoding", "adjacency", "--max-nodes", "1",
+                              "--format", "csv")
+        return len(header.split(","))
 
     def test_costs_of_a_known_cell(self):
         cell = {f"edge_{edge}": "none" for edge in ("0_1", "0_2", "1_2", "0_3", "1_3", "2_3")}

@@ -1,11 +1,7 @@
 #include "search_spaces/space.h"
 
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <istream>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +21,6 @@ using search_space::Decision;
 using search_space::Evaluation;
 using search_space::SearchSpace;
 using search_space::TaskShape;
-using search_space::Value;
-
-Cell ToCell(const Value& value) {
-  if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
-  if (const auto* number = std::get_if<double>(&value)) return *number;
-  return search_space::DisplayText(value);
-}
 
 std::string ViolationsText(const Evaluation& evaluation) {
   std::vector<std::string> texts;
@@ -98,33 +87,6 @@ Status Check(const SpaceOptions& options) {
   return {};
 }
 
-// As candidates are written everywhere, with active decisions alone; CSV has a column for each decision.
-Status Sample(const SpaceOptions& options) {
-  CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
-  Rng rng = Rng::Derive(options.seed, "space sample");
-  std::vector<Column> columns;
-  for (const Decision& decision : space.decisions()) columns.push_back({decision.name, Display::kNumber});
-  Table table(columns);
-  const bool json = options.format == Format::kJson;
-  if (json) std::cout << "[";
-  for (int64_t i = 0; i < options.count; ++i) {
-    const Candidate candidate = space.Sample(rng);
-    if (options.format != Format::kCsv) {
-      std::cout << (!json ? "" : i > 0 ? ",\n " : "\n ") << candidate.ToJson() << (json ? "" : "\n");
-      continue;
-    }
-    std::vector<Cell> row;
-    for (const Decision& decision : space.decisions()) {
-      const Value* value = candidate.Find(decision.name);
-      row.push_back(value ? ToCell(*value) : Cell());
-    }
-    table.AddRow(std::move(row));
-  }
-  if (json) std::cout << "\n]\n";
-  if (options.format == Format::kCsv) table.Print(std::cout, options.format);
-  return {};
-}
-
 std::vector<Cell> CostRow(const Candidate& candidate, const Evaluation& evaluation) {
   return {evaluation.costs.params,
           evaluation.costs.macs,
@@ -142,15 +104,6 @@ std::vector<Cell> CostRow(const Candidate& candidate, const Evaluation& evaluati
 Status Cost(const SpaceOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
   CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));
-  std::ifstream file;
-  if (options.from != "-") {
-    if (std::filesystem::is_directory(options.from))
-      return InvalidArgument("--from " + options.from + ": expected a file of candidates, found a folder");
-    file.open(options.from);
-    if (!file) return NotFound("--from " + options.from + ": no such file, or it can't be read");
-  }
-  std::istream& in = options.from == "-" ? std::cin : file;
-  const std::string name = options.from == "-" ? "standard input" : options.from;
   Table table({{"params", Display::kCount},
                {"macs", Display::kCount},
                {"activation_memory", Display::kCount},
@@ -162,18 +115,11 @@ Status Cost(const SpaceOptions& options) {
                {"graph_hash"},
                {"candidate_hash"},
                {"candidate"}});
-  int64_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (Trim(line).empty()) continue;
-    const std::string where = name + ":" + std::to_string(number);
-    const auto candidate = space.ParseCandidate(line);
-    if (!candidate.ok()) return WithContext(candidate.status(), where);
-    const auto evaluation = Evaluate(space, *candidate, task);
-    if (!evaluation.ok()) return WithContext(evaluation.status(), where);
-    table.AddRow(CostRow(*candidate, *evaluation));
-  }
-  if (in.bad()) return Unavailable(name + ": can't be read to its end");
+  CANOPY_RETURN_IF_ERROR(ReadCandidates(space, options.from, [&](const Candidate& candidate) -> Status {
+    CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(space, candidate, task));
+    table.AddRow(CostRow(candidate, evaluation));
+    return {};
+  }));
   table.Print(std::cout, options.format, TerminalWidth(1));
   return {};
 }
@@ -198,16 +144,14 @@ void AddSpace(CLI::App& app, Context& context) {
                   "count the different networks of up to 100,000 architectures, which can take minutes "
                   "(default: of up to 500)");
   AddTask(check, *options);
-  CLI::App* sample = add("sample", "Draw candidates at random",
-                         "canopy space sample nas_bench_201 --n 3 --seed 7 --format jsonl", Sample);
-  sample->add_option("--n", options->count, "how many (default: 10)")->check(CLI::PositiveNumber);
-  sample->add_option("--seed", options->seed, "the same seed gives the same candidates (default: 0)");
+  AddSpaceSample(*noun, context);
   CLI::App* cost =
       add("cost", "Count parameters, MACs and memory of candidates, one JSON object a line",
           "canopy space sample nas_bench_201 --format jsonl | canopy space cost nas_bench_201 --format csv",
           Cost);
-  cost->add_option("--from", options->from, "file with the candidates; - is standard input (default)");
+  AddFrom(cost, *options);
   AddTask(cost, *options);
+  AddSpaceEncode(*noun, context);
   AddSpaceShow(*noun, context);
   AddSpaceDiff(*noun, context);
 }

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "search_spaces/candidate.h"
 #include "search_spaces/space.h"
 
 namespace canopy::cli {
@@ -16,8 +18,6 @@ struct SpaceOptions {
   std::string space;
   std::vector<int64_t> input;
   int64_t classes = 0;
-  int64_t count = 10;
-  uint64_t seed = 0;
   std::string from = "-";
   bool distinct = false;
   Format format = Format::kTable;
@@ -30,7 +30,18 @@ StatusOr<search_space::TaskShape> TaskOf(const search_space::SearchSpace& space,
 // --input and --classes.
 void AddTask(CLI::App* verb, SpaceOptions& options);
 
-// The verbs `show` and `diff`.
+// --from, a file with a candidate a line.
+void AddFrom(CLI::App* verb, SpaceOptions& options);
+// Calls `take` with each candidate of --from. Its errors, and those of candidates, name file and line.
+Status ReadCandidates(const search_space::SearchSpace& space, const std::string& from,
+                      const std::function<Status(const search_space::Candidate&)>& take);
+// A candidate as people give it: JSON, a file with it, or `reference`.
+StatusOr<search_space::Candidate> ReadCandidate(const search_space::SearchSpace& space,
+                                                const std::string& given);
+
+// The verbs `sample`, `encode`, `show` and `diff`.
+void AddSpaceSample(CLI::App& noun, Context& context);
+void AddSpaceEncode(CLI::App& noun, Context& context);
 void AddSpaceShow(CLI::App& noun, Context& context);
 void AddSpaceDiff(CLI::App& noun, Context& context);
 

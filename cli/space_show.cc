@@ -26,24 +26,6 @@ struct ShowOptions : SpaceOptions {
   bool as_written = false;
 };
 
-constexpr int64_t kMaxCandidateBytes = 1 << 20;
-
-// A candidate as people give it: JSON, a file with it, or `reference`.
-StatusOr<Candidate> ReadCandidate(const SearchSpace& space, const std::string& given) {
-  if (given == "reference") {
-    if (space.reference()) return *space.reference();
-    return NotFound("space " + space.name() + " has no `reference:`: give a candidate as JSON");
-  }
-  if (Trim(given).substr(0, 1) == "{") return space.ParseCandidate(given);
-  if (!FileExists(given)) {
-    return NotFound("candidate '" + given + "': expected a JSON object, a file with one, or `reference`");
-  }
-  CANOPY_ASSIGN_OR_RETURN(const std::string text, ReadFile(given, kMaxCandidateBytes));
-  auto candidate = space.ParseCandidate(text);
-  if (!candidate.ok()) return WithContext(candidate.status(), given);
-  return candidate;
-}
-
 Status Show(const ShowOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
   CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));

@@ -37,11 +37,7 @@ std::string CsvField(const Cell& cell, Display display) {
   const ordered_json value = ToJson(cell, display);
   if (value.is_null()) return "";
   if (!value.is_string()) return Dump(value);
-  const auto& text = value.get_ref<const std::string&>();
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
+  return CsvText(value.get_ref<const std::string&>());
 }
 
 }  // namespace
@@ -52,6 +48,13 @@ StatusOr<Format> ParseFormat(std::string_view name) {
   if (name == "jsonl") return Format::kJsonl;
   if (name == "csv") return Format::kCsv;
   return InvalidArgument("expected table, json, jsonl or csv, found '" + std::string(name) + "'");
+}
+
+std::string CsvText(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
 }
 
 std::string Printable(std::string_view text) {

@@ -56,6 +56,8 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
+// A field of a CSV file, in quotes where it needs them.
+std::string CsvText(const std::string& text);
 // The text with control characters replaced by '?', for a terminal.
 std::string Printable(std::string_view text);
 // Its number of characters (UTF-8 code points).

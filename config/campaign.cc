@@ -146,17 +146,26 @@ class CampaignReader {
 
   Status ReadStrategy() {
     const v1::StrategySection& strategy = message_.strategy();
-    if (strategy.kind() != v1::STRATEGY_KIND_REGULARIZED_EVOLUTION) {
-      for (const char* key : {"population", "sample"}) {
-        const bool given =
-            std::string_view(key) == "sample" ? strategy.has_sample() : strategy.has_population();
-        if (given) {
-          return Wrong("strategy." + std::string(key),
-                       "expected no such field: only regularized_evolution has a " + std::string(key));
-        }
-      }
+    const bool evolves = strategy.kind() == v1::STRATEGY_KIND_REGULARIZED_EVOLUTION;
+    const struct {
+      const char* key;
+      bool given, of_evolution;
+    } fields[] = {{"population", strategy.has_population(), true},
+                  {"sample", strategy.has_sample(), true},
+                  {"mutation", strategy.has_mutation(), true},
+                  {"sampling", strategy.has_sampling(), false}};
+    for (const auto& field : fields) {
+      if (!field.given || field.of_evolution == evolves) continue;
+      return Wrong("strategy." + std::string(field.key),
+                   std::string("expected no such field: only ") +
+                       (field.of_evolution ? "regularized_evolution" : "random") + " has a " + field.key);
+    }
+    if (!evolves) {
       settings_.strategy_kind = "random";
-      settings_.strategy_json = "{}";
+      json parameters = json::object();
+      if (strategy.sampling() == v1::SAMPLING_UNIFORM) parameters["sampling"] = "uniform";
+      if (strategy.sampling() == v1::SAMPLING_DISTINCT) parameters["sampling"] = "distinct";
+      settings_.strategy_json = parameters.dump();
       return {};
     }
     const int64_t population = strategy.has_population() ? strategy.population() : 50;
@@ -170,7 +179,9 @@ class CampaignReader {
                                           std::to_string(population) + ", found " + std::to_string(sample));
     }
     settings_.strategy_kind = "regularized_evolution";
-    settings_.strategy_json = json{{"population", population}, {"sample", sample}}.dump();
+    json parameters = {{"population", population}, {"sample", sample}};
+    if (strategy.mutation() == v1::MUTATION_NETWORK) parameters["mutation"] = "network";
+    settings_.strategy_json = parameters.dump();
     return {};
   }
 

@@ -52,6 +52,14 @@ TEST(CampaignTest, EveryFieldReachesTheSettings) {
   EXPECT_EQ(settings.numeric_mode, "auto");
   EXPECT_EQ(settings.strategy_kind, "regularized_evolution");
   EXPECT_EQ(settings.strategy_json, R"({"population":40,"sample":8})");
+  EXPECT_EQ(Parse({"strategy.mutation=network"}).settings.strategy_json,
+            R"({"mutation":"network","population":40,"sample":8})");
+  EXPECT_EQ(Parse({"strategy.mutation=one_decision"}).settings.strategy_json, settings.strategy_json);
+  EXPECT_EQ(Parse({"strategy={kind: random, sampling: distinct}"}).settings.strategy_json,
+            R"({"sampling":"distinct"})");
+  EXPECT_EQ(Parse({"strategy={kind: random, sampling: uniform}"}).settings.strategy_json,
+            R"({"sampling":"uniform"})");
+  EXPECT_EQ(Parse({"strategy={kind: random, sampling: auto}"}).settings.strategy_json, "{}");
   EXPECT_EQ(settings.epochs, 2);
   EXPECT_EQ(settings.objective_metric, "val_accuracy");
   EXPECT_EQ(settings.objective_goal, model::Goal::kMaximize);
@@ -113,6 +121,12 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
        "(did you mean 'regularized_evolution'?)"},
       {"kind: regularized_evolution, population: 40, sample: 8", "kind: random, sample: 8",
        "c.yaml:6:34: strategy.sample: expected no such field: only regularized_evolution has a sample"},
+      {"sample: 8", "sampling: distinct",
+       "c.yaml:6:67: strategy.sampling: expected no such field: only random has a sampling"},
+      {"sample: 8", "mutation: networks",
+       "c.yaml:6:67: strategy.mutation: expected one of one_decision, network, found 'networks' (did you "
+       "mean "
+       "'network'?)"},
       {"sample: 8", "sample: 41",
        "c.yaml:6:65: strategy.sample: expected an integer from 1 to the population, 40, found 41"},
       {"optimizer: sgd", "optimizer: adam",

@@ -134,7 +134,7 @@ TEST(AdjacencyEncodingTest, HasTheTriangleAndThenTheNodes) {
                        "node_3_relu=1", "node_3_log2_channels=2", "node_4_add=1", "node_4_log2_channels=2",
                        "node_5_global_avg_pool=1", "node_5_log2_channels=2"));
   EXPECT_EQ(Message(EncodeAdjacency(Residual(), 5).status()),
-            "adjacency encoding: expected a network of at most 5 nodes, found 6; allow more");
+            "adjacency encoding: expected a network of at most 5 nodes, found 6; raise max_nodes");
 }
 
 TEST(PathEncodingTest, CountsThePathsBetweenTheNodesThatAllPathsPass) {

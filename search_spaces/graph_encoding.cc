@@ -69,7 +69,7 @@ StatusOr<std::vector<double>> EncodeAdjacency(const NetworkGraph& simplified, in
   const auto count = static_cast<size_t>(max_nodes);
   if (simplified.nodes.size() > count) {
     return InvalidArgument("adjacency encoding: expected a network of at most " + std::to_string(max_nodes) +
-                           " nodes, found " + std::to_string(simplified.nodes.size()) + "; allow more");
+                           " nodes, found " + std::to_string(simplified.nodes.size()) + "; raise max_nodes");
   }
   const size_t edges = count * (count - 1) / 2, features = FeaturesOfANode();
   std::vector<double> code(edges + count * features);

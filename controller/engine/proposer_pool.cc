@@ -51,7 +51,8 @@ std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign,
 
 StatusOr<std::unique_ptr<controller::Strategy>> MakeNamedStrategy(const search_space::SearchSpace& space,
                                                                   const model::CampaignSettings& settings) {
-  return strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed);
+  return strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space,
+                                  {settings.task.input_shape, settings.task.classes}, settings.seed);
 }
 
 double Score(const model::CampaignSettings& settings, double objective) {

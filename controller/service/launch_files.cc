@@ -82,11 +82,12 @@ StatusOr<LaunchFiles> ReadLaunchFiles(const v1::LaunchRequest& request,
 StatusOr<std::optional<model::CandidateFacts>> CheckSearch(const LaunchFiles& files,
                                                            const model::CampaignSettings& settings) {
   const SearchSpace& space = files.space;
-  CANOPY_RETURN_IF_ERROR(
-      strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, settings.seed)
-          .status());
-  CANOPY_RETURN_IF_ERROR(
-      search_space::CheckSpace(space, {settings.task.input_shape, settings.task.classes}, files.constraints));
+  const search_space::TaskShape shape{settings.task.input_shape, settings.task.classes};
+  const Status strategy =
+      strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, shape, settings.seed)
+          .status();
+  if (!strategy.ok()) return files.file.Locate("strategy").Error(Message(strategy));
+  CANOPY_RETURN_IF_ERROR(search_space::CheckSpace(space, shape, files.constraints));
   if (space.reference()) {
     CANOPY_ASSIGN_OR_RETURN(model::CandidateFacts reference,
                             LowerCandidate(space, *space.reference(), settings.task));

@@ -1,99 +1,57 @@
 #include "controller/strategies/random_search.h"
 
-#include <numeric>
-#include <optional>
-#include <span>
 #include <utility>
 
 #include "base/strings.h"
 
 namespace canopy::strategies {
-namespace {
 
 using search_space::Candidate;
-using search_space::Decision;
+using search_space::Enumeration;
+using search_space::Permutation;
 using search_space::SearchSpace;
-using search_space::Value;
 
-// The number of combinations of values, active or not; 0 where it is above kMaxEnumerated or not countable.
-uint64_t Combinations(const SearchSpace& space) {
-  uint64_t product = 1;
-  for (const Decision& decision : space.decisions()) {
-    const uint64_t values = decision.Cardinality();
-    if (values == 0 || values > RandomSearch::kMaxEnumerated / product) return 0;
-    product *= values;
+StatusOr<std::unique_ptr<RandomSearch>> RandomSearch::Make(Sampling sampling, const SearchSpace& space,
+                                                           Rng rng) {
+  std::optional<Enumeration> walked;
+  if (sampling != Sampling::kUniform) {
+    auto candidates = Enumeration::Make(space);
+    if (sampling == Sampling::kDistinct) CANOPY_RETURN_IF_ERROR(candidates.status());
+    const bool walks =
+        candidates.ok() && (sampling == Sampling::kDistinct || candidates->size() <= kMaxWalked);
+    if (walks) walked = *std::move(candidates);
   }
-  return product;
+  return std::unique_ptr<RandomSearch>(new RandomSearch(space, rng, std::move(walked)));
 }
 
-Value ValueAt(const Decision& decision, uint64_t index) {
-  if (decision.kind == search_space::DecisionKind::kInteger)
-    return static_cast<int64_t>(decision.low) + static_cast<int64_t>(index);
-  return decision.choices[index];
-}
-
-// Whether every condition holds for the decisions assigned so far.
-bool IsActive(const Decision& decision, const Candidate& assigned) {
-  for (const search_space::Expression& condition : decision.conditions) {
-    std::vector<const Value*> values;
-    for (const std::string& name : condition.names()) {
-      values.push_back(assigned.Find(name));
-      if (values.back() == nullptr) return false;
-    }
-    const auto holds = condition.Evaluate(values);
-    if (!holds.ok() || !std::holds_alternative<bool>(*holds) || !std::get<bool>(*holds)) return false;
-  }
-  return true;
-}
-
-// Combination `index` as a candidate. Combinations that differ in inactive decisions alone are one candidate:
-// the one with the first value for each of these stands for it, the others give nullopt.
-std::optional<Candidate> CandidateAt(const SearchSpace& space, uint64_t index) {
-  std::vector<Candidate::Assignment> assignments;
-  for (const Decision& decision : space.decisions()) {
-    const uint64_t values = decision.Cardinality();
-    const uint64_t digit = index % values;
-    index /= values;
-    if (IsActive(decision, Candidate(assignments)))
-      assignments.push_back({decision.name, ValueAt(decision, digit)});
-    else if (digit != 0)
-      return std::nullopt;
-  }
-  return Candidate(std::move(assignments));
-}
-
-}  // namespace
-
-RandomSearch::RandomSearch(SearchSpace space, Rng rng)
-    : space_(std::move(space)), rng_(rng), order_(Combinations(space_)) {
-  std::iota(order_.begin(), order_.end(), uint32_t{0});
-  rng_.Shuffle(std::span<uint32_t>(order_));
+RandomSearch::RandomSearch(SearchSpace space, Rng rng, std::optional<Enumeration> walked)
+    : space_(std::move(space)), rng_(rng) {
+  if (walked) walk_ = Walk{*walked, Permutation(walked->size(), rng_.Next())};
 }
 
 StatusOr<Candidate> RandomSearch::Propose() {
-  if (order_.empty()) return space_.Sample(rng_);
-  while (position_ < order_.size()) {
-    auto candidate = CandidateAt(space_, order_[position_++]);
-    if (candidate) return *std::move(candidate);
-  }
-  return absl::OutOfRangeError("every candidate of space '" + space_.name() + "' was proposed");
+  if (!walk_) return space_.Sample(rng_);
+  if (walk_->ended())
+    return absl::OutOfRangeError("every candidate of space '" + space_.name() + "' was proposed");
+  return walk_->candidates.At(walk_->order.At(static_cast<uint64_t>(walk_->position++)));
 }
 
 void RandomSearch::Record(const controller::Observation&) {}
 
-std::string RandomSearch::Save() const { return order_.empty() ? rng_.Save() : std::to_string(position_); }
+std::string RandomSearch::Save() const { return walk_ ? std::to_string(walk_->position) : rng_.Save(); }
 
 Status RandomSearch::Restore(std::string_view state) {
   const Status damaged = DataLoss("the state of random search is damaged, or of another space");
-  if (order_.empty()) {
+  if (!walk_) {
     const auto rng = Rng::Restore(state);
     if (!rng.ok()) return damaged;
     rng_ = *rng;
     return {};
   }
   const auto position = ParseInt(state);
-  if (!position || *position < 0 || *position > static_cast<int64_t>(order_.size())) return damaged;
-  position_ = static_cast<size_t>(*position);
+  if (!position || *position < 0 || static_cast<uint64_t>(*position) > walk_->candidates.size())
+    return damaged;
+  walk_->position = *position;
   return {};
 }
 

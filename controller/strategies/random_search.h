@@ -1,25 +1,31 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/random.h"
 #include "controller/core/strategy.h"
+#include "search_spaces/exploration.h"
 #include "search_spaces/space.h"
 
 namespace canopy::strategies {
 
-// Candidates at random, whatever was observed: the baseline that other strategies are compared with. A
-// space whose decisions have at most kMaxEnumerated combinations is walked in a random order, each candidate
-// once, and is exhausted (OutOfRange) after the last. From a larger one every proposal is drawn anew, each
-// active decision uniformly among its values; it never ends by itself.
+// Candidates at random, whatever was observed: the baseline that other strategies are compared with.
 class RandomSearch final : public controller::Strategy {
  public:
-  static constexpr uint64_t kMaxEnumerated = uint64_t{1} << 18;
-  RandomSearch(search_space::SearchSpace space, Rng rng);
+  enum class Sampling {
+    kAuto,      // kDistinct for up to kMaxWalked candidates, else kUniform
+    kUniform,   // every proposal is drawn anew, each active decision uniformly; never ends by itself
+    kDistinct,  // every candidate once, in a random order; then OutOfRange
+  };
+  static constexpr uint64_t kMaxWalked = uint64_t{1} << 18;
+
+  // InvalidArgument where kDistinct is asked for and the space cannot be enumerated.
+  static StatusOr<std::unique_ptr<RandomSearch>> Make(Sampling sampling,
+                                                      const search_space::SearchSpace& space, Rng rng);
 
   StatusOr<search_space::Candidate> Propose() override;
   void Record(const controller::Observation& observation) override;
@@ -28,10 +34,20 @@ class RandomSearch final : public controller::Strategy {
   Status Restore(std::string_view state) override;
 
  private:
+  struct Walk {
+    search_space::Enumeration candidates;
+    search_space::Permutation order;
+    int64_t position = 0;
+
+    // At 2^63 a search has not arrived.
+    bool ended() const { return static_cast<uint64_t>(position) >= candidates.size(); }
+  };
+
+  RandomSearch(search_space::SearchSpace space, Rng rng, std::optional<search_space::Enumeration> walked);
+
   const search_space::SearchSpace space_;
   Rng rng_;
-  std::vector<uint32_t> order_;  // of the combinations; empty: not a walk
-  size_t position_ = 0;
+  std::optional<Walk> walk_;
 };
 
 }  // namespace canopy::strategies

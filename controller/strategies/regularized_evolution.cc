@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "search_spaces/exploration.h"
 
 namespace canopy::strategies {
 
@@ -12,8 +13,8 @@ using controller::Observation;
 using nlohmann::ordered_json;
 
 RegularizedEvolution::RegularizedEvolution(const Parameters& parameters, search_space::SearchSpace space,
-                                           Rng rng)
-    : parameters_(parameters), space_(std::move(space)), rng_(rng) {
+                                           search_space::TaskShape task, Rng rng)
+    : parameters_(parameters), space_(std::move(space)), task_(std::move(task)), rng_(rng) {
   CANOPY_CHECK(parameters.sample >= 1 && parameters.sample <= parameters.population);
 }
 
@@ -31,7 +32,16 @@ StatusOr<search_space::Candidate> RegularizedEvolution::Propose() {
                         (member.feasible == parent->feasible && member.score > parent->score);
     if (better) parent = &member;
   }
-  return search_space::Mutate(space_, parent->candidate, rng_);
+  return ChildOf(parent->candidate);
+}
+
+search_space::Candidate RegularizedEvolution::ChildOf(const search_space::Candidate& parent) {
+  if (parameters_.mutation == Mutation::kNetwork) {
+    auto child = search_space::MutateNetwork(space_, task_, parent, rng_);
+    if (child.ok()) return *std::move(child);
+  }
+  // Where no mutation gives another network, a further name of this one may have such mutations.
+  return search_space::Mutate(space_, parent, rng_);
 }
 
 void RegularizedEvolution::Record(const Observation& observation) {

@@ -13,16 +13,20 @@ namespace canopy::strategies {
 
 // Regularized (aging) evolution: Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier
 // Architecture Search", AAAI 2019, algorithm 1. The population is the last `population` observed
-// candidates; a child is the best of `sample` members drawn without replacement with one decision changed.
+// candidates; a child is the best of `sample` members drawn without replacement with one decision changed:
+// any, as in the paper, or one by which the network or the recipe is another (search_space::MutateNetwork).
 // Random candidates are proposed until as many as the population holds have been proposed.
 class RegularizedEvolution final : public controller::Strategy {
  public:
+  enum class Mutation { kOneDecision, kNetwork };
   struct Parameters {
     int64_t population = 50;
     int64_t sample = 10;
+    Mutation mutation = Mutation::kOneDecision;
   };
-  // REQUIRES 1 <= sample <= population.
-  RegularizedEvolution(const Parameters& parameters, search_space::SearchSpace space, Rng rng);
+  // REQUIRES 1 <= sample <= population. Networks are those of `task`.
+  RegularizedEvolution(const Parameters& parameters, search_space::SearchSpace space,
+                       search_space::TaskShape task, Rng rng);
 
   StatusOr<search_space::Candidate> Propose() override;
   // What is infeasible is a member worse than every finite score, and ages like others; what was rejected
@@ -38,8 +42,11 @@ class RegularizedEvolution final : public controller::Strategy {
     double score = 0;
   };
 
+  search_space::Candidate ChildOf(const search_space::Candidate& parent);
+
   const Parameters parameters_;
   const search_space::SearchSpace space_;
+  const search_space::TaskShape task_;
   Rng rng_;
   std::deque<Member> population_;  // oldest first
   int64_t initial_proposals_ = 0;  // random ones that were not rejected, or the members if these are more

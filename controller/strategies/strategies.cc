@@ -14,8 +14,10 @@ namespace {
 
 using controller::Strategy;
 using nlohmann::json;
+using search_space::SearchSpace;
+using search_space::TaskShape;
 
-// Reads integer parameters and refuses what the kind does not know.
+// Reads parameters and refuses what the kind does not know.
 class Parameters {
  public:
   Parameters(std::string_view kind, std::string_view text) : kind_(kind), object_(Parse(text)) {
@@ -33,6 +35,19 @@ class Parameters {
       return fallback;
     }
     return value.get<int64_t>();
+  }
+
+  // The place of the word in `words`, the first of which is the default.
+  size_t Word(const std::string& name, const std::vector<std::string>& words) {
+    names_.push_back(name);
+    if (!status_.ok() || !object_.contains(name)) return 0;
+    const json& value = object_[name];
+    const std::string word = value.is_string() ? value.get<std::string>() : value.dump();
+    const auto at = std::find(words.begin(), words.end(), word);
+    if (value.is_string() && at != words.end()) return static_cast<size_t>(at - words.begin());
+    status_ = InvalidArgument("strategy " + kind_ + ": " + name + ": expected one of " + Join(words, ", ") +
+                              ", found '" + word + "'" + DidYouMean(word, words));
+    return 0;
   }
 
   Status Finish() const {
@@ -56,28 +71,36 @@ class Parameters {
   Status status_;
 };
 
-StatusOr<std::unique_ptr<Strategy>> MakeRandom(Parameters parameters, const search_space::SearchSpace& space,
-                                               Rng rng) {
+StatusOr<std::unique_ptr<Strategy>> MakeRandom(Parameters parameters, const SearchSpace& space,
+                                               const TaskShape&, Rng rng) {
+  using Sampling = RandomSearch::Sampling;
+  constexpr Sampling kSamplings[] = {Sampling::kAuto, Sampling::kUniform, Sampling::kDistinct};
+  const Sampling sampling = kSamplings[parameters.Word("sampling", {"auto", "uniform", "distinct"})];
   CANOPY_RETURN_IF_ERROR(parameters.Finish());
-  return std::unique_ptr<Strategy>(std::make_unique<RandomSearch>(space, rng));
+  auto strategy = RandomSearch::Make(sampling, space, rng);
+  if (!strategy.ok()) return WithContext(strategy.status(), "strategy random: sampling");
+  return std::unique_ptr<Strategy>(*std::move(strategy));
 }
 
-StatusOr<std::unique_ptr<Strategy>> MakeEvolution(Parameters parameters,
-                                                  const search_space::SearchSpace& space, Rng rng) {
+StatusOr<std::unique_ptr<Strategy>> MakeEvolution(Parameters parameters, const SearchSpace& space,
+                                                  const TaskShape& task, Rng rng) {
   RegularizedEvolution::Parameters evolution;
   evolution.population = parameters.Integer("population", evolution.population, 1);
   evolution.sample = parameters.Integer("sample", evolution.sample, 1);
+  using Mutation = RegularizedEvolution::Mutation;
+  constexpr Mutation kMutations[] = {Mutation::kOneDecision, Mutation::kNetwork};
+  evolution.mutation = kMutations[parameters.Word("mutation", {"one_decision", "network"})];
   CANOPY_RETURN_IF_ERROR(parameters.Finish());
   if (evolution.sample > evolution.population)
     return InvalidArgument("strategy regularized_evolution: sample: expected at most the population, " +
                            std::to_string(evolution.population) + ", found " +
                            std::to_string(evolution.sample));
-  return std::unique_ptr<Strategy>(std::make_unique<RegularizedEvolution>(evolution, space, rng));
+  return std::unique_ptr<Strategy>(std::make_unique<RegularizedEvolution>(evolution, space, task, rng));
 }
 
 struct Kind {
   const char* name;
-  StatusOr<std::unique_ptr<Strategy>> (*make)(Parameters, const search_space::SearchSpace&, Rng);
+  StatusOr<std::unique_ptr<Strategy>> (*make)(Parameters, const SearchSpace&, const TaskShape&, Rng);
 };
 // A new strategy adds its file pair and a line here.
 constexpr std::array<Kind, 2> kKinds = {{
@@ -94,10 +117,11 @@ std::vector<std::string> StrategyKinds() {
 }
 
 StatusOr<std::unique_ptr<Strategy>> MakeStrategy(std::string_view kind, std::string_view parameters_json,
-                                                 const search_space::SearchSpace& space, uint64_t seed) {
+                                                 const SearchSpace& space, const TaskShape& task,
+                                                 uint64_t seed) {
   for (const Kind& known : kKinds)
     if (kind == known.name)
-      return known.make(Parameters(kind, parameters_json), space, Rng::Derive(seed, "strategy"));
+      return known.make(Parameters(kind, parameters_json), space, task, Rng::Derive(seed, "strategy"));
   const std::vector<std::string> names = StrategyKinds();
   return InvalidArgument("unknown strategy '" + std::string(kind) + "'" + DidYouMean(kind, names) +
                          "; expected one of " + Join(names, ", "));

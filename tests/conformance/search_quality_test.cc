@@ -59,7 +59,7 @@ class SearchQualityTest : public testing::Test {
     model::CampaignRecord campaign;
     campaign.settings.task.input_shape = space_->default_task()->input;
     campaign.settings.task.classes = space_->default_task()->classes;
-    auto strategy = strategies::MakeStrategy(kind, "{}", *space_, seed);
+    auto strategy = strategies::MakeStrategy(kind, "{}", *space_, *space_->default_task(), seed);
     EXPECT_TRUE(strategy.ok()) << strategy.status();
     controller::Proposer proposer(campaign, *space_, {}, *std::move(strategy));
     std::vector<controller::ObservedResult> results;

@@ -1,5 +1,6 @@
 // What every strategy must do, run over all of them: a new one joins through StrategyKinds.
 
+#include <cctype>
 #include <memory>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "search_spaces/catalog/catalog.h"
+#include "search_spaces/evaluation.h"
 #include "search_spaces/space.h"
 
 namespace canopy {
@@ -54,10 +56,28 @@ std::vector<SearchSpace> Spaces() {
   return spaces;
 }
 
-class StrategyConformanceTest : public testing::TestWithParam<std::string> {
+struct Variant {
+  std::string kind, parameters = "{}";
+};
+
+// Every kind as it is by default, and options that make proposals differently.
+std::vector<Variant> Variants() {
+  std::vector<Variant> variants;
+  for (const std::string& kind : strategies::StrategyKinds()) variants.push_back({kind});
+  variants.push_back({"random", R"({"sampling":"uniform"})"});
+  variants.push_back({"regularized_evolution", R"({"mutation":"network"})"});
+  return variants;
+}
+
+StatusOr<std::unique_ptr<Strategy>> MakeStrategy(const Variant& variant, const SearchSpace& space,
+                                                 uint64_t seed) {
+  return strategies::MakeStrategy(variant.kind, variant.parameters, space, *space.default_task(), seed);
+}
+
+class StrategyConformanceTest : public testing::TestWithParam<Variant> {
  protected:
   std::unique_ptr<Strategy> Make(const SearchSpace& space, uint64_t seed = 7) const {
-    auto strategy = strategies::MakeStrategy(GetParam(), "{}", space, seed);
+    auto strategy = MakeStrategy(GetParam(), space, seed);
     EXPECT_TRUE(strategy.ok()) << strategy.status();
     return *std::move(strategy);
   }
@@ -124,7 +144,7 @@ TEST_P(StrategyConformanceTest, WhatOthersProposedIsTakenUp) {
 TEST(RegularizedEvolutionTest, AsManyObservationsAsThePopulationHoldsReplaceItsRandomCandidates) {
   const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_201"));
   const auto strategy =
-      *strategies::MakeStrategy("regularized_evolution", R"({"population":4,"sample":4})", space, 7);
+      *strategies::MakeStrategy("regularized_evolution", R"({"population":4,"sample":4})", space, *space.default_task(), 7);
   Rng rng(3);
   const Candidate best = space.Sample(rng);
   strategy->Record({Observation::Kind::kCompleted, best, 1, 0});
@@ -187,13 +207,74 @@ TEST_P(StrategyConformanceTest, ExhaustedSpaceEndsWithEveryCandidateEvaluatedOnc
   EXPECT_EQ(evaluated.size(), 10u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, StrategyConformanceTest, testing::ValuesIn(strategies::StrategyKinds()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(All, StrategyConformanceTest, testing::ValuesIn(Variants()), [](const auto& info) {
+  std::string name = info.param.kind;
+  for (const char c : info.param.parameters) {
+    if (std::isalpha(static_cast<unsigned char>(c))) name += c;
+  }
+  return name;
+});
+
+// Every candidate once, in an order that no memory holds; 509,607,936 here.
+TEST(RandomSearchTest, DistinctSamplingWalksThroughALargeSpace) {
+  const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_101"));
+  const Variant distinct{"random", R"({"sampling":"distinct"})"};
+  const auto strategy = *MakeStrategy(distinct, space, 3);
+  std::set<std::string> seen;
+  for (int i = 0; i < 2000; ++i) {
+    const auto candidate = strategy->Propose();
+    ASSERT_TRUE(candidate.ok()) << candidate.status();
+    EXPECT_TRUE(space.CheckCandidate(*candidate).ok());
+    EXPECT_TRUE(seen.insert(candidate->ToJson()).second);
+    if (i != 1000) continue;
+    const auto restored = *MakeStrategy(distinct, space, 3);
+    ASSERT_TRUE(restored->Restore(strategy->Save()).ok());
+    const auto again = *MakeStrategy(distinct, space, 3);
+    ASSERT_TRUE(again->Restore(strategy->Save()).ok());
+    EXPECT_EQ(restored->Propose()->ToJson(), again->Propose()->ToJson());
+  }
+}
+
+TEST(RandomSearchTest, ByDefaultSmallSpacesAreWalkedAndLargeOnesSampled) {
+  const auto state = [](const char* name) {
+    const SearchSpace space = Parse(*search_space::CatalogSpace(name));
+    const auto strategy = *MakeStrategy({"random"}, space, 1);
+    EXPECT_TRUE(strategy->Propose().ok());
+    return strategy->Save();
+  };
+  EXPECT_EQ(state("nas_bench_201"), "1");
+  EXPECT_EQ(state("nas_bench_101").size(), 64u);  // of a generator
+  EXPECT_EQ(state("fashion_macro").size(), 64u);
+}
+
+// With mutations of one decision most children of such cells are their parents again.
+TEST(RegularizedEvolutionTest, NetworkMutationProposesNoParentAgain) {
+  const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_201"));
+  const Candidate parent = *space.ParseCandidate(
+      R"({"edge_0_1":"none","edge_0_2":"none","edge_1_2":"none","edge_0_3":"nor_conv_3x3",)"
+      R"("edge_1_3":"none","edge_2_3":"none"})");
+  const auto hash = [&](const Candidate& candidate) {
+    return search_space::Evaluate(space, candidate, *space.default_task())->graph_hash;
+  };
+  const auto repeated = [&](const std::string& mutation) {
+    const auto strategy = *MakeStrategy(
+        {"regularized_evolution", R"({"population":1,"sample":1,"mutation":")" + mutation + "\"}"}, space, 1);
+    EXPECT_TRUE(strategy->Propose().ok());
+    int same = 0;
+    for (int i = 0; i < 60; ++i) {
+      strategy->Record({Observation::Kind::kCompleted, parent, 0.5, 0});
+      same += hash(*strategy->Propose()) == hash(parent);
+    }
+    return same;
+  };
+  EXPECT_EQ(repeated("network"), 0);
+  EXPECT_GT(repeated("one_decision"), 20);
+}
 
 TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
   const SearchSpace space = Parse(kFiniteSpace);
   const auto message = [&](std::string_view kind, std::string_view parameters) {
-    return Message(strategies::MakeStrategy(kind, parameters, space, 1).status());
+    return Message(MakeStrategy({std::string(kind), std::string(parameters)}, space, 1).status());
   };
   EXPECT_THAT(message("regularised_evolution", "{}"),
               testing::AllOf(testing::HasSubstr("did you mean 'regularized_evolution'?"),
@@ -202,6 +283,16 @@ TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
               testing::HasSubstr("did you mean 'population'?"));
   EXPECT_THAT(message("regularized_evolution", "{\"population\":0}"), testing::HasSubstr("population"));
   EXPECT_THAT(message("random", "{\"sample\":1}"), testing::HasSubstr("unknown parameter 'sample'"));
+  EXPECT_EQ(
+      message("random", "{\"sampling\":\"distnct\"}"),
+      "strategy random: sampling: expected one of auto, uniform, distinct, found 'distnct' (did you mean "
+      "'distinct'?)");
+  EXPECT_THAT(message("regularized_evolution", "{\"mutation\":1}"),
+              testing::HasSubstr("mutation: expected one of one_decision, network, found '1'"));
+  const SearchSpace infinite = Parse(*search_space::CatalogSpace("fashion_macro"));
+  EXPECT_EQ(Message(MakeStrategy({"random", "{\"sampling\":\"distinct\"}"}, infinite, 1).status()),
+            "strategy random: sampling: expected a space that can be enumerated, found 'fashion_macro': "
+            "'learning_rate' is a float, which has infinitely many values");
 }
 
 }  // namespace
