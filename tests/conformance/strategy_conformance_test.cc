@@ -143,8 +143,8 @@ TEST_P(StrategyConformanceTest, WhatOthersProposedIsTakenUp) {
 
 TEST(RegularizedEvolutionTest, AsManyObservationsAsThePopulationHoldsReplaceItsRandomCandidates) {
   const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_201"));
-  const auto strategy =
-      *strategies::MakeStrategy("regularized_evolution", R"({"population":4,"sample":4})", space, *space.default_task(), 7);
+  const auto strategy = *strategies::MakeStrategy("regularized_evolution", R"({"population":4,"sample":4})",
+                                                  space, *space.default_task(), 7);
   Rng rng(3);
   const Candidate best = space.Sample(rng);
   strategy->Record({Observation::Kind::kCompleted, best, 1, 0});
