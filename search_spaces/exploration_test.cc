@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -214,18 +215,37 @@ TEST(NeighboursTest, AreAllOthersOfChoicesAndFewOfRanges) {
             R"({"width":4,"layers":1,"block1_op":"skip","batch_size":32,"optimizer":"sgd","warmup":11})");
 }
 
+// Ranges that conditions cut into intervals, and one that they compute with: 6 + 14 * 3 times 5 + 5 * 2.
+constexpr std::string_view kIntervals = R"(
+canopy: 1
+name: intervals
+network: relu
+recipe:
+  n: {int: [-4, 15]}
+  high: {choice: [1, 2, 3], when: n > 1}
+  k: {int: [1, 10]}
+  odd: {choice: [a, b], when: k % 2 == 1}
+)";
+
 TEST(EnumerationTest, HasEveryCandidateOnceUnderConditions) {
-  const SearchSpace space = Parse(kConditional);
-  const Enumeration all = *Enumeration::Make(space);
-  ASSERT_EQ(all.size(), 2 * (3 + 9) * 3 * (17 + 2));
-  EXPECT_EQ(std::to_string(absl::Uint128Low64(all.size())), space.Size());
-  std::set<std::string> seen;
-  for (absl::uint128 i = 0; i < all.size(); ++i) {
-    const Candidate candidate = all.At(i);
-    ASSERT_TRUE(space.CheckCandidate(candidate).ok()) << candidate.ToJson();
-    EXPECT_TRUE(seen.insert(candidate.ToJson()).second);
-    ASSERT_EQ(all.IndexOf(candidate), i);
+  for (const auto& [text, size] : {std::pair(kConditional, 2 * (3 + 9) * 3 * (17 + 2)),
+                                   std::pair(kIntervals, (6 + 14 * 3) * (5 + 5 * 2))}) {
+    const SearchSpace space = Parse(text);
+    const Enumeration all = *Enumeration::Make(space);
+    ASSERT_EQ(all.size(), size);
+    EXPECT_EQ(std::to_string(size), space.Size());
+    std::set<std::string> seen;
+    for (absl::uint128 i = 0; i < all.size(); ++i) {
+      const Candidate candidate = all.At(i);
+      ASSERT_TRUE(space.CheckCandidate(candidate).ok()) << candidate.ToJson();
+      EXPECT_TRUE(seen.insert(candidate.ToJson()).second);
+      ASSERT_EQ(all.IndexOf(candidate), i);
+    }
   }
+}
+
+TEST(EnumerationTest, ArchitecturesHaveTheFirstRecipe) {
+  const SearchSpace space = Parse(kConditional);
   const Enumeration architectures = *Enumeration::Make(space, Enumeration::Scope::kArchitectures);
   EXPECT_EQ(architectures.size(), 24);
   EXPECT_EQ(architectures.At(0).ToJson(),
