@@ -187,9 +187,11 @@ class EngineTest : public ::testing::Test {
   static std::string With(std::string text, const std::string& from, const std::string& to) {
     return text.replace(text.find(from), from.size(), to);
   }
-  // Gives the campaign the space `text` as that version; gives how many trials it sets aside.
+  // Gives the campaign the space `text` as that version, once it waits for no proposal; gives how many trials it
+  // sets aside.
   int64_t Revise(int64_t id, int64_t version, const std::string& text) {
     const auto reader = *storage::Reader::Open(path_);
+    while (reader->Campaign(std::to_string(id))->progress.refill_count > 0) std::this_thread::yield();
     controller::ReviseCampaign revise;
     revise.principal = "local:ada";
     revise.campaign = reader->Campaign(std::to_string(id))->campaign;
@@ -289,6 +291,33 @@ TEST_F(EngineTest, AfterItsSpaceChangedACampaignGoesOnAsTheReplaySays) {
   EXPECT_EQ(ReplayProposals(path_, 2)->proposals, replayed->proposals);
   const auto reader = *storage::Reader::Open(path_);
   EXPECT_EQ(reader->SpaceVersions(1)->size(), 3u);
+}
+
+TEST_F(EngineTest, WhatRunsAndWaitsWhileTheSpaceChangesIsNotProposedAgain) {
+  Hello();
+  const std::string narrow = With(kSpace, "{int: [1, 64], name: width}", "8");
+  for (int64_t id = 1; id <= 8; ++id) {
+    controller::LaunchCampaign launch = Campaign("c" + std::to_string(id), 100);
+    launch.campaign.space_text = narrow;
+    launch.campaign.settings.strategy_kind = "random";
+    launch.campaign.settings.strategy_json = "{}";
+    launch.campaign.settings.seed = static_cast<uint64_t>(id);
+    ASSERT_TRUE(CallForUser("u" + std::to_string(id), "d", launch).ok());
+    const controller::Lease running = TakeLease("running " + std::to_string(id));
+    EXPECT_EQ(Revise(id, 2, With(narrow, "[1, 3, 5]", "[1, 3, 5, 7]")), 0);
+    Report(running);
+    std::vector<std::string> candidates = {running.trial.candidate.candidate_json};
+    // Until the space is exhausted.
+    while (State(id) == model::CampaignState::kRunning) {
+      const StatusOr<ReplyBody> reply = Call(Ask("r" + std::to_string(++requests_)));
+      const auto lease = std::get<Exchanged>(*reply).lease;
+      if (!lease) continue;
+      candidates.push_back(lease->trial.candidate.candidate_json);
+      Report(*lease);
+    }
+    EXPECT_EQ(std::set<std::string>(candidates.begin(), candidates.end()).size(), 4u);
+    EXPECT_EQ(candidates.size(), 4u);
+  }
 }
 
 TEST_F(EngineTest, ReplayFindsAProposalThatTheLogDoesNotExplain) {
