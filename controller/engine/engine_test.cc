@@ -187,8 +187,8 @@ class EngineTest : public ::testing::Test {
   static std::string With(std::string text, const std::string& from, const std::string& to) {
     return text.replace(text.find(from), from.size(), to);
   }
-  // Gives the campaign the space `text` as that version, once it waits for no proposal; gives how many trials it
-  // sets aside.
+  // Gives the campaign the space `text` as that version, once it waits for no proposal; gives how many
+  // trials it sets aside.
   int64_t Revise(int64_t id, int64_t version, const std::string& text) {
     const auto reader = *storage::Reader::Open(path_);
     while (reader->Campaign(std::to_string(id))->progress.refill_count > 0) std::this_thread::yield();
