@@ -1,19 +1,11 @@
 #include "search_spaces/attributes.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "search_spaces/mix.h"
 
 namespace canopy::search_space {
 namespace {
-
-uint64_t HashOf(const Value& value) {
-  if (const auto* word = std::get_if<std::string>(&value)) return MixText(*word);
-  if (const auto* number = std::get_if<double>(&value)) return std::bit_cast<uint64_t>(*number);
-  if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<uint64_t>(*integer);
-  return std::get<bool>(value) ? 1 : 0;
-}
 
 auto Place(std::vector<Attributes::value_type>& entries, std::string_view name) {
   return std::lower_bound(
@@ -63,7 +55,7 @@ std::vector<Attributes::value_type>& Attributes::Own() {
 uint64_t Attributes::ComputeHash() const {
   uint64_t state = size();
   for (const auto& [name, value] : *this) {
-    state = Mix(Mix(state, MixText(name)), HashOf(value) + (value.index() << 56));
+    state = Mix(Mix(state, MixText(name)), HashOf(value));
   }
   return state;
 }

@@ -95,6 +95,11 @@ inline double NumberOf(const Attributes& attributes, std::string_view name) {
   CANOPY_CHECK(value, name);
   return *value;
 }
+inline const std::string& WordOf(const Attributes& attributes, std::string_view name) {
+  const auto* value = std::get_if<std::string>(&attributes.at(name));
+  CANOPY_CHECK(value, name);
+  return *value;
+}
 inline bool SwitchOf(const Attributes& attributes, std::string_view name) {
   const auto* value = std::get_if<bool>(&attributes.at(name));
   CANOPY_CHECK(value, name);

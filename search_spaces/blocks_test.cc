@@ -334,5 +334,13 @@ TEST(SizeNamesTest, HeightAndWidthOfTheInputAreKnown) {
               HasSubstr("expected an input of shape {channels, height, width} for 'in_height'"));
 }
 
+TEST(SizeNamesTest, TokensOfTheInputAreKnown) {
+  const SearchSpace space = Parse("network:\n- last_tokens:\n    tokens: min(in_tokens, 5)\n");
+  EXPECT_EQ(space.Lower(Candidate(), {{9, 4}, 4})->nodes[1].shape, (Shape{5, 4}));
+  EXPECT_EQ(space.Lower(Candidate(), {{3, 4}, 4})->nodes[1].shape, (Shape{3, 4}));
+  EXPECT_THAT(Message(space.Lower(Candidate(), {{3, 8, 8}, 10}).status()),
+              HasSubstr("expected an input of shape {tokens, features} for 'min(in_tokens, 5)'"));
+}
+
 }  // namespace
 }  // namespace canopy::search_space

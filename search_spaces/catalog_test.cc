@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/strings.h"
 #include "gtest/gtest.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/space.h"
@@ -163,6 +164,101 @@ TEST(CatalogTest, DartsCountsAsPublished) {
       R"("reduction_edge_1_5":"avg_pool_3x3"})");
   EXPECT_EQ(wide.params, 4103614);
   EXPECT_EQ(wide.macs, 659217024);
+}
+
+// `blocks` bottlenecks a stage: their kernels and expansions in turn.
+std::string MobileNet(bool squeeze_excite, const std::vector<std::pair<int, double>>& blocks) {
+  std::string json;
+  for (int stage = 1; stage <= 5; ++stage) {
+    const std::string name = "\"stage" + std::to_string(stage) + "_";
+    json += (stage == 1 ? "{" : ",") + name + "squeeze_excite\":" + (squeeze_excite ? "true" : "false") +
+            "," + name + "depth\":" + std::to_string(blocks.size());
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const std::string block = "," + name + "block" + std::to_string(i + 1);
+      json += block + "_kernel\":" + std::to_string(blocks[i].first) + block +
+              "_expansion\":" + FormatDouble(blocks[i].second);
+    }
+  }
+  return json + "}";
+}
+
+// Against torchvision's mobilenet_v3_large and its InvertedResidual blocks, MACs of layers alone.
+TEST(CatalogTest, MobileNetV3CountsAsTorchvisionDoes) {
+  const SearchSpace space = Catalog("mobilenet_v3");
+  EXPECT_EQ(space.Size(), "15001952351781827812500000");  // (2 (15^2 + 15^3 + 15^4))^5
+  const Costs reference = CostsOf(space, *space.reference());
+  EXPECT_EQ(reference.params, 5483032);
+  EXPECT_EQ(reference.macs, 216589760);
+  const Costs largest = CostsOf(space, MobileNet(true, {{7, 6}, {7, 6}, {7, 6}, {7, 6}}));
+  EXPECT_EQ(largest.params, 8084304);
+  EXPECT_EQ(largest.macs, 566586144);
+  const Costs plain = CostsOf(space, MobileNet(false, {{5, 2.3}, {7, 2.5}}));
+  EXPECT_EQ(plain.params, 3098840);
+  EXPECT_EQ(plain.macs, 122861424);
+}
+
+// The reference's activations are those of its table 1: relu up to the 40 channels, h-swish behind.
+TEST(CatalogTest, MobileNetV3LargeHasItsActivationsAndSqueezes) {
+  const SearchSpace space = Catalog("mobilenet_v3");
+  const auto evaluation = Evaluate(space, *space.reference(), *space.default_task());
+  ASSERT_TRUE(evaluation.ok()) << evaluation.status();
+  std::vector<std::string> activations;
+  std::vector<int64_t> squeezes;
+  for (const Node& node : evaluation->graph.nodes) {
+    if (node.op == "relu" || node.op == "hard_swish")
+      activations.push_back(std::string(node.op.name()) + ":" + std::to_string(node.shape[0]));
+    if (node.op == "squeeze_excite") {
+      squeezes.push_back(IntegerOf(node.attributes, "squeeze"));
+      EXPECT_EQ(WordOf(node.attributes, "gate"), "hard_sigmoid");
+    }
+  }
+  std::vector<std::string> expected = {"hard_swish:16", "relu:16"};
+  const auto twice = [&](const std::string& name, const std::vector<int>& channels) {
+    for (const int c : channels) expected.insert(expected.end(), 2, name + ":" + std::to_string(c));
+  };
+  twice("relu", {64, 72, 72, 120, 120});
+  twice("hard_swish", {240, 200, 184, 184, 480, 672, 672, 960, 960});
+  expected.insert(expected.end(), {"hard_swish:960", "hard_swish:1280"});
+  EXPECT_EQ(activations, expected);
+  EXPECT_EQ(squeezes, (std::vector<int64_t>{24, 32, 32, 120, 168, 168, 240, 240}));
+}
+
+// "layer1_heads":3,"layer1_mlp_ratio":4, ... for `layers` equal ones.
+std::string Layers(int layers, const std::string& second, int heads, const std::string& value) {
+  std::string json;
+  for (int i = 1; i <= layers; ++i) {
+    const std::string name = ",\"layer" + std::to_string(i);
+    json += name + "_heads\":" + std::to_string(heads) + name + "_" + second + "\":" + value;
+  }
+  return json;
+}
+
+TEST(CatalogTest, AutoFormerCountsAsPublished) {
+  const SearchSpace space = Catalog("autoformer");
+  EXPECT_EQ(space.Size(), "1056964608");  // 3 (4^12 + 4^13 + 4^14)
+  const Costs reference = CostsOf(space, *space.reference());
+  EXPECT_EQ(reference.params, 5717416);  // DeiT-Ti
+  EXPECT_EQ(reference.macs, 1253683200);
+  const Costs largest =
+      CostsOf(space, R"({"embedding":240,"layers":14)" + Layers(14, "mlp_ratio", 4, "4.0") + "}");
+  EXPECT_EQ(largest.params, 10409752);
+  EXPECT_EQ(largest.macs, 2263242112);
+}
+
+TEST(CatalogTest, DecoderLmCountsAsGpt2) {
+  const SearchSpace space = Catalog("decoder_lm");
+  const Costs reference = CostsOf(space, *space.reference());
+  constexpr int64_t kHead = 50257 * 768;  // GPT-2's is the embedding
+  EXPECT_EQ(reference.params - kHead, 124439808);
+  // The head sees the last token alone.
+  constexpr int64_t kTokens = 1024, kFeatures = 768, kLayers = 12;
+  constexpr int64_t kWeights = 12 * kFeatures * kFeatures, kProducts = 2 * kTokens * kFeatures;
+  EXPECT_EQ(reference.macs, kLayers * kTokens * (kWeights + kProducts) + kHead);
+  const Costs small =
+      CostsOf(space, R"({"embedding":384,"context":256,"activation":"relu","layers":2,"layer1_heads":4,)"
+                     R"("layer1_feed_forward":1536,"layer2_heads":2,"layer2_feed_forward":256})");
+  EXPECT_EQ(small.params, 40670080);
+  EXPECT_EQ(small.macs, 572946816);
 }
 
 // What is not in the catalog can be written from the docs (Sandler et al., CVPR 2018, table 2).

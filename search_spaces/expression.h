@@ -17,6 +17,8 @@ namespace canopy::search_space {
 // What an expression can compute with.
 enum class ValueKind { kSwitch, kNumber, kWord };
 ValueKind KindOf(const Value& value);
+// "a number": for messages.
+std::string_view Describe(ValueKind kind);
 
 // An arithmetic or boolean expression over names: `in_channels * expansion`, `op == 'sep' and depth >= 2`,
 // `params < 200000`. Operators, weakest first: or; and; not; == != < <= > >=, in [..]; + -; * / // %;

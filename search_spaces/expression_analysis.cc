@@ -11,18 +11,6 @@ namespace {
 using Ast = Expression::Ast;
 using Op = Ast::Op;
 
-std::string_view Describe(ValueKind kind) {
-  switch (kind) {
-    case ValueKind::kSwitch:
-      return "true or false";
-    case ValueKind::kNumber:
-      return "a number";
-    case ValueKind::kWord:
-      return "a word";
-  }
-  return "";
-}
-
 class KindChecker {
  public:
   KindChecker(const Ast& ast, std::span<const ValueKind> names) : ast_(ast), names_(names) {}
@@ -95,6 +83,18 @@ double ConstantAt(const Ast& ast, int index) {
 }
 
 }  // namespace
+
+std::string_view Describe(ValueKind kind) {
+  switch (kind) {
+    case ValueKind::kSwitch:
+      return "true or false";
+    case ValueKind::kNumber:
+      return "a number";
+    case ValueKind::kWord:
+      return "a word";
+  }
+  return "";
+}
 
 ValueKind KindOf(const Value& value) {
   if (IsNumber(value)) return ValueKind::kNumber;

@@ -156,6 +156,8 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
        6 * 4 * 12 * 24 + 2 * 6 * 6 * 24},
       {"mlp", {}, {6, 12}, {6, 12}, 2 * 12 * 48 + 48 + 12, 6 * 2 * 12 * 48},
       {"mlp", {{"ratio", 2.5}, {"bias", false}}, {10}, {10}, 500, 500},
+      {"mlp", {{"activation", "relu"}}, {6, 12}, {6, 12}, 2 * 12 * 48 + 48 + 12, 6 * 2 * 12 * 48},
+      {"last_tokens", {{"tokens", 2_i}}, {6, 12}, {2, 12}, 0, 0},
       {"embedding", {{"vocabulary", 100_i}, {"features", 12_i}}, {6}, {6, 12}, 1200, 0},
       // The embedding of ViT-B/16 at 224 x 224.
       {"patch_embedding",
@@ -224,6 +226,14 @@ TEST(OperatorTest, WhatDoesNotFitIsRefused) {
   const NetworkGraph tokens = Input({3, 8});
   EXPECT_EQ(ErrorOf(tokens, "attention", {{"heads", 3_i}}),
             "attention: expected heads that divide 8 features, found 3: give head_features, or other heads");
+  EXPECT_EQ(ErrorOf(tokens, "last_tokens", {{"tokens", 4_i}}),
+            "last_tokens: expected at most the 3 tokens of the input, found 4");
+  EXPECT_EQ(ErrorOf(tokens, "mlp", {{"activation", "rleu"}}),
+            "mlp: expected one of relu, relu6, hard_swish, hard_sigmoid, silu, gelu, mish, sigmoid, tanh for "
+            "'activation', found rleu (did you mean 'relu'?)");
+  EXPECT_THAT(ErrorOf(tokens, "mlp", {{"activation", 3_i}}), HasSubstr("for 'activation', found 3"));
+  EXPECT_EQ(ErrorOf(image, "squeeze_excite", {{"squeeze", 2_i}, {"gate", "relu"}}),
+            "squeeze_excite: expected one of sigmoid, hard_sigmoid for 'gate', found relu");
   EXPECT_EQ(ErrorOf(tokens, "select_token", {{"index", 3_i}}),
             "select_token: expected an index of one of 3 tokens, found 3");
   EXPECT_EQ(ErrorOf(tokens, "zero", {{"stride", 2_i}}),

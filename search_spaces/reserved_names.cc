@@ -66,8 +66,8 @@ constexpr std::string_view kMetrics[] = {
 };
 
 constexpr std::string_view kExpressionWords[] = {
-    "and",   "or",   "not",       "in", "min",         "max",       "true",     "false",  "round",
-    "floor", "ceil", "divisible", "if", "in_channels", "in_height", "in_width", "classes"};
+    "and",   "or",   "not",       "in", "min",         "max",       "true",     "false",     "round",
+    "floor", "ceil", "divisible", "if", "in_channels", "in_height", "in_width", "in_tokens", "classes"};
 
 bool Holds(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();

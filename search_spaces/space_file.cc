@@ -133,6 +133,9 @@ Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBloc
   const Operator& op = *FindOperator(block.op());
   std::vector<std::string> names = {"name"};
   for (const AttributeSpec& spec : op.attributes()) names.emplace_back(spec.name);
+  const auto place = [&](const v1::NamedSpaceValue& attribute) {
+    return std::find(names.begin(), names.end(), attribute.name());
+  };
   if (node.kind() == YamlNode::Kind::kNull) return {};
   if (!node.is_map()) return node.Expected("a map of " + Join(names, ", "));
   for (const YamlNode::Entry& entry : node.entries()) {
@@ -147,12 +150,14 @@ Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBloc
     }
     v1::NamedSpaceValue& attribute = *block.add_attributes();
     attribute.set_name(entry.key);
-    CANOPY_RETURN_IF_ERROR(binder.Bind(*entry.value, *attribute.mutable_value()));
+    v1::SpaceValue& value = *attribute.mutable_value();
+    CANOPY_RETURN_IF_ERROR(binder.Bind(*entry.value, value));
+    // A word that the attribute takes needs no quotes, whatever decisions are called.
+    const auto words = op.attributes()[place(attribute) - names.begin() - 1].words;
+    if (value.has_expression() && std::count(words.begin(), words.end(), value.expression()))
+      value.mutable_literal()->set_word(entry.value->text());
   }
   // In the operator's order, so that the order in the file changes neither the decisions' nor the hash.
-  const auto place = [&](const v1::NamedSpaceValue& attribute) {
-    return std::find(names.begin(), names.end(), attribute.name());
-  };
   auto& attributes = *block.mutable_attributes();
   std::sort(attributes.begin(), attributes.end(),
             [&](const auto& a, const auto& b) { return place(a) < place(b); });

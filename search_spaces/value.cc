@@ -1,7 +1,10 @@
 #include "search_spaces/value.h"
 
+#include <bit>
+
 #include "base/check.h"
 #include "base/strings.h"
+#include "search_spaces/mix.h"
 
 namespace canopy::search_space {
 
@@ -40,6 +43,14 @@ std::string CanonicalText(const Value& value) {
     default:
       return QuoteJson(std::get<std::string>(value));
   }
+}
+
+uint64_t HashOf(const Value& value) {
+  const auto of_kind = [&](uint64_t bits) { return bits + (uint64_t{value.index()} << 56); };
+  if (const auto* word = std::get_if<std::string>(&value)) return of_kind(MixText(*word));
+  if (const auto* number = std::get_if<double>(&value)) return of_kind(std::bit_cast<uint64_t>(*number));
+  if (const auto* integer = std::get_if<int64_t>(&value)) return of_kind(static_cast<uint64_t>(*integer));
+  return of_kind(std::get<bool>(value) ? 1 : 0);
 }
 
 double AsDouble(const Value& value) {

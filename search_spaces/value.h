@@ -15,6 +15,8 @@ using Value = std::variant<bool, int64_t, double, std::string>;
 std::string CanonicalText(const Value& value);
 // The same for people: words without quotes.
 std::string DisplayText(const Value& value);
+// Equal for equal values, on every machine.
+uint64_t HashOf(const Value& value);
 // A JSON string literal.
 std::string QuoteJson(std::string_view text);
 // The value as a number, with switches as 0 and 1; REQUIRES that it is no word.

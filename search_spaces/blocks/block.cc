@@ -25,7 +25,7 @@ StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
   const Shape& shape = lowering.graph.nodes[input].shape;
   const bool image = shape.size() == 3;
   const Value in_channels = lowering.channels(input), in_height = image ? shape[1] : 0,
-              in_width = image ? shape[2] : 0;
+              in_width = image ? shape[2] : 0, in_tokens = shape[0];
   const Value classes = lowering.classes;
   absl::InlinedVector<const Value*, 4> values;
   for (size_t i = 0; i < computed.slots.size(); ++i) {
@@ -34,9 +34,14 @@ StatusOr<Value> ValueSource::Get(const Lowering& lowering, int input) const {
       return InvalidArgument("expected an input of shape {channels, height, width} for '" +
                              computed.expression.text() + "'");
     }
+    if (slot == kInTokens && shape.size() != 2) {
+      return InvalidArgument("expected an input of shape {tokens, features} for '" +
+                             computed.expression.text() + "'");
+    }
     const Value* value = slot == kInChannels ? &in_channels
                          : slot == kInHeight ? &in_height
                          : slot == kInWidth  ? &in_width
+                         : slot == kInTokens ? &in_tokens
                          : slot == kClasses  ? &classes
                                              : lowering.values[slot];
     if (!value) {

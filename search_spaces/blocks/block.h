@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,7 +36,7 @@ struct Lowering {
 };
 
 // Where an attribute's value comes from: a constant, a decision, or an expression over decisions,
-// in_channels, in_height and in_width (of the block's input) and classes.
+// in_channels, in_height, in_width and in_tokens (of the block's input) and classes.
 class ValueSource {
  public:
   // What a name of an expression stands for: a decision's index or one of these.
@@ -43,18 +44,25 @@ class ValueSource {
   static constexpr int kClasses = -2;
   static constexpr int kInHeight = -3;
   static constexpr int kInWidth = -4;
+  static constexpr int kInTokens = -5;
 
   explicit ValueSource(Value constant) : source_(std::move(constant)) {}
   ValueSource(int decision, std::string name) : source_(Referred{decision, std::move(name)}) {}
-  // slots[i] is what expression.names()[i] stands for.
-  ValueSource(Expression expression, std::vector<int> slots)
-      : source_(Computed{std::move(expression), std::move(slots)}) {}
+  // slots[i] is what expression.names()[i] stands for, `kind` that of its values.
+  ValueSource(Expression expression, std::vector<int> slots, ValueKind kind)
+      : source_(Computed{std::move(expression), std::move(slots), kind}) {}
 
   // The constant, nullptr where it is none; the decision's index, -1 where it is none.
   const Value* constant() const { return std::get_if<Value>(&source_); }
   int decision() const {
     const auto* referred = std::get_if<Referred>(&source_);
     return referred ? referred->decision : -1;
+  }
+
+  // What kind of value an expression has, nullopt where it is none.
+  std::optional<ValueKind> kind() const {
+    const auto* computed = std::get_if<Computed>(&source_);
+    return computed ? std::optional(computed->kind) : std::nullopt;
   }
 
   // InvalidArgument where a decision that it needs is inactive, or the expression has no value.
@@ -68,6 +76,7 @@ class ValueSource {
   struct Computed {
     Expression expression;
     std::vector<int> slots;
+    ValueKind kind;
   };
   std::variant<Value, Referred, Computed> source_;
 };

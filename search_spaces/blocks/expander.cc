@@ -37,7 +37,8 @@ bool IsDecision(const v1::SpaceValue& value) {
 
 // The names that values of the network may use besides decisions.
 const std::vector<std::string>& ShapeNames() {
-  static const std::vector<std::string> names = {"in_channels", "in_height", "in_width", "classes"};
+  static const std::vector<std::string> names = {"in_channels", "in_height", "in_width", "in_tokens",
+                                                 "classes"};
   return names;
 }
 
@@ -238,7 +239,8 @@ StatusOr<int> Expander::DeclareChoice(const v1::Position& position, const std::s
   return index;
 }
 
-StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope) {
+StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope,
+                                        std::span<const std::string_view> words) {
   if (value.has_literal()) return ValueSource(ToValue(value.literal()));
   if (IsDecision(value)) {
     CANOPY_ASSIGN_OR_RETURN(const int index, Declare(value, name, DecisionRole::kArchitecture, scope));
@@ -246,7 +248,7 @@ StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::
     return ValueSource(index, decisions_[index].name);
   }
   CANOPY_ASSIGN_OR_RETURN(Expression expression,
-                          ResolveNames(value.expression(), value.position(), scope, ShapeNames()));
+                          ResolveNames(value.expression(), value.position(), scope, ShapeNames(), words));
   if (expression.names().empty()) {
     auto constant = expression.Evaluate({});
     if (!constant.ok()) return Error(value.position(), Message(constant.status()));
@@ -256,7 +258,7 @@ StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::
   if (expression.IsName() && slots[0] >= 0) return ValueSource(slots[0], expression.names()[0]);
   const auto kind = expression.Kind(KindsOf(slots));
   if (!kind.ok()) return Error(value.position(), Message(kind.status()));
-  return ValueSource(std::move(expression), std::move(slots));
+  return ValueSource(std::move(expression), std::move(slots), *kind);
 }
 
 std::vector<int> Expander::Slots(const Expression& expression) const {
@@ -266,6 +268,7 @@ std::vector<int> Expander::Slots(const Expression& expression) const {
     slots.push_back(it != by_name_.end()  ? it->second
                     : name == "classes"   ? ValueSource::kClasses
                     : name == "in_height" ? ValueSource::kInHeight
+                    : name == "in_tokens" ? ValueSource::kInTokens
                     : name == "in_width"  ? ValueSource::kInWidth
                                           : ValueSource::kInChannels);
   }
@@ -368,7 +371,8 @@ StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& cond
 }
 
 StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position,
-                                            const Scope& scope, const std::vector<std::string>& free_names) {
+                                            const Scope& scope, const std::vector<std::string>& free_names,
+                                            std::span<const std::string_view> words) {
   CANOPY_RETURN_IF_ERROR(ChargeExpression(text.size(), position));
   auto parsed = Expression::Parse(text);
   if (!parsed.ok()) return Error(position, Message(parsed.status()));
@@ -381,6 +385,12 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       if (std::find(free_names.begin(), free_names.end(), name) != free_names.end()) continue;
       std::vector<std::string> known = NamesIn(scope);
       known.insert(known.end(), free_names.begin(), free_names.end());
+      if (parsed->IsName() && !words.empty()) {
+        known.insert(known.end(), words.begin(), words.end());
+        return Error(position,
+                     "expected one of " + Join(std::vector<std::string>(words.begin(), words.end()), ", ") +
+                         " or a decision declared before, found '" + name + "'" + DidYouMean(name, known));
+      }
       const std::string hint = DidYouMean(name, known);
       return Error(position, "expected a decision declared before, found '" + name + "'" +
                                  (hint.empty() ? " (a word stands in quotes)" : hint));

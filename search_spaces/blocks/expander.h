@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,8 +73,10 @@ class Expander {
   // Declares a decision between `choices`.
   StatusOr<int> DeclareChoice(const v1::Position& position, const std::string& name,
                               const std::vector<Value>& choices, Scope& scope);
-  // A value of an attribute: constants, decisions declared on the spot, references and expressions.
-  StatusOr<ValueSource> Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope);
+  // A value of an attribute: constants, decisions declared on the spot, references and expressions. `words`
+  // are those that the attribute takes, for messages.
+  StatusOr<ValueSource> Resolve(const v1::SpaceValue& value, const std::string& name, Scope& scope,
+                                std::span<const std::string_view> words = {});
   // A boolean expression over decisions, by their whole names; constants are put in.
   StatusOr<Expression> ResolveCondition(const std::string& text, const v1::Position& position,
                                         const Scope& scope);
@@ -124,7 +127,8 @@ class Expander {
   Status ChargeExpression(size_t bytes, const v1::Position& position);
   StatusOr<int> Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope);
   StatusOr<Expression> ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
-                                    const std::vector<std::string>& free_names);
+                                    const std::vector<std::string>& free_names,
+                                    std::span<const std::string_view> words = {});
 
   std::string file_;
   const Definitions& definitions_;

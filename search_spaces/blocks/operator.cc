@@ -64,10 +64,26 @@ class OperatorApplication final : public Block {
   const v1::Position& position_;
 };
 
-// OK where every value that the attribute can take by itself fits: what expressions give is seen when a
-// candidate is lowered.
+ValueKind KindOf(const AttributeSpec& spec) {
+  switch (spec.type) {
+    case AttributeSpec::Type::kSwitch:
+      return ValueKind::kSwitch;
+    case AttributeSpec::Type::kWord:
+      return ValueKind::kWord;
+    default:
+      return ValueKind::kNumber;
+  }
+}
+
+// OK where every value that the attribute can take by itself fits, and expressions are of its kind: which
+// values they give is seen when a candidate is lowered.
 Status CheckValues(const AttributeSpec& spec, const ValueSource& source, const Expander& expander) {
   if (const Value* constant = source.constant()) return NormalizeAttribute(spec, Value(*constant)).status();
+  if (const auto kind = source.kind(); kind && *kind != KindOf(spec)) {
+    return InvalidArgument("expected " + std::string(Describe(KindOf(spec))) + " for '" +
+                           std::string(spec.name) + "', found an expression that gives " +
+                           std::string(Describe(*kind)));
+  }
   if (source.decision() < 0) return {};
   const Decision& decision = expander.decisions()[source.decision()];
   std::vector<Value> values = decision.choices;
@@ -92,13 +108,15 @@ StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, 
   Scope& inner = block.name().empty() ? scope : named;
   std::vector<OperatorApplication::AttributeSource> attributes;
   for (const auto& attribute : block.attributes()) {
-    CANOPY_ASSIGN_OR_RETURN(ValueSource source, expander.Resolve(attribute.value(), attribute.name(), inner));
+    const auto specs = op->attributes();
+    const auto spec = std::find_if(specs.begin(), specs.end(),
+                                   [&](const AttributeSpec& s) { return s.name == attribute.name(); });
+    CANOPY_CHECK(spec != specs.end(), attribute.name());
+    CANOPY_ASSIGN_OR_RETURN(ValueSource source,
+                            expander.Resolve(attribute.value(), attribute.name(), inner, spec->words));
     const v1::Position& place = attribute.value().position();
-    for (const AttributeSpec& spec : op->attributes()) {
-      if (spec.name != attribute.name()) continue;
-      const Status fits = CheckValues(spec, source, expander);
-      if (!fits.ok()) return expander.Error(place, Message(fits));
-    }
+    const Status fits = CheckValues(*spec, source, expander);
+    if (!fits.ok()) return expander.Error(place, Message(fits));
     attributes.push_back({attribute.name(), std::move(source), place});
   }
   for (const AttributeSpec& spec : op->attributes()) {

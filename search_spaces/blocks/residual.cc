@@ -1,4 +1,5 @@
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "search_spaces/blocks/expander.h"
@@ -31,12 +32,17 @@ class Residual final : public Block {
   StatusOr<int> AutomaticShortcut(Lowering& lowering, int input, int body) const {
     const Shape from = lowering.graph.nodes[input].shape, to = lowering.graph.nodes[body].shape;
     if (from == to) return input;
-    const int64_t stride = from.size() == 3 && to.size() == 3 ? StrideBetween(from[1], to[1]) : 0;
-    if (stride == 0 || (from[2] + stride - 1) / stride != to[2]) {
-      return ErrorAt(lowering.file, position_,
-                     "expected a body whose shape a strided 1x1 convolution gives, found " + ShapeText(from) +
-                         " to " + ShapeText(to) + ": write a `shortcut`");
-    }
+    if (from.size() == 3) return ProjectImage(lowering, input, from, to);
+    const bool alike = from.size() == to.size() && (from.size() == 1 || from[0] == to[0]);
+    if (!alike) return Mismatch(lowering, "a linear layer gives", from, to);
+    return At(lowering,
+              AppendNode(lowering.graph, "linear", {{"features", to.back()}, {"bias", false}}, {input}));
+  }
+
+  StatusOr<int> ProjectImage(Lowering& lowering, int input, const Shape& from, const Shape& to) const {
+    const int64_t stride = to.size() == 3 ? StrideBetween(from[1], to[1]) : 0;
+    if (stride == 0 || (from[2] + stride - 1) / stride != to[2])
+      return Mismatch(lowering, "a strided 1x1 convolution gives", from, to);
     CANOPY_ASSIGN_OR_RETURN(
         const int projected,
         At(lowering,
@@ -44,6 +50,13 @@ class Residual final : public Block {
                       {{"out_channels", to[0]}, {"kernel", int64_t{1}}, {"stride", stride}, {"bias", false}},
                       {input})));
     return At(lowering, AppendNode(lowering.graph, "batch_norm", {}, {projected}));
+  }
+
+  Status Mismatch(const Lowering& lowering, const std::string& what, const Shape& from,
+                  const Shape& to) const {
+    return ErrorAt(lowering.file, position_,
+                   "expected a body whose shape " + what + ", found " + ShapeText(from) + " to " +
+                       ShapeText(to) + ": write a `shortcut`");
   }
 
   StatusOr<int> At(const Lowering& lowering, StatusOr<int> node) const {

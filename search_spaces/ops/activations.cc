@@ -5,6 +5,8 @@ namespace {
 
 using Type = AttributeSpec::Type;
 
+constexpr std::string_view kWords[] = {"relu", "relu6", "hard_swish", "hard_sigmoid", "silu",
+                                       "gelu", "mish",  "sigmoid",    "tanh"};
 const AttributeSpec kEluAttributes[] = {{"alpha", Type::kNumber, 1.0, 0, 1000}};
 const AttributeSpec kLeakyReluAttributes[] = {{"slope", Type::kNumber, 0.01, 0, 1}};
 
@@ -26,6 +28,8 @@ class Activation final : public Operator {
 };
 
 }  // namespace
+
+std::span<const std::string_view> ActivationWords() { return kWords; }
 
 const Operator* Elu() {
   static const Activation instance("elu", true, kEluAttributes);

@@ -7,6 +7,9 @@ namespace canopy::search_space {
 // Elementwise functions without parameters. gelu is the exact one, with erf; hard_sigmoid is
 // relu6(x + 3) / 6 and hard_swish x times that; mish is x tanh(ln(1 + e^x)). Below zero leaky_relu is
 // `slope` x and elu `alpha` (e^x - 1).
+// Those without attributes are words, too: of an `activation` within another operator.
+std::span<const std::string_view> ActivationWords();
+
 const Operator* Elu();
 const Operator* Gelu();
 const Operator* HardSigmoid();

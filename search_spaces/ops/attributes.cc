@@ -81,8 +81,7 @@ class RecentlyCompleted {
   static size_t Place(const Operator& op, std::span<const GivenAttribute> given) {
     uint64_t state = std::hash<const Operator*>()(&op);
     for (const auto& [name, value] : given) {
-      const auto* integer = std::get_if<int64_t>(value);
-      state = Mix(state, integer ? static_cast<uint64_t>(*integer) : value->index());
+      state = Mix(state, HashOf(*value));
     }
     return Mix(state, 0) % kEntries;
   }
@@ -95,6 +94,14 @@ class RecentlyCompleted {
   std::array<Entry, kEntries> entries_;
 };
 
+StatusOr<Value> NormalizeWord(const AttributeSpec& spec, Value value) {
+  const auto* word = std::get_if<std::string>(&value);
+  if (word && std::count(spec.words.begin(), spec.words.end(), *word)) return value;
+  const std::vector<std::string> words(spec.words.begin(), spec.words.end());
+  return InvalidArgument("expected one of " + Join(words, ", ") + " for '" + std::string(spec.name) +
+                         "', found " + DisplayText(value) + (word ? DidYouMean(*word, words) : ""));
+}
+
 }  // namespace
 
 StatusOr<Attributes> CompleteAttributes(const Operator& op, std::span<const GivenAttribute> given) {
@@ -105,6 +112,7 @@ StatusOr<Attributes> CompleteAttributes(const Operator& op, std::span<const Give
 
 StatusOr<Value> NormalizeAttribute(const AttributeSpec& spec, Value value) {
   using Type = AttributeSpec::Type;
+  if (spec.type == Type::kWord) return NormalizeWord(spec, std::move(value));
   const auto expected = [&](const std::string& what) {
     return InvalidArgument("expected " + what + " for '" + std::string(spec.name) + "', found " +
                            DisplayText(value));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "search_spaces/checked.h"
+#include "search_spaces/ops/activations.h"
 
 namespace canopy::search_space {
 namespace {
@@ -12,6 +13,7 @@ using Type = AttributeSpec::Type;
 
 const AttributeSpec kAttributes[] = {
     {"ratio", Type::kNumber, 4.0, 1.0 / 1024, 1024},
+    {"activation", Type::kWord, std::string("gelu"), 0, 0, false, ActivationWords()},
     {"bias", Type::kSwitch, true},
 };
 
@@ -40,7 +42,9 @@ class MlpOperator final : public Operator {
     if (!params || !macs) return std::nullopt;
     return OperatorCost{*params, *macs};
   }
-  bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }
+  bool ZeroPreserving(const Attributes& a) const override {
+    return !SwitchOf(a, "bias") && FindOperator(WordOf(a, "activation"))->ZeroPreserving({});
+  }
 };
 
 }  // namespace

@@ -5,7 +5,7 @@
 namespace canopy::search_space {
 
 // The feed-forward part of a transformer, on {features} or {tokens, features}: linear to `ratio` times as
-// many features, gelu, linear back.
+// many features, `activation`, linear back.
 const Operator* Mlp();
 
 // How many features it has in between: `ratio` times `features`, rounded.

@@ -14,7 +14,7 @@ namespace canopy::search_space {
 
 // An attribute that an operator takes. A lowered node has all of them.
 struct AttributeSpec {
-  enum class Type { kSwitch, kInteger, kNumber };
+  enum class Type { kSwitch, kInteger, kNumber, kWord };
   std::string_view name;
   Type type = Type::kInteger;
   // Taken where the attribute is not given; without one it is required, unless it is derived.
@@ -22,6 +22,7 @@ struct AttributeSpec {
   double low = 0, high = 2147483647;  // both included; for kInteger and kNumber
   // Where it is not given, Complete fills it from the others.
   bool derived = false;
+  std::span<const std::string_view> words = {};  // for kWord: those that it takes
 };
 
 struct OperatorCost {

@@ -1,16 +1,18 @@
 #include "search_spaces/ops/squeeze_excite.h"
 
 #include "search_spaces/checked.h"
+#include "search_spaces/ops/activations.h"
 
 namespace canopy::search_space {
 namespace {
 
 using Type = AttributeSpec::Type;
 
+constexpr std::string_view kGates[] = {"sigmoid", "hard_sigmoid"};
 const AttributeSpec kAttributes[] = {
     {"squeeze", Type::kInteger, std::nullopt, 1},
-    {"silu", Type::kSwitch, false},
-    {"hard", Type::kSwitch, false},
+    {"activation", Type::kWord, std::string("relu"), 0, 0, false, ActivationWords()},
+    {"gate", Type::kWord, std::string("sigmoid"), 0, 0, false, kGates},
 };
 
 class SqueezeExciteOperator final : public Operator {

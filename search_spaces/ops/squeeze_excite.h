@@ -5,8 +5,7 @@
 namespace canopy::search_space {
 
 // Channels weighed by what a small network makes of their means (Hu et al. 2018): mean over pixels, linear to
-// `squeeze` features, ReLU (SiLU where `silu`, as EfficientNet has it), linear back, sigmoid (hard_sigmoid
-// where `hard`, as MobileNetV3 has it), times the input. Both linear layers have biases.
+// `squeeze` features, `activation`, linear back, `gate`, times the input. Both linear layers have biases.
 const Operator* SqueezeExcite();
 
 }  // namespace canopy::search_space

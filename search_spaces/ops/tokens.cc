@@ -17,6 +17,7 @@ const AttributeSpec kPatchAttributes[] = {
     {"bias", Type::kSwitch, true},
 };
 const AttributeSpec kPositionAttributes[] = {{"learned", Type::kSwitch, true}};
+const AttributeSpec kLastTokensAttributes[] = {{"tokens", Type::kInteger, std::nullopt, 1}};
 const AttributeSpec kSelectAttributes[] = {{"index", Type::kInteger, int64_t{0}, -2147483647}};
 
 class EmbeddingOperator final : public Operator {
@@ -102,6 +103,26 @@ class ClassTokenOperator final : public Operator {
   }
 };
 
+class LastTokensOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "last_tokens"; }
+  std::span<const AttributeSpec> attributes() const override { return kLastTokensAttributes; }
+  StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
+    const Shape& in = *inputs[0];
+    CANOPY_RETURN_IF_ERROR(RequireTokens(in));
+    const int64_t tokens = IntegerOf(a, "tokens");
+    if (tokens > in[0]) {
+      return InvalidArgument("expected at most the " + std::to_string(in[0]) +
+                             " tokens of the input, found " + std::to_string(tokens));
+    }
+    return Shape{tokens, in[1]};
+  }
+  bool IsIdentity(const Attributes& a, const Shape& input) const override {
+    return IntegerOf(a, "tokens") == input[0];
+  }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
 class SelectTokenOperator final : public Operator {
  public:
   std::string_view name() const override { return "select_token"; }
@@ -135,6 +156,10 @@ const Operator* PositionalEncoding() {
 }
 const Operator* ClassToken() {
   static const ClassTokenOperator instance;
+  return &instance;
+}
+const Operator* LastTokens() {
+  static const LastTokensOperator instance;
   return &instance;
 }
 const Operator* SelectToken() {

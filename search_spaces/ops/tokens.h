@@ -17,6 +17,8 @@ const Operator* PatchEmbedding();
 const Operator* PositionalEncoding();
 // {tokens, features} with a learned token in front.
 const Operator* ClassToken();
+// The last `tokens` of {tokens, features}: how far a language model looks back.
+const Operator* LastTokens();
 // {tokens, features} to the {features} of token `index`; from the end where it is negative.
 const Operator* SelectToken();
 

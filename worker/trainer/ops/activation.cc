@@ -1,9 +1,13 @@
 // Element-wise activations. Each keeps its input, or its output where that gives the gradient. Some go by way
 // of fp32: LibTorch 1.13 has no bf16 of hardtanh_backward and mish.
 
+#include "worker/trainer/ops/activation.h"
+
 #include <memory>
+#include <string_view>
 #include <utility>
 
+#include "base/check.h"
 #include "search_spaces/ops/operator.h"
 #include "worker/trainer/kernels/elementwise.h"
 #include "worker/trainer/ops/builders.h"
@@ -127,7 +131,31 @@ struct Elu {
   }
 };
 
+struct NamedFunction {
+  std::string_view word;
+  ActivationFunction function;
+};
+
+constexpr NamedFunction kFunctions[] = {
+    {"relu", [](const at::Tensor& x) { return at::relu(x); }},
+    {"relu6", [](const at::Tensor& x) { return at::hardtanh(x.to(at::kFloat), 0, 6).to(x.scalar_type()); }},
+    {"hard_swish", HardSwish::Apply},
+    {"hard_sigmoid", HardSigmoid::Apply},
+    {"silu", Silu::Apply},
+    {"gelu", Gelu::Apply},
+    {"mish", Mish::Apply},
+    {"sigmoid", Sigmoid::Apply},
+    {"tanh", Tanh::Apply},
+};
+
 }  // namespace
+
+ActivationFunction ActivationNamed(std::string_view word) {
+  for (const auto& [name, function] : kFunctions)
+    if (name == word) return function;
+  CANOPY_CHECK(false, word);
+  return nullptr;
+}
 
 BuiltOperation BuildRelu(const BuildContext&) { return std::make_unique<Activation<ReluFunction>>(); }
 BuiltOperation BuildRelu6(const BuildContext&) { return std::make_unique<Activation<Relu6>>(); }

@@ -26,6 +26,7 @@ BuiltOperation BuildEmbedding(const BuildContext& context);
 BuiltOperation BuildPatchEmbedding(const BuildContext& context);
 BuiltOperation BuildPositionalEncoding(const BuildContext& context);
 BuiltOperation BuildClassToken(const BuildContext& context);
+BuiltOperation BuildLastTokens(const BuildContext& context);
 BuiltOperation BuildSelectToken(const BuildContext& context);
 
 BuiltOperation BuildRelu(const BuildContext& context);

@@ -224,7 +224,7 @@ std::vector<OperationCase> ImageCases() {
        }},
       {"SqueezeExciteOfEfficientAndMobileNets",
        "squeeze_excite",
-       {{"squeeze", int64_t{4}}, {"silu", true}, {"hard", true}},
+       {{"squeeze", int64_t{4}}, {"activation", "silu"}, {"gate", "hard_sigmoid"}},
        {image},
        [](const Tensors& x, const Tensors& p) {
          const at::Tensor hidden = at::silu(at::matmul(x[0].mean({2, 3}), p[0].t()) + p[1]);
@@ -255,9 +255,7 @@ std::vector<OperationCase> ImageCases() {
        "upsample",
        {{"scale", int64_t{3}}},
        {{6, 5, 4}},
-       [](const Tensors& x, const Tensors&) {
-         return x[0].repeat_interleave(3, 2).repeat_interleave(3, 3);
-       }},
+       [](const Tensors& x, const Tensors&) { return x[0].repeat_interleave(3, 2).repeat_interleave(3, 3); }},
       {"UpsampleBilinear",
        "upsample",
        {{"bilinear", true}},

@@ -46,6 +46,7 @@ constexpr Entry kOperations[] = {
     {"patch_embedding", BuildPatchEmbedding},
     {"positional_encoding", BuildPositionalEncoding},
     {"class_token", BuildClassToken},
+    {"last_tokens", BuildLastTokens},
     {"select_token", BuildSelectToken},
     {"hard_sigmoid", BuildHardSigmoid},
     {"mish", BuildMish},

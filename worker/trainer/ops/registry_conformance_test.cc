@@ -53,6 +53,8 @@ std::optional<Value> RandomValue(const AttributeSpec& spec, Rng& rng) {
       const auto low = static_cast<int64_t>(std::max(spec.low, -6.0));
       return Value(rng.Int(low, std::min(low + 6, static_cast<int64_t>(spec.high))));
     }
+    case AttributeSpec::Type::kWord:
+      return Value(std::string(spec.words[rng.Below(spec.words.size())]));
     case AttributeSpec::Type::kNumber:
       break;
   }

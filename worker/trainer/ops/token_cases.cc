@@ -18,8 +18,8 @@ at::Tensor AttentionReference(const Tensors& x, const Tensors& p, int64_t heads,
     const auto part = [&](int64_t which) { return projected.narrow(2, which * inner + h * size, size); };
     at::Tensor scores = at::bmm(part(0), part(1).transpose(1, 2)) / std::sqrt(static_cast<double>(size));
     if (causal)
-      scores = scores +
-               at::full({tokens, tokens}, -std::numeric_limits<float>::infinity(), at::kFloat).triu(1);
+      scores =
+          scores + at::full({tokens, tokens}, -std::numeric_limits<float>::infinity(), at::kFloat).triu(1);
     results.push_back(at::bmm(at::softmax(scores, 2), part(2)));
   }
   return at::matmul(at::cat(results, 2), p[1].t()) + (p.size() > 3 ? p[3] : at::zeros({1}));
@@ -59,6 +59,21 @@ std::vector<OperationCase> TokenCases() {
        {{12}},
        [](const Tensors& x, const Tensors& p) {
          return at::matmul(at::gelu(at::matmul(x[0], p[0].t())), p[1].t());
+       }},
+      {"MlpRelu6",
+       "mlp",
+       {{"activation", "relu6"}},
+       {tokens},
+       [](const Tensors& x, const Tensors& p) {
+         return at::matmul(at::clamp(at::matmul(x[0], p[0].t()) + p[2], 0, 6), p[1].t()) + p[3];
+       }},
+      {"MlpMish",
+       "mlp",
+       {{"activation", "mish"}},
+       {tokens},
+       [](const Tensors& x, const Tensors& p) {
+         const at::Tensor hidden = at::matmul(x[0], p[0].t()) + p[2];
+         return at::matmul(hidden * at::tanh(at::softplus(hidden)), p[1].t()) + p[3];
        }},
       {"LayerNormTokens",
        "layer_norm",
@@ -120,6 +135,11 @@ std::vector<OperationCase> TokenCases() {
        [](const Tensors& x, const Tensors& p) {
          return at::cat({at::zeros({x[0].size(0), 1, 12}) + p[0], x[0]}, 1);
        }},
+      {"LastTokens",
+       "last_tokens",
+       {{"tokens", int64_t{3}}},
+       {tokens},
+       [](const Tensors& x, const Tensors&) { return x[0].slice(1, 4); }},
       {"SelectToken",
        "select_token",
        {{"index", int64_t{-2}}},
@@ -134,7 +154,9 @@ std::vector<OperationCase> TokenCases() {
        "flatten",
        {},
        {tokens},
-       [](const Tensors& x, const Tensors&) { return x[0].reshape({-1, 84}); }},
+       [](const Tensors& x, const Tensors&) {
+         return x[0].reshape({-1, 84});
+       }},
       {"ZeroTokens", "zero", {}, {tokens}, [](const Tensors& x, const Tensors&) { return x[0] * 0; }},
       {"GeluTokens", "gelu", {}, {tokens}, [](const Tensors& x, const Tensors&) { return at::gelu(x[0]); }},
       {"AddTokens",

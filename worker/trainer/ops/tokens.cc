@@ -41,9 +41,8 @@ at::Tensor Sinusoids(int64_t tokens, int64_t features) {
 
 BuiltOperation BuildEmbedding(const BuildContext& context) {
   const int64_t vocabulary = search_space::IntegerOf(context.node.attributes, "vocabulary");
-  Parameter& vectors =
-      context.store.Add(context.prefix + "weight", {vocabulary, context.node.shape[1]},
-                        /*decays=*/false, Normal(kVectorDeviation));
+  Parameter& vectors = context.store.Add(context.prefix + "weight", {vocabulary, context.node.shape[1]},
+                                         /*decays=*/false, Normal(kVectorDeviation));
   return Make(context, {&vectors}, [](const Tensors& x, const Tensors& p, const ForwardMode&) {
     CANOPY_CHECK(!x[0].is_floating_point(), "an embedding takes token numbers");
     return at::embedding(p[0], x[0]);
@@ -89,6 +88,13 @@ BuiltOperation BuildClassToken(const BuildContext& context) {
                                        Normal(kVectorDeviation));
   return Make(context, {&token}, [](const Tensors& x, const Tensors& p, const ForwardMode&) {
     return at::cat({p[0].expand({x[0].size(0), 1, x[0].size(2)}), x[0]}, 1);
+  });
+}
+
+BuiltOperation BuildLastTokens(const BuildContext& context) {
+  const int64_t tokens = context.node.shape[0];
+  return Make(context, {}, [tokens](const Tensors& x, const Tensors&, const ForwardMode&) {
+    return x[0].narrow(1, x[0].size(1) - tokens, tokens);
   });
 }
 
