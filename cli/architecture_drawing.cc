@@ -43,11 +43,14 @@ std::string NodeText(const Node& node, const NetworkGraph& graph) {
     if (groups > 1 && !depthwise) text += " in " + std::to_string(groups) + " groups";
     return text + ", " + std::to_string(node.shape[0]);
   }
-  if (node.op == "linear") return "linear, " + std::to_string(node.shape[0]);
+  if (node.op == "linear") return "linear, " + std::to_string(node.shape.back());
   if (node.op == "batch_norm") return "bn";
   if (node.op == "max_pool" || node.op == "avg_pool")
     return std::string(node.op.name().substr(0, 3)) + " pool " + WindowText(node);
   std::string text(node.op);
+  for (const auto& [name, value] : node.attributes) {
+    if (const auto* word = std::get_if<std::string>(&value)) text += ", " + *word;
+  }
   std::replace(text.begin(), text.end(), '_', ' ');
   return text;
 }

@@ -45,6 +45,16 @@ TEST(ArchitectureDrawingTest, ForksNameTheirInputs) {
   EXPECT_THAT(lines.at(3), HasSubstr("add + relu  of 3, 2"));
 }
 
+TEST(ArchitectureDrawingTest, WordsOfOperatorsAreDrawn) {
+  const auto lines = Draw(
+      "  - squeeze_excite: {squeeze: 2, gate: hard_sigmoid}\n"
+      "  - patch_embedding: {features: 6, patch: 4}\n  - linear: {features: 5}\n"
+      "  - mlp: {activation: silu}\n  - global_avg_pool\n  - linear: {features: classes}\n");
+  EXPECT_THAT(lines.at(1), HasSubstr("squeeze excite, relu, hard sigmoid"));
+  EXPECT_THAT(lines.at(3), HasSubstr("linear, 5"));
+  EXPECT_THAT(lines.at(4), HasSubstr("mlp, silu"));
+}
+
 TEST(ArchitectureDrawingTest, RepetitionsAreDrawnOnce) {
   const auto lines = Draw(
       "  - conv2d: {out_channels: 4, kernel: 3}\n  - relu\n"

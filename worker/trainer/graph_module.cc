@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "search_spaces/ops/operator.h"
 #include "worker/trainer/ops/add.h"
 #include "worker/trainer/ops/batch_norm.h"
 #include "worker/trainer/ops/conv2d.h"
@@ -40,7 +41,8 @@ bool FuseRelu(Operation* producer) {
 }  // namespace
 
 StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& graph,
-                                                          at::ScalarType compute_type, uint64_t seed) {
+                                                          at::ScalarType compute_type,
+                                                          std::optional<uint64_t> seed) {
   std::unique_ptr<GraphModule> module(new GraphModule(graph, compute_type));
   CANOPY_RETURN_IF_ERROR(module->AddSteps());
   module->FindLastUses();
@@ -152,5 +154,13 @@ void GraphModule::PrepareInference() {
 }
 
 at::Tensor GraphModule::ForwardInference(const at::Tensor& images) { return Forward(images, {}); }
+
+at::Tensor SomeInput(const NetworkGraph& graph, int64_t batch, at::ScalarType type) {
+  std::vector<int64_t> sizes = graph.nodes[0].shape;
+  sizes.insert(sizes.begin(), batch);
+  for (const Node& node : graph.nodes)
+    if (node.op->reads_tokens()) return at::zeros(sizes, at::kLong);
+  return Dense(at::full(sizes, 0.5, type));
+}
 
 }  // namespace canopy::trainer

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/random.h"
@@ -18,10 +19,11 @@ class Conv2d;
 // A network graph as operations that run forward and backward. Not thread-safe.
 class GraphModule {
  public:
-  // Parameters are drawn from `seed`. InvalidArgument for what can't be built. REQUIRES compute_type is
-  // float or bfloat16.
+  // Parameters are drawn from `seed`, and zero without one: where they are read from a file, drawing them
+  // would take longer. InvalidArgument for what can't be built. REQUIRES compute_type is float or bfloat16.
   static StatusOr<std::unique_ptr<GraphModule>> Build(const search_space::NetworkGraph& graph,
-                                                      at::ScalarType compute_type, uint64_t seed);
+                                                      at::ScalarType compute_type,
+                                                      std::optional<uint64_t> seed);
 
   // `images` [N, C, H, W] in channels-last memory and the compute type, or what else the graph takes, as
   // ops/dense.h says; gives the output node's tensor.
@@ -64,5 +66,9 @@ class GraphModule {
   };
   std::vector<FoldedPair> folded_pairs_;
 };
+
+// `batch` examples that the graph takes, where their values do not matter: images and features in that type,
+// token numbers as integers.
+at::Tensor SomeInput(const search_space::NetworkGraph& graph, int64_t batch, at::ScalarType type);
 
 }  // namespace canopy::trainer

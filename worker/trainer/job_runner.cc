@@ -63,7 +63,7 @@ class JobExecution {
       case Purpose::kTest:
         return LoadNetwork() && TestNetwork();
       case Purpose::kMeasure:
-        return (job_.weights_in.empty() || LoadNetwork()) && MeasureNetwork();
+        return (!ReadsWeights() || LoadNetwork()) && MeasureNetwork();
     }
     return Fail(FailureClass::kTrainerCrash, Internal("unknown purpose"));
   }
@@ -84,6 +84,15 @@ class JobExecution {
     return true;
   }
 
+  bool ReadsWeights() const {
+    return job_.purpose == Purpose::kTest || (job_.purpose == Purpose::kMeasure && !job_.weights_in.empty());
+  }
+
+  std::optional<uint64_t> InitializationSeed() const {
+    if (ReadsWeights()) return std::nullopt;
+    return job_.seeds.initialization;
+  }
+
   bool BuildNetwork() {
     constexpr FailureClass kClass = FailureClass::kInvalidCandidate;
     if (job_.graph.empty()) return Fail(kClass, InvalidArgument("the job has no network graph to build"));
@@ -97,7 +106,7 @@ class JobExecution {
                   InvalidArgument("the network's output must be one value per class, of which the task has " +
                                   std::to_string(job_.class_count)));
     const auto type = job_.numeric_mode == trainer_protocol::NumericMode::kBf16 ? at::kBFloat16 : at::kFloat;
-    if (!Take(GraphModule::Build(graph, type, job_.seeds.initialization), kClass, network_)) return false;
+    if (!Take(GraphModule::Build(graph, type, InitializationSeed()), kClass, network_)) return false;
     result_.params = network_->store().count();
     result_.macs = costs.macs;
     return true;
@@ -158,9 +167,9 @@ class JobExecution {
   bool StoreNetwork(const NetworkWeights& weights) {
     const auto stored = checkpoint::WriteCheckpoint(job_.weights_out, SaveWeights(*network_, weights));
     if (!stored.ok())  // a full disk is no fault of the candidate's
-      return Fail(absl::IsInvalidArgument(stored.status()) ? FailureClass::kTrainerCrash
-                                                           : FailureClass::kWorkerLost,
-                  WithContext(stored.status(), "store the trained weights"));
+      return Fail(
+          absl::IsInvalidArgument(stored.status()) ? FailureClass::kTrainerCrash : FailureClass::kWorkerLost,
+          WithContext(stored.status(), "store the trained weights"));
     result_.weights = {.path = job_.weights_out, .sha256 = stored->sha256, .bytes = stored->bytes};
     return true;
   }

@@ -6,8 +6,6 @@
 #include <cstddef>
 #include <vector>
 
-#include "search_spaces/ops/operator.h"
-
 namespace canopy::trainer {
 namespace {
 
@@ -20,15 +18,6 @@ constexpr std::chrono::milliseconds kMeasured{1000};
 double NearestRank(const std::vector<double>& ascending, double fraction) {
   const double rank = std::ceil(fraction * static_cast<double>(ascending.size()));
   return ascending[static_cast<size_t>(std::max(1.0, rank)) - 1];
-}
-
-// Values don't matter, but what they are does: token numbers are integers.
-at::Tensor SomeInput(const search_space::NetworkGraph& graph, int64_t batch, at::ScalarType type) {
-  std::vector<int64_t> sizes = graph.nodes[0].shape;
-  sizes.insert(sizes.begin(), batch);
-  for (const auto& node : graph.nodes)
-    if (search_space::FindOperator(node.op)->reads_tokens()) return at::zeros(sizes, at::kLong);
-  return Dense(at::full(sizes, 0.5, type));
 }
 
 }  // namespace

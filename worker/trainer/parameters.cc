@@ -59,7 +59,7 @@ Buffer& ParameterStore::AddBuffer(std::string name, int64_t size, float value) {
   return buffers_.back();
 }
 
-void ParameterStore::Allocate(uint64_t seed) {
+void ParameterStore::Allocate(std::optional<uint64_t> seed) {
   std::vector<std::pair<Parameter*, int64_t>> offsets;
   int64_t size = 0;
   for (const bool decays : {true, false}) {
@@ -78,8 +78,9 @@ void ParameterStore::Allocate(uint64_t seed) {
     parameter->value = values_.as_strided(parameter->shape, strides, offset);
     parameter->compute = compute_.as_strided(parameter->shape, strides, offset);
     parameter->gradient = gradients_.as_strided(parameter->shape, strides, offset);
+    if (!seed) continue;
     std::vector<float> initial(static_cast<size_t>(CountOf(parameter->shape)));
-    Rng rng = Rng::Derive(seed, "parameter " + parameter->name);
+    Rng rng = Rng::Derive(*seed, "parameter " + parameter->name);
     parameter->initializer(rng, initial);
     parameter->value.copy_(at::from_blob(initial.data(), parameter->shape, at::kFloat));
   }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,8 +52,8 @@ class ParameterStore {
   Buffer& AddBuffer(std::string name, int64_t size, float value);
 
   // Lays out and initialises everything, each parameter from its own stream of `seed`, so that its values
-  // depend on its name alone. Called once, after the last Add.
-  void Allocate(uint64_t seed);
+  // depend on its name alone; without one to zero. Called once, after the last Add.
+  void Allocate(std::optional<uint64_t> seed);
   // To be called whenever values have changed.
   void RefreshCompute();
 

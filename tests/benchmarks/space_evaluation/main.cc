@@ -33,7 +33,7 @@ using search_space::NetworkGraph;
 using search_space::SearchSpace;
 
 struct Options {
-  std::vector<std::string> spaces = {"nas_bench_201", "fashion_macro", CANOPY_MOBILE_SPACE};
+  std::vector<std::string> spaces = {"nas_bench_201", "fashion_macro", "mobilenet_v3"};
   int64_t candidates = 500;
   int64_t rounds = 7;
 };

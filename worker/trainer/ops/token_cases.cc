@@ -60,9 +60,10 @@ std::vector<OperationCase> TokenCases() {
        [](const Tensors& x, const Tensors& p) {
          return at::matmul(at::gelu(at::matmul(x[0], p[0].t())), p[1].t());
        }},
+      // Few hidden features: where bf16 turns the sign of one, the gradient behind its kink is another.
       {"MlpRelu6",
        "mlp",
-       {{"activation", "relu6"}},
+       {{"ratio", 0.25}, {"activation", "relu6"}},
        {tokens},
        [](const Tensors& x, const Tensors& p) {
          return at::matmul(at::clamp(at::matmul(x[0], p[0].t()) + p[2], 0, 6), p[1].t()) + p[3];
