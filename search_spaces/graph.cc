@@ -66,11 +66,16 @@ StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op_name, const At
     return InvalidArgument("expected an operator, found '" + std::string(op_name) + "'" +
                            DidYouMean(op_name, names));
   }
+  return AppendNode(graph, *op, attributes, std::move(inputs));
+}
+
+StatusOr<int> AppendNode(NetworkGraph& graph, const Operator& op, const Attributes& attributes,
+                         NodeInputs inputs) {
   absl::InlinedVector<GivenAttribute, 8> given;
   for (const auto& [name, value] : attributes) given.push_back({name, &value});
-  auto complete = CompleteAttributes(*op, given);
-  if (!complete.ok()) return WithContext(complete.status(), op_name);
-  return AppendCompleteNode(graph, *op, *std::move(complete), std::move(inputs));
+  auto complete = CompleteAttributes(op, given);
+  if (!complete.ok()) return WithContext(complete.status(), op.name());
+  return AppendCompleteNode(graph, op, *std::move(complete), std::move(inputs));
 }
 
 StatusOr<int> AppendCompleteNode(NetworkGraph& graph, const Operator& op, Attributes attributes,

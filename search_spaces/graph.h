@@ -14,7 +14,8 @@ namespace canopy::search_space {
 
 class Operator;
 
-// An operator of the registry, which compares and prints as its name: "input", "conv2d", "batch_norm", ...
+// An operator, of the registry or of a space file's, which compares and prints as its name: "input",
+// "conv2d", "batch_norm", ...
 class OperatorRef {
  public:
   OperatorRef(const Operator& op) : op_(&op) {}
@@ -54,7 +55,8 @@ struct NetworkGraph {
   std::vector<Node> nodes;
   int output = 0;
 
-  // Canonical text: keys sorted, no spaces, doubles in their shortest exact form.
+  // Canonical text: keys sorted, no spaces, doubles in their shortest exact form. Operators that a space file
+  // defines travel with their rules.
   std::string ToJson() const;
   // InvalidArgument names the node for an unknown operator or attribute, an input that is not an earlier
   // node, or a shape that inference contradicts.
@@ -74,6 +76,8 @@ StatusOr<NetworkGraph> InputGraph(const std::vector<int64_t>& shape);
 // their defaults. InvalidArgument for an unknown operator or attribute (with the nearest name), a wrong
 // type, a missing attribute, a shape that does not fit, or one node too many.
 StatusOr<int> AppendNode(NetworkGraph& graph, std::string_view op, const Attributes& attributes,
+                         NodeInputs inputs);
+StatusOr<int> AppendNode(NetworkGraph& graph, const Operator& op, const Attributes& attributes,
                          NodeInputs inputs);
 // The same for attributes that CompleteAttributes (ops/operator.h) gave for that operator.
 StatusOr<int> AppendCompleteNode(NetworkGraph& graph, const Operator& op, Attributes attributes,

@@ -112,6 +112,7 @@ LabeledGraph::LabeledGraph(const NetworkGraph& graph) : graph_(graph) {
     begin_.push_back(inputs_.size());
     ordered_.push_back(!node.op->commutative());
     Color color = MixText(node.op.name());
+    if (!node.op->definition().empty()) color = Mix(color, MixText(node.op->definition()));
     if (HasInputs(static_cast<int>(i))) {
       color = Mix(color, node.attributes.hash());
     } else {
@@ -152,6 +153,7 @@ std::vector<std::string> LabeledGraph::LabelTexts() const {
     std::string& text = texts.emplace_back(node.op.name());
     const std::string details = HasInputs(i) ? node.attributes.text() : ShapeText(node.shape);
     if (!details.empty()) text += ' ' + details;
+    if (!node.op->definition().empty()) text += ' ' + std::string(node.op->definition());
   }
   return texts;
 }

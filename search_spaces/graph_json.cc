@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "nlohmann/json.hpp"
 #include "search_spaces/graph.h"
 #include "search_spaces/ops/operator.h"
+#include "search_spaces/ops/operator_definition.h"
 
 namespace canopy::search_space {
 namespace {
@@ -76,7 +78,28 @@ StatusOr<NodeFields> ReadFields(const json& object) {
   return fields;
 }
 
-Status AppendRead(const json& object, NetworkGraph& graph) {
+// The operators that the graph brings along, by name.
+using Defined = std::map<std::string, const Operator*>;
+
+StatusOr<Defined> ReadDefinitions(const json& root) {
+  Defined defined;
+  if (!root.contains("operators")) return defined;
+  const json& operators = root["operators"];
+  if (!operators.is_object()) return InvalidArgument("expected operators by name");
+  for (const auto& [name, value] : operators.items()) {
+    const std::string where = "operator '" + name + "'";
+    auto definition =
+        ParseOperatorDefinition(name, value.dump(-1, ' ', false, json::error_handler_t::replace));
+    if (!definition.ok()) return WithContext(definition.status(), where);
+    std::string fault;
+    const auto op = DefineOperator(*std::move(definition), fault);
+    if (!op.ok()) return WithContext(op.status(), where + (fault.empty() ? "" : ": " + fault));
+    defined[name] = *op;
+  }
+  return defined;
+}
+
+Status AppendRead(const json& object, const Defined& defined, NetworkGraph& graph) {
   CANOPY_ASSIGN_OR_RETURN(NodeFields fields, ReadFields(object));
   if (graph.nodes.empty()) {
     if (fields.op != "input" || !fields.inputs.empty() || !fields.attributes.empty()) {
@@ -86,9 +109,12 @@ Status AppendRead(const json& object, NetworkGraph& graph) {
     return {};
   }
   const size_t given = fields.attributes.size();
-  CANOPY_ASSIGN_OR_RETURN(const int index,
-                          AppendNode(graph, fields.op, fields.attributes, std::move(fields.inputs)));
-  const Node& node = graph.nodes[index];
+  const auto own = defined.find(fields.op);
+  const auto index = own == defined.end()
+                         ? AppendNode(graph, fields.op, fields.attributes, std::move(fields.inputs))
+                         : AppendNode(graph, *own->second, fields.attributes, std::move(fields.inputs));
+  CANOPY_RETURN_IF_ERROR(index.status());
+  const Node& node = graph.nodes[*index];
   if (given != node.attributes.size())
     return InvalidArgument(fields.op + ": expected all attributes, found some");
   if (node.shape != fields.shape) {
@@ -117,19 +143,32 @@ std::string NetworkGraph::ToJson() const {
     AppendList(node.shape, out);
     out += '}';
   }
-  return out + "],\"output\":" + std::to_string(output) + "}";
+  out += ']';
+  std::map<std::string_view, std::string_view> definitions;
+  for (const Node& node : nodes) {
+    if (!node.op->definition().empty()) definitions.emplace(node.op->name(), node.op->definition());
+  }
+  for (const auto& [name, definition] : definitions) {
+    out += name == definitions.begin()->first ? ",\"operators\":{" : ",";
+    out += QuoteJson(name) + ':' + std::string(definition);
+  }
+  if (!definitions.empty()) out += '}';
+  return out + ",\"output\":" + std::to_string(output) + "}";
 }
 
 StatusOr<NetworkGraph> NetworkGraph::FromJson(std::string_view text) {
   const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!root.is_object() || root.size() != 2 || !root.contains("nodes") || !root["nodes"].is_array() ||
+  const size_t keys = root.is_object() && root.contains("operators") ? 3 : 2;
+  if (!root.is_object() || root.size() != keys || !root.contains("nodes") || !root["nodes"].is_array() ||
       root["nodes"].empty() || !root.contains("output") || !root["output"].is_number_integer()) {
     return InvalidArgument("network graph: expected a JSON object of nodes and output");
   }
+  const auto defined = ReadDefinitions(root);
+  if (!defined.ok()) return WithContext(defined.status(), "network graph");
   NetworkGraph graph;
   for (const json& object : root["nodes"]) {
     const std::string where = "network graph: node " + std::to_string(graph.nodes.size());
-    CANOPY_RETURN_IF_ERROR(WithContext(AppendRead(object, graph), where));
+    CANOPY_RETURN_IF_ERROR(WithContext(AppendRead(object, *defined, graph), where));
   }
   const auto output = ReadValue(root["output"]);
   const int64_t index = output ? std::get<int64_t>(*output) : -1;

@@ -10,6 +10,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "nlohmann/json.hpp"
+#include "search_spaces/space_file.h"
 
 namespace canopy::search_space {
 namespace {
@@ -22,11 +23,6 @@ StatusOr<std::string> PathOf(const std::string& from, const std::string& include
   if (included.empty() || fs::path(included).is_absolute())
     return place.Error("expected the path of a file relative to this one, found '" + included + "'");
   return (fs::path(from).parent_path() / included).lexically_normal().generic_string();
-}
-
-// As messages name it: from where the space's file is named.
-std::string FileName(const std::string& file, const std::string& path) {
-  return (fs::path(file).parent_path() / path).lexically_normal().generic_string();
 }
 
 Status CheckBounds(size_t count, size_t depth, const config::Location& place) {
@@ -59,7 +55,7 @@ class Bundler {
                            " KiB in all included files, found more");
       }
       CANOPY_ASSIGN_OR_RETURN(const config::YamlDocument document,
-                              config::ParseYaml(*text, FileName(file_, included)));
+                              config::ParseYaml(*text, IncludedFileName(file_, included)));
       texts_.emplace(included, *std::move(text));
       CANOPY_RETURN_IF_ERROR(Visit(document.root(), included, depth + 1));
     }
@@ -95,7 +91,7 @@ void SetFile(const std::string& file, google::protobuf::Message& message) {
   }
 }
 
-// Reads the blocks of included files, those of what a file includes before its own.
+// Reads the blocks and operators of included files, those of what a file includes before its own.
 class Merger {
  public:
   Merger(const config::Binder& binder, const std::string& file, const v1::SearchSpaceFile& message)
@@ -120,7 +116,7 @@ class Merger {
                            "' under `included`, found none: read the space with the canopy command");
       }
       v1::SpaceLibraryFile library;
-      const std::string name = FileName(file_, included);
+      const std::string name = IncludedFileName(file_, included);
       CANOPY_ASSIGN_OR_RETURN(const config::YamlDocument inner,
                               config::BindFile(*text->second, name, binder_, library));
       open_.insert(included);
@@ -128,7 +124,10 @@ class Merger {
       open_.erase(included);
       done_.insert(included);
       SetFile(name, library);
+      if (library.blocks().empty() && library.operators().empty())
+        return inner.root().Error("expected 'blocks' or 'operators', found none");
       for (auto& block : *library.mutable_blocks()) blocks_.Add(std::move(block));
+      for (auto& op : *library.mutable_operators()) operators_.Add(std::move(op));
     }
     return {};
   }
@@ -142,7 +141,13 @@ class Merger {
     return {};
   }
 
-  google::protobuf::RepeatedPtrField<v1::NamedBlockDefinition>& blocks() { return blocks_; }
+  // Puts what was read in front of the file's own.
+  void MoveTo(v1::SearchSpaceFile& message) {
+    for (auto& block : *message.mutable_blocks()) blocks_.Add(std::move(block));
+    message.mutable_blocks()->Swap(&blocks_);
+    for (auto& op : *message.mutable_operators()) operators_.Add(std::move(op));
+    message.mutable_operators()->Swap(&operators_);
+  }
 
  private:
   const config::Binder& binder_;
@@ -150,9 +155,14 @@ class Merger {
   std::map<std::string, const std::string*> texts_;
   std::set<std::string> open_, done_;
   google::protobuf::RepeatedPtrField<v1::NamedBlockDefinition> blocks_;
+  google::protobuf::RepeatedPtrField<v1::NamedOperatorDefinition> operators_;
 };
 
 }  // namespace
+
+std::string IncludedFileName(const std::string& file, const std::string& path) {
+  return (fs::path(file).parent_path() / path).lexically_normal().generic_string();
+}
 
 StatusOr<std::string> BundleIncludes(std::string_view text, const std::string& file,
                                      const ReadIncluded& read) {
@@ -188,8 +198,7 @@ Status MergeIncludes(const config::Binder& binder, const std::string& file, Spac
   Merger merger(binder, file, message);
   CANOPY_RETURN_IF_ERROR(merger.Visit(message.include(), "", space.document, 1));
   CANOPY_RETURN_IF_ERROR(merger.CheckAllIncluded(space.document));
-  for (auto& block : *message.mutable_blocks()) merger.blocks().Add(std::move(block));
-  message.mutable_blocks()->Swap(&merger.blocks());
+  merger.MoveTo(message);
   message.clear_include();
   message.clear_included();
   return {};

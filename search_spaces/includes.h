@@ -6,9 +6,10 @@
 
 #include "base/status.h"
 #include "config/bind.h"
-#include "search_spaces/space_file.h"
 
 namespace canopy::search_space {
+
+struct SpaceFile;
 
 // A space includes at most so many files, directly and through others, so deep.
 inline constexpr int kMaxIncludes = 32;
@@ -24,9 +25,12 @@ using ReadIncluded = std::function<StatusOr<std::string>(const std::string& path
 StatusOr<std::string> BundleIncludes(std::string_view text, const std::string& file,
                                      const ReadIncluded& read);
 
-// Puts the blocks of the included files in front of the space's own and clears what it said about them.
-// Positions within name their file. InvalidArgument for a file that includes itself, is missing under
-// `included` or not included at all.
+// How messages name an included file: from where the space's file is named.
+std::string IncludedFileName(const std::string& file, const std::string& path);
+
+// Puts the blocks and operators of the included files in front of the space's own and clears what it said
+// about them. Positions within name their file. InvalidArgument for a file that includes itself, is missing
+// under `included` or not included at all.
 Status MergeIncludes(const config::Binder& binder, const std::string& file, SpaceFile& space);
 
 }  // namespace canopy::search_space

@@ -90,7 +90,7 @@ TEST(IncludesTest, ErrorsNameTheFileThatTheyAreIn) {
   files["base.yaml"] = "canopy: 1\nnetwork: relu\n";
   EXPECT_THAT(ErrorOf(kSpace, files),
               HasSubstr("spaces/base.yaml:2:1: expected one of canopy, description, include, "
-                        "blocks, found 'network'"));
+                        "blocks, operators, found 'network'"));
 }
 
 TEST(IncludesTest, MissingFilesAndCyclesAreRefused) {

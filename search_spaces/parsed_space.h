@@ -24,6 +24,7 @@ struct SearchSpace::Parsed {
   std::vector<std::vector<ResolvedCondition>> conditions;  // of each decision
   std::map<std::string, int, std::less<>> index;           // of decisions by name
   std::unique_ptr<Block> network;
+  std::vector<std::string> own_operators;
   std::vector<Constraint> constraints;
   std::optional<TaskShape> default_task;
   std::optional<Candidate> reference;

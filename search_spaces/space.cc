@@ -49,6 +49,8 @@ const std::vector<Constraint>& SearchSpace::constraints() const { return parsed_
 const std::optional<TaskShape>& SearchSpace::default_task() const { return parsed_->default_task; }
 const std::optional<Candidate>& SearchSpace::reference() const { return parsed_->reference; }
 
+const std::vector<std::string>& SearchSpace::own_operators() const { return parsed_->own_operators; }
+
 const Decision* SearchSpace::FindDecision(std::string_view name) const {
   const auto it = parsed_->index.find(name);
   return it == parsed_->index.end() ? nullptr : &parsed_->decisions[it->second];

@@ -51,6 +51,8 @@ class SearchSpace {
   const std::optional<TaskShape>& default_task() const;
   // `reference:` of the file: a candidate made by hand.
   const std::optional<Candidate>& reference() const;
+  // Those of the file's own operators that the network has, sorted: what its trainers have to bring.
+  const std::vector<std::string>& own_operators() const;
 
   // Where the file declares that decision, or has its "network" or "reference"; its beginning for others.
   config::Location LocationOf(std::string_view part) const;

@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "config/bind.h"
+#include "search_spaces/file_operators.h"
 #include "search_spaces/includes.h"
 #include "search_spaces/ops/operator.h"
 
@@ -114,14 +115,9 @@ Status BindSpaceValue(const Binder& binder, const YamlNode& node, Message& messa
   return {};
 }
 
-const std::vector<std::string>& BlockWords() {
-  static const std::vector<std::string> words = {"sequence", "one_of",   "repeat", "residual",
-                                                 "optional", "branches", "cell",   "use"};
-  return words;
-}
-
-Status UnknownBlock(const config::Location& location, const std::string& name) {
-  std::vector<std::string> names = OperatorNames();
+Status UnknownBlock(const FileOperators& operators, const config::Location& location,
+                    const std::string& name) {
+  std::vector<std::string> names = operators.Names();
   const auto& words = BlockWords();
   names.insert(names.end(), words.begin(), words.end());
   return location.Error("expected an operator or one of " + Join(words, ", ") + ", found '" + name + "'" +
@@ -129,8 +125,8 @@ Status UnknownBlock(const config::Location& location, const std::string& name) {
 }
 
 // `conv2d: {out_channels: 8, kernel: 3}`, `relu: {}` or `relu:`.
-Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBlock& block) {
-  const Operator& op = *FindOperator(block.op());
+Status BindOperator(const Binder& binder, const Operator& op, const YamlNode& node,
+                    v1::OperatorBlock& block) {
   std::vector<std::string> names = {"name"};
   for (const AttributeSpec& spec : op.attributes()) names.emplace_back(spec.name);
   const auto place = [&](const v1::NamedSpaceValue& attribute) {
@@ -164,11 +160,12 @@ Status BindOperator(const Binder& binder, const YamlNode& node, v1::OperatorBloc
   return {};
 }
 
-Status BindBlock(const Binder& binder, const YamlNode& node, Message& message) {
+Status BindBlock(const FileOperators& operators, const Binder& binder, const YamlNode& node,
+                 Message& message) {
   auto& block = static_cast<v1::Block&>(message);
   if (node.is_sequence()) return binder.Bind(node, *block.mutable_sequence());
   if (node.is_scalar()) {
-    if (!FindOperator(node.text())) return UnknownBlock(node.location(), node.text());
+    if (!operators.Find(node.text())) return UnknownBlock(operators, node.location(), node.text());
     block.mutable_op()->set_op(node.text());
     return {};
   }
@@ -185,9 +182,10 @@ Status BindBlock(const Binder& binder, const YamlNode& node, Message& message) {
   if (entry.key == "branches") return binder.Bind(*entry.value, *block.mutable_branches());
   if (entry.key == "cell") return binder.Bind(*entry.value, *block.mutable_cell());
   if (entry.key == "use") return binder.Bind(*entry.value, *block.mutable_use());
-  if (!FindOperator(entry.key)) return UnknownBlock(node.KeyLocation(entry), entry.key);
+  const Operator* op = operators.Find(entry.key);
+  if (!op) return UnknownBlock(operators, node.KeyLocation(entry), entry.key);
   block.mutable_op()->set_op(entry.key);
-  return BindOperator(binder, *entry.value, *block.mutable_op());
+  return BindOperator(binder, *op, *entry.value, *block.mutable_op());
 }
 
 Status BindSequence(const Binder& binder, const YamlNode& node, Message& message) {
@@ -233,30 +231,51 @@ Status BindUse(const Binder& binder, const YamlNode& node, Message& message) {
   return {};
 }
 
-const Binder& SpaceBinder() {
-  static const Binder binder = [] {
-    Binder b;
-    b.SetHook("canopy.v1.Literal", BindLiteral);
-    b.SetHook("canopy.v1.LiteralList", BindLiteralList);
-    b.SetHook("canopy.v1.IntegerRange", BindIntegerRange);
-    b.SetHook("canopy.v1.FloatRange", BindFloatRange);
-    b.SetHook("canopy.v1.SpaceValue", BindSpaceValue);
-    b.SetHook("canopy.v1.Block", BindBlock);
-    b.SetHook("canopy.v1.SequenceBlock", BindSequence);
-    b.SetHook("canopy.v1.BranchBodies", BindBodies);
-    b.SetHook("canopy.v1.BlockDefinition", BindDefinition);
-    b.SetHook("canopy.v1.UseBlock", BindUse);
-    return b;
-  }();
-  return binder;
+// `operators` outlives the binder.
+Binder SpaceBinder(const FileOperators& operators) {
+  Binder b;
+  SetLiteralHook(b);
+  SetOperatorHooks(b);
+  b.SetHook("canopy.v1.LiteralList", BindLiteralList);
+  b.SetHook("canopy.v1.IntegerRange", BindIntegerRange);
+  b.SetHook("canopy.v1.FloatRange", BindFloatRange);
+  b.SetHook("canopy.v1.SpaceValue", BindSpaceValue);
+  b.SetHook("canopy.v1.Block", [&operators](const Binder& binder, const YamlNode& node, Message& message) {
+    return BindBlock(operators, binder, node, message);
+  });
+  b.SetHook("canopy.v1.SequenceBlock", BindSequence);
+  b.SetHook("canopy.v1.BranchBodies", BindBodies);
+  b.SetHook("canopy.v1.BlockDefinition", BindDefinition);
+  b.SetHook("canopy.v1.UseBlock", BindUse);
+  return b;
 }
 
 }  // namespace
 
+void SetLiteralHook(Binder& binder) { binder.SetHook("canopy.v1.Literal", BindLiteral); }
+
+Value ToValue(const v1::Literal& literal) {
+  switch (literal.kind_case()) {
+    case v1::Literal::kFlag:
+      return literal.flag();
+    case v1::Literal::kInteger:
+      return literal.integer();
+    case v1::Literal::kNumber:
+      return literal.number();
+    default:
+      return literal.word();
+  }
+}
+
 StatusOr<SpaceFile> ReadSpaceFile(std::string_view text, const std::string& file) {
   SpaceFile space;
-  CANOPY_ASSIGN_OR_RETURN(space.document, config::BindFile(text, file, SpaceBinder(), space.message));
-  CANOPY_RETURN_IF_ERROR(MergeIncludes(SpaceBinder(), file, space));
+  CANOPY_ASSIGN_OR_RETURN(space.document, config::ParseYaml(text, file));
+  CANOPY_RETURN_IF_ERROR(config::CheckFormatVersion(space.document));
+  // What blocks may be has to be known before the first one is read, wherever it stands.
+  CANOPY_ASSIGN_OR_RETURN(space.operators, FileOperators::Read(space.document, file));
+  const Binder binder = SpaceBinder(space.operators);
+  CANOPY_RETURN_IF_ERROR(binder.Bind(space.document.root(), space.message));
+  CANOPY_RETURN_IF_ERROR(MergeIncludes(binder, file, space));
   return space;
 }
 

@@ -21,19 +21,6 @@ namespace {
 
 using Parsed = SearchSpace::Parsed;
 
-Value ToValue(const v1::Literal& literal) {
-  switch (literal.kind_case()) {
-    case v1::Literal::kFlag:
-      return literal.flag();
-    case v1::Literal::kInteger:
-      return literal.integer();
-    case v1::Literal::kNumber:
-      return literal.number();
-    default:
-      return literal.word();
-  }
-}
-
 Status ReadInput(const v1::SearchSpaceFile& message, Parsed& parsed) {
   if (!message.has_input()) return {};
   const v1::SpaceInput& input = message.input();
@@ -45,16 +32,36 @@ Status ReadInput(const v1::SearchSpaceFile& message, Parsed& parsed) {
   return {};
 }
 
-Status Expand(Parsed& parsed) {
+// OK where each of the file's operators is used and none has the name of a block.
+Status CheckOperators(const Parsed& parsed, const std::set<std::string>& used) {
+  const v1::SearchSpaceFile& message = parsed.message;
+  for (const v1::NamedOperatorDefinition& op : message.operators()) {
+    for (const v1::NamedBlockDefinition& block : message.blocks()) {
+      if (block.name() != op.name()) continue;
+      return ErrorAt(parsed.file, op.position(),
+                     "expected a name of its own, found '" + op.name() + "', which one of `blocks` has");
+    }
+    // An included file is for others, too.
+    if (used.count(op.name()) || !op.position().file().empty()) continue;
+    return ErrorAt(
+        parsed.file, op.position(),
+        "expected an operator that the network uses, found '" + op.name() + "': use it or remove it");
+  }
+  return {};
+}
+
+Status Expand(const FileOperators& operators, Parsed& parsed) {
   const v1::SearchSpaceFile& message = parsed.message;
   CANOPY_ASSIGN_OR_RETURN(const Definitions definitions, Definitions::Make(message, parsed.file));
   Scope root;
-  Expander expander(parsed.file, definitions, root);
+  Expander expander(parsed.file, definitions, operators, root);
   CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.decisions(), DecisionRole::kArchitecture, root));
   CANOPY_RETURN_IF_ERROR(expander.CheckExpansion(message.network(), 1, message.network().position()));
   CANOPY_ASSIGN_OR_RETURN(parsed.network, expander.Expand(message.network(), root));
   CANOPY_RETURN_IF_ERROR(expander.DeclareAll(message.recipe(), DecisionRole::kRecipe, root));
   CANOPY_RETURN_IF_ERROR(expander.CheckAllUsed());
+  CANOPY_RETURN_IF_ERROR(CheckOperators(parsed, expander.own_operators()));
+  parsed.own_operators.assign(expander.own_operators().begin(), expander.own_operators().end());
   parsed.blocks = expander.blocks();
   for (const Decision& decision : expander.decisions()) {
     auto& resolved = parsed.conditions.emplace_back();
@@ -116,7 +123,7 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
         parsed->name + "'");
   }
   CANOPY_RETURN_IF_ERROR(ReadInput(parsed->message, *parsed));
-  CANOPY_RETURN_IF_ERROR(Expand(*parsed));
+  CANOPY_RETURN_IF_ERROR(Expand(space_file.operators, *parsed));
   CANOPY_RETURN_IF_ERROR(ReadConstraints(space_file.document, *parsed));
   SearchSpace space(parsed);
   if (parsed->message.reference_size() > 0) {

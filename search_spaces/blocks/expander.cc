@@ -6,22 +6,10 @@
 #include "base/check.h"
 #include "base/strings.h"
 #include "search_spaces/reserved_names.h"
+#include "search_spaces/space_file.h"
 
 namespace canopy::search_space {
 namespace {
-
-Value ToValue(const v1::Literal& literal) {
-  switch (literal.kind_case()) {
-    case v1::Literal::kFlag:
-      return literal.flag();
-    case v1::Literal::kInteger:
-      return literal.integer();
-    case v1::Literal::kNumber:
-      return literal.number();
-    default:
-      return literal.word();
-  }
-}
 
 bool IsDecision(const v1::SpaceValue& value) {
   switch (value.kind_case()) {
@@ -140,6 +128,12 @@ StatusOr<std::unique_ptr<Block>> Expander::Expand(const v1::Block& block, Scope&
       break;
   }
   return Error(position, "expected a block, found nothing");
+}
+
+const Operator* Expander::UseOperator(const std::string& name) {
+  const Operator* op = operators_.Find(name);
+  if (op && !op->definition().empty()) own_operators_.insert(name);
+  return op;
 }
 
 Status Expander::CheckExpansion(const v1::Block& body, int64_t copies, const v1::Position& position) const {

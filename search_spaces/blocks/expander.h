@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "search_spaces/blocks/block.h"
 #include "search_spaces/blocks/definitions.h"
 #include "search_spaces/decision.h"
+#include "search_spaces/file_operators.h"
 
 namespace canopy::search_space {
 
@@ -57,9 +59,9 @@ class Expander {
   // Weighs expressions by their length; 30 of 4 KiB, or 300,000 of 20 bytes.
   static constexpr size_t kMaxExpressionWork = 8'000'000;
 
-  // `root` is the scope of the file's own decisions; both outlive the expander.
-  Expander(std::string file, const Definitions& definitions, Scope& root)
-      : file_(std::move(file)), definitions_(definitions), root_(&root) {}
+  // `root` is the scope of the file's own decisions; all outlive the expander.
+  Expander(std::string file, const Definitions& definitions, const FileOperators& operators, Scope& root)
+      : file_(std::move(file)), definitions_(definitions), operators_(operators), root_(&root) {}
 
   // Expands a block of any kind. `scope` outlives the call only.
   StatusOr<std::unique_ptr<Block>> Expand(const v1::Block& block, Scope& scope);
@@ -84,6 +86,10 @@ class Expander {
   StatusOr<std::optional<bool>> ConstantCondition(const Expression& condition,
                                                   const v1::Position& position) const;
 
+  // The operator of that name, which the network has now; nullptr where there is none.
+  const Operator* UseOperator(const std::string& name);
+  // Those of the file's own operators that the network has, by name.
+  const std::set<std::string>& own_operators() const { return own_operators_; }
   // The block that `use` names.
   StatusOr<const v1::BlockDefinition*> FindBlock(const v1::UseBlock& use) const {
     return definitions_.Find(use, file_);
@@ -132,7 +138,9 @@ class Expander {
 
   std::string file_;
   const Definitions& definitions_;
+  const FileOperators& operators_;
   Scope* root_;
+  std::set<std::string> own_operators_;
   std::map<std::pair<int, const v1::Position*>, int> use_instances_;
   std::vector<Decision> decisions_;
   std::map<std::string, int> by_name_;

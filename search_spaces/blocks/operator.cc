@@ -101,7 +101,7 @@ Status CheckValues(const AttributeSpec& spec, const ValueSource& source, const E
 
 StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, const v1::Position& position,
                                                 Expander& expander, Scope& scope) {
-  const Operator* op = FindOperator(block.op());
+  const Operator* op = expander.UseOperator(block.op());
   CANOPY_CHECK(op != nullptr, block.op());
   CANOPY_RETURN_IF_ERROR(expander.CheckName(block.name(), position));
   Scope named(scope, block.name());

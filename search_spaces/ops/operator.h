@@ -54,6 +54,8 @@ class Operator {
   virtual bool reads_tokens() const { return false; }
   // It holds no parameters or statistics and draws nothing: two of them on equal inputs are one.
   virtual bool pure() const { return true; }
+  // The rules of an operator that a space file defines, as canonical JSON; empty for a built-in one.
+  virtual std::string_view definition() const { return {}; }
 
   // Fills the derived attributes that are absent; REQUIRES all others.
   virtual void Complete(Attributes&) const {}
