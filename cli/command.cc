@@ -36,10 +36,9 @@ void AddSetting(CLI::App* verb, Context& context, const std::string& setting) {
   const auto spec =
       std::find_if(specs.begin(), specs.end(), [&](const auto& s) { return s.name == setting; });
   CANOPY_CHECK(spec != specs.end(), setting);
-  std::string flag = "--" + setting;
-  std::replace(flag.begin(), flag.end(), '_', '-');
   verb->add_option_function<std::string>(
-      flag, [&context, setting](const std::string& value) { context.flags[setting] = value; }, spec->help);
+      config::FlagOf(setting),
+      [&context, setting](const std::string& value) { context.flags[setting] = value; }, spec->help);
 }
 
 void AddConnectionSettings(CLI::App* verb, Context& context) {

@@ -52,9 +52,9 @@ Status LocalSession::StartAgent() {
   std::vector<std::string> arguments = OwnArguments(
       context_, {"worker", "start", "--state-dir", base_, "--log-level", settings_.Get("log_level"),
                  "--controller", "", "--credentials", "", "--log-file", base_ + "/logs/agent.log"});
-  for (const char* setting : {"slots", "trainer", "data"}) {
+  for (const char* setting : {"slots", "trainer", "operator_libraries", "data"}) {
     const std::string& value = settings_.Get(setting);
-    if (!value.empty()) arguments.insert(arguments.end(), {std::string("--") + setting, value});
+    if (!value.empty()) arguments.insert(arguments.end(), {config::FlagOf(setting), value});
   }
   agent_.reset();
   CANOPY_ASSIGN_OR_RETURN(ChildProcess child,

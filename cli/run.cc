@@ -31,9 +31,9 @@ std::string ContinueCommand(const RunOptions& options, const Context& context) {
   std::string line = "run " + options.launch.file;
   if (!options.launch.name.empty()) line += " --name " + options.launch.name;
   for (const std::string& folder : options.data) line += " --data " + folder;
-  for (const char* setting : {"slots", "trainer"}) {
+  for (const char* setting : {"slots", "trainer", "operator_libraries"}) {
     if (const auto flag = context.flags.find(setting); flag != context.flags.end()) {
-      line += std::string(" --") + setting + " " + flag->second;
+      line += " " + config::FlagOf(setting) + " " + flag->second;
     }
   }
   return Suggestion(context, line);
@@ -172,7 +172,8 @@ void AddRun(CLI::App& app, Context& context) {
   verb->add_option("--name", options->launch.name, "another name than the file's: another campaign");
   verb->add_option("--data", options->data, "name=path: the folder of a dataset; can be repeated")
       ->allow_extra_args(false);
-  for (const char* setting : {"state_dir", "slots", "trainer", "http_port", "log_level"}) {
+  for (const char* setting :
+       {"state_dir", "slots", "trainer", "operator_libraries", "http_port", "log_level"}) {
     AddSetting(verb, context, setting);
   }
 }

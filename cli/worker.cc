@@ -35,6 +35,7 @@ Status List(const Context& context, Format format) {
                {"memory_bytes", Display::kCount},
                {"numeric_modes"},
                {"libtorch"},
+               {"operators"},
                {"datasets"},
                {"last_seen", Display::kTime}});
   for (const v1::WorkerStatus& status : reply.workers()) {
@@ -43,7 +44,9 @@ Status List(const Context& context, Format format) {
         {worker.id(), worker.host(), std::string(status.connected() ? "yes" : "no"), worker.slots(),
          status.running_attempts(), worker.device_kind() + " " + worker.device_model(), worker.memory_bytes(),
          Join(std::vector<std::string>(worker.numeric_modes().begin(), worker.numeric_modes().end()), " "),
-         worker.libtorch_version(), DatasetNames(worker), status.last_seen_us()});
+         worker.libtorch_version(),
+         Join(std::vector<std::string>(worker.operators().begin(), worker.operators().end()), " "),
+         DatasetNames(worker), status.last_seen_us()});
   }
   table.Print(std::cout, format, TerminalWidth(1));
   return {};
@@ -61,6 +64,7 @@ Status Start(const Context& context, const ServerOptions& server) {
   CANOPY_ASSIGN_OR_RETURN(options.slots, settings.GetInt("slots", 0));
   CANOPY_ASSIGN_OR_RETURN(options.datasets, ReadDatasetFolders(settings.Get("data")));
   options.trainer = settings.Get("trainer");
+  options.operator_libraries = settings.Get("operator_libraries");
   CANOPY_RETURN_IF_ERROR(PrepareServer(settings, server));
   return ServerEnded(agent::RunAgent(options), server);
 }
@@ -74,7 +78,8 @@ void AddWorker(CLI::App& app, Context& context) {
                             "canopy worker start --controller host:7443 --credentials ~/worker --slots 4",
                             [&context, server] { return Start(context, *server); });
   AddConnectionSettings(start, context);
-  for (const char* setting : {"slots", "trainer", "data", "log_level"}) AddSetting(start, context, setting);
+  for (const char* setting : {"slots", "trainer", "operator_libraries", "data", "log_level"})
+    AddSetting(start, context, setting);
   AddServerOptions(start, *server);
   auto format = std::make_shared<Format>(Format::kTable);
   CLI::App* list = AddVerb(*noun, context, "list", "List the workers that the controller knows",

@@ -14,11 +14,6 @@
 namespace canopy::config {
 namespace {
 
-std::string Dashed(std::string name) {
-  std::replace(name.begin(), name.end(), '_', '-');
-  return name;
-}
-
 std::string VariableName(const std::string& setting) {
   std::string name = "CANOPY_";
   for (const char c : setting) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -47,6 +42,11 @@ StatusOr<std::map<std::string, Setting>> ReadConfiguration(const std::string& pa
 
 }  // namespace
 
+std::string FlagOf(std::string setting) {
+  std::replace(setting.begin(), setting.end(), '_', '-');
+  return "--" + setting;
+}
+
 const std::vector<SettingSpec>& SettingSpecs() {
   static const auto* const specs = new std::vector<SettingSpec>{
       {"state_dir", std::filesystem::path(DefaultStateDirectory("controller")).parent_path(),
@@ -57,6 +57,8 @@ const std::vector<SettingSpec>& SettingSpecs() {
       {"http_port", "0", "loopback port of /healthz, /readyz and /metrics; 0: none"},
       {"slots", "0", "candidates that an agent trains at once; 0: as many as it has cores"},
       {"trainer", "", "path of canopy-trainer; empty: beside this program"},
+      {"operator_libraries", "",
+       "shared libraries with operators that trainers may load, as path=sha256,path=sha256; no other is"},
       {"data", "", "folders of datasets, as name=path,name=path; others stand where Debian installs them"},
       {"log_level", "info", "debug, info, warning or error"},
   };
@@ -72,7 +74,7 @@ StatusOr<Settings> Settings::Load(const Sources& sources) {
   for (const SettingSpec& spec : SettingSpecs()) {
     const std::string variable = VariableName(spec.name);
     if (const auto flag = sources.flags.find(spec.name); flag != sources.flags.end()) {
-      settings.settings_.push_back({spec.name, flag->second, "flag --" + Dashed(spec.name)});
+      settings.settings_.push_back({spec.name, flag->second, "flag " + FlagOf(spec.name)});
     } else if (const auto set = sources.environment.find(variable); set != sources.environment.end()) {
       settings.settings_.push_back({spec.name, set->second, "environment " + variable});
     } else if (const auto line = from_file.find(spec.name); line != from_file.end()) {

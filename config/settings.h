@@ -21,6 +21,9 @@ struct SettingSpec {
 // Every setting of the program, in the order in which `canopy config show` prints them.
 const std::vector<SettingSpec>& SettingSpecs();
 
+// "--state-dir" for "state_dir".
+std::string FlagOf(std::string setting);
+
 struct Setting {
   std::string name;
   std::string value;

@@ -77,6 +77,7 @@ v1::WorkerInfo ToProto(const model::WorkerRecord& worker) {
     out.set_classes(dataset.classes);
     out.set_training_examples(dataset.training_examples);
   }
+  for (const std::string& name : worker.operators) info.add_operators(name);
   const nlohmann::json labels = nlohmann::json::parse(worker.labels_json, nullptr, false);
   if (labels.is_object())
     for (const auto& [name, value] : labels.items())
@@ -109,6 +110,7 @@ StatusOr<model::WorkerRecord> FromProto(const v1::WorkerInfo& info) {
                                {dataset.input_shape().begin(), dataset.input_shape().end()},
                                dataset.classes(),
                                dataset.training_examples()});
+  worker.operators.assign(info.operators().begin(), info.operators().end());
   nlohmann::json labels = nlohmann::json::object();
   for (const auto& [name, value] : info.labels()) labels[name] = value;
   worker.labels_json = labels.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

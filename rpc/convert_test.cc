@@ -32,12 +32,14 @@ TEST(ConvertTest, AWorkerSurvivesTheWire) {
   worker.slots = 3;
   worker.numeric_modes = {"fp32", "bf16"};
   worker.fast_numeric_mode = "bf16";
+  worker.operators = {"mixer"};
   worker.datasets = {{"fashion-mnist", "d1", {1, 28, 28}, 10, 60000}};
   worker.labels_json = R"({"rack":"7"})";
   const auto back = FromProto(ToProto(worker));
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(back->slots, 3);
   EXPECT_EQ(back->numeric_modes, worker.numeric_modes);
+  EXPECT_EQ(back->operators, worker.operators);
   EXPECT_EQ(back->labels_json, worker.labels_json);
   ASSERT_EQ(back->datasets.size(), 1u);
   EXPECT_EQ(back->datasets[0].input_shape, worker.datasets[0].input_shape);

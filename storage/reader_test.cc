@@ -162,6 +162,7 @@ TEST_F(ReaderTest, WorkersAndReferenceComeBack) {
   ASSERT_TRUE(workers.ok()) << workers.status();
   EXPECT_EQ(workers->at(0).datasets.at(0).training_examples, 60'000);
   EXPECT_EQ(workers->at(0).numeric_modes, SampleWorker().numeric_modes);
+  EXPECT_EQ(workers->at(0).operators, SampleWorker().operators);
   EXPECT_EQ((*reader_->Reference(1))->candidate_hash, "candidate50");
 }
 

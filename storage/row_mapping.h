@@ -117,6 +117,7 @@ void VisitCampaign(Visitor& v, Record& campaign) {
   v("validation_seed", settings.task.validation_seed);
   v("validation_count", settings.task.validation_count);
   v("numeric_mode", settings.numeric_mode);
+  v("operators_json", settings.operators);
   v("recipe_json", settings.recipe_json);
   v("recipe_hash", settings.recipe_hash);
   v("strategy_kind", settings.strategy_kind);
@@ -347,6 +348,7 @@ void VisitWorker(Visitor& v, Record& worker) {
   v("numeric_modes_json", worker.numeric_modes);
   v("fast_numeric_mode", worker.fast_numeric_mode);
   v("datasets_json", worker.datasets);
+  v("operators_json", worker.operators);
   v("first_seen_us", worker.first_seen_us);
   v("last_seen_us", worker.last_seen_us);
 }

@@ -25,6 +25,26 @@ void Hello(World& world, const model::WorkerRecord& worker) {
   world.AnswerRefills();
 }
 
+TEST(Leases, OnlyAWorkerThatHasTheSpacesOperatorsGetsItsTrials) {
+  World world;
+  LaunchCampaign launch = World::Campaign(10);
+  launch.campaign.settings.operators = {"gate", "mixer"};
+  Launch(world, std::move(launch));
+  model::WorkerRecord worker = MakeWorker("w", 1);
+  worker.operators = {"gate"};
+  Hello(world, worker);
+  EXPECT_FALSE(world.Poll("w"));
+  for (int i = 0; i < 8; ++i) {
+    world.Pass(10'000);
+    world.Beat("w", {});
+  }
+  const std::string reason = world.core_.Campaigns(world.now_).at(0).waiting_reason;
+  EXPECT_NE(reason.find("has the space's operator 'mixer'"), std::string::npos) << reason;
+  worker.operators = {"gate", "mixer", "other"};
+  Hello(world, worker);
+  EXPECT_TRUE(world.Poll("w"));
+}
+
 TEST(Leases, ALateResultOfAnotherWorkerIsArchived) {
   World world;
   Launch(world);

@@ -90,8 +90,8 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
     --trial.interruptions;
     Write(UpdateAttempt{attempt.record});
     Write(UpdateTrial{trial});
-    Log(candidate.id(), trial.id, attempt_id, "attempt_reinstated",
-        nlohmann::json{{"fence", fence}}.dump(), "worker:" + worker_id);
+    Log(candidate.id(), trial.id, attempt_id, "attempt_reinstated", nlohmann::json{{"fence", fence}}.dump(),
+        "worker:" + worker_id);
     return &(candidate.attempts[attempt_id] = std::move(attempt));
   }
   return nullptr;
@@ -243,14 +243,20 @@ bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const mode
     *why = "no connected worker can run numeric mode " + settings.numeric_mode;
     return false;
   }
+  for (const std::string& name : settings.operators) {
+    if (std::find(record.operators.begin(), record.operators.end(), name) != record.operators.end()) continue;
+    *why = "no connected worker's trainer has the space's operator '" + name +
+           "'; give a worker its library with --operator-libraries, or a trainer that has it";
+    return false;
+  }
   const model::CampaignProgress& progress = campaign.progress();
-  const std::string& digest = progress.pinned_dataset_digest.empty() ? settings.task.dataset_digest
-                                                                     : progress.pinned_dataset_digest;
+  const std::string& digest =
+      progress.pinned_dataset_digest.empty() ? settings.task.dataset_digest : progress.pinned_dataset_digest;
   const bool has_dataset =
       std::any_of(record.datasets.begin(), record.datasets.end(), [&](const model::DatasetOnWorker& dataset) {
-        const bool shaped = settings.task.input_shape.empty() ||
-                            (dataset.input_shape == settings.task.input_shape &&
-                             dataset.classes == settings.task.classes);
+        const bool shaped =
+            settings.task.input_shape.empty() ||
+            (dataset.input_shape == settings.task.input_shape && dataset.classes == settings.task.classes);
         return dataset.name == settings.task.dataset && shaped &&
                (digest.empty() || dataset.digest == digest);
       });

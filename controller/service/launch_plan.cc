@@ -49,6 +49,19 @@ Status SettleNumericMode(std::span<const WorkerRecord> workers, CampaignFile& fi
   return absl::OkStatus();
 }
 
+// Warns of operators of the space's own that no connected worker has.
+void CheckOperators(std::span<const WorkerRecord> workers, const std::vector<std::string>& operators,
+                    std::vector<std::string>& warnings) {
+  for (const std::string& name : operators) {
+    const bool offered = std::any_of(workers.begin(), workers.end(), [&](const WorkerRecord& worker) {
+      return std::find(worker.operators.begin(), worker.operators.end(), name) != worker.operators.end();
+    });
+    if (offered || workers.empty()) continue;
+    warnings.push_back("no connected worker's trainer has the space's operator '" + name +
+                       "'; trials wait for one that has (--operator-libraries, docs/own_operators.md)");
+  }
+}
+
 Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& space, CampaignFile& file,
                      std::vector<std::string>& warnings) {
   model::TaskSpec& task = file.settings.task;
@@ -134,6 +147,8 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   model::CampaignSettings& settings = file.settings;
   CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, file, warnings));
   CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, file, warnings));
+  settings.operators = space.own_operators();
+  CheckOperators(workers, settings.operators, warnings);
   CANOPY_RETURN_IF_ERROR(CheckMixture(workers, settings.strict, warnings));
   if (workers.empty()) warnings.push_back("no worker is connected; trials wait for one");
   CANOPY_ASSIGN_OR_RETURN(plan.event.reference, CheckSearch(files, settings));

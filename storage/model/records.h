@@ -34,6 +34,7 @@ struct TaskSpec {
 struct CampaignSettings {
   TaskSpec task;
   std::string numeric_mode;      // "fp32" or "bf16"; settled at launch
+  std::vector<std::string> operators;  // of the space's own, which a worker's trainers must have
   std::string recipe_json;       // the fixed part of the recipe; docs/campaign_file.md
   std::string recipe_hash;       // of recipe_json, epochs excluded
   std::string strategy_kind;
@@ -219,6 +220,7 @@ struct WorkerRecord {
   std::vector<std::string> numeric_modes;   // that it can run
   std::string fast_numeric_mode;            // that it would choose
   std::vector<DatasetOnWorker> datasets;
+  std::vector<std::string> operators;       // that its trainers have beside the built-in ones
   int64_t first_seen_us = 0, last_seen_us = 0;
 };
 

@@ -37,6 +37,7 @@ model::CampaignRecord SampleCampaign(int64_t id, const std::string& name) {
   campaign.space_hash = "5pace";
   campaign.settings.task = {"fashion-mnist", "d1ge57", {1, 28, 28}, 10, UINT64_MAX, 10'000};
   campaign.settings.numeric_mode = "bf16";
+  campaign.settings.operators = {"mixer"};
   campaign.settings.recipe_json = "{}";
   campaign.settings.recipe_hash = "rec1pe";
   campaign.settings.strategy_kind = "random";
@@ -181,6 +182,7 @@ model::WorkerRecord SampleWorker() {
   worker.device_kind = "cpu";
   worker.numeric_modes = {"fp32", "bf16"};
   worker.fast_numeric_mode = "bf16";
+  worker.operators = {"mixer"};
   worker.datasets = {{"fashion-mnist", "d1ge57", {1, 28, 28}, 10, 60'000}};
   worker.first_seen_us = 10;
   worker.last_seen_us = 20;

@@ -106,6 +106,7 @@ v1::WorkerInfo DescribeWorker(const AgentOptions& options, const std::string& id
   worker.add_numeric_modes("fp32");
   worker.add_numeric_modes("bf16");
   worker.set_fast_numeric_mode(trainer.fast_bf16 ? "bf16" : "fp32");
+  for (const std::string& name : trainer.operators) worker.add_operators(name);
   for (const auto& [name, dataset] : datasets) {
     v1::DatasetOnWorker& offered = *worker.add_datasets();
     offered.set_name(name);
@@ -133,7 +134,10 @@ Status Run(const AgentOptions& options) {
                           StateDirectory::Open(options.state_dir, credentials.worker_id));
   CANOPY_ASSIGN_OR_RETURN(const Spool spool, Spool::Open(state.spool()));
   CANOPY_ASSIGN_OR_RETURN(const std::string program, TrainerProgram(options.trainer));
-  CANOPY_ASSIGN_OR_RETURN(const TrainerVersion trainer, ProbeTrainer(program));
+  TrainerCommand command{program};
+  if (!options.operator_libraries.empty())
+    command.arguments = {"--operator-libraries", options.operator_libraries};
+  CANOPY_ASSIGN_OR_RETURN(const TrainerVersion trainer, ProbeTrainer(command));
   CANOPY_ASSIGN_OR_RETURN(const auto datasets, VerifyDatasets(options.datasets, state.cache()));
   CANOPY_ASSIGN_OR_RETURN(const std::string lock_folder, DefaultLockFolder());
 
@@ -143,7 +147,7 @@ Status Run(const AgentOptions& options) {
   const AwakeClock clock;
   RunningTrainers running(lock_folder, clock);
   const auto launcher =
-      trainer.zygote ? MakeZygoteLauncher(program, state.ZygoteLog()) : MakeProcessLauncher(program);
+      trainer.zygote ? MakeZygoteLauncher(command, state.ZygoteLog()) : MakeProcessLauncher(command);
   AttemptEnvironment environment{.state = state,
                                  .launcher = *launcher,
                                  .running = running,

@@ -14,6 +14,7 @@ struct AgentOptions {
   int64_t slots = 0;            // trainers at a time; 0: as many as the host has room for
   std::map<std::string, std::string> datasets;  // name to folder
   std::string trainer;                          // a program; empty: canopy-trainer beside this one
+  std::string operator_libraries;               // path=sha256,... that trainers may load
   std::map<std::string, std::string> labels;
 };
 

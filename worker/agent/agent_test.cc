@@ -230,7 +230,7 @@ class AgentTest : public testing::Test {
   SystemClock clock_;
   StateDirectory state_ = *StateDirectory::Open(folder_.path() + "/state", "");
   Spool spool_ = *Spool::Open(state_.spool());
-  std::unique_ptr<TrainerLauncher> launcher_ = MakeProcessLauncher(CANOPY_FAKE_TRAINER);
+  std::unique_ptr<TrainerLauncher> launcher_ = MakeProcessLauncher({CANOPY_FAKE_TRAINER});
   RunningTrainers running_{folder_.path(), clock_};
   AttemptEnvironment environment_{.state = state_,
                                   .launcher = *launcher_,

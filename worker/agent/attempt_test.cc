@@ -60,7 +60,7 @@ class AttemptTest : public testing::Test {
   TemporaryFolder folder_;
   SystemClock clock_;
   StateDirectory state_ = *StateDirectory::Open(folder_.path() + "/state", "");
-  std::unique_ptr<TrainerLauncher> launcher_ = MakeProcessLauncher(CANOPY_FAKE_TRAINER);
+  std::unique_ptr<TrainerLauncher> launcher_ = MakeProcessLauncher({CANOPY_FAKE_TRAINER});
   RunningTrainers running_{folder_.path(), clock_};
   AttemptEnvironment environment_{.state = state_,
                                   .launcher = *launcher_,
@@ -291,7 +291,7 @@ TEST_F(AttemptTest, ATrainerThatDoesNotListenIsKilled) {
 }
 
 TEST_F(AttemptTest, AMissingTrainerIsNamed) {
-  const auto launcher = MakeProcessLauncher(folder_.path() + "/no-such-trainer");
+  const auto launcher = MakeProcessLauncher({folder_.path() + "/no-such-trainer"});
   const AttemptEnvironment environment{.state = state_,
                                        .launcher = *launcher,
                                        .running = running_,

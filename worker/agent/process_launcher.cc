@@ -65,26 +65,27 @@ class SpawnedTrainer final : public TrainerProcess {
 
 class ProcessLauncher final : public TrainerLauncher {
  public:
-  explicit ProcessLauncher(std::string program) : program_(std::move(program)) {}
+  explicit ProcessLauncher(TrainerCommand command) : command_(std::move(command)) {}
 
   StatusOr<std::unique_ptr<TrainerProcess>> Launch(const LaunchRequest& request,
                                                    ExitCallback on_exit) override {
     CANOPY_ASSIGN_OR_RETURN(
         const pid_t pid,
-        Spawn({.program = program_,
+        Spawn({.program = command_.program,
+               .arguments = command_.arguments,
                .environment = {{"CANOPY_TRAINER_FD", std::to_string(kTrainerSocket)}},
                .descriptors = {{request.log, 1}, {request.log, 2}, {request.socket, kTrainerSocket}}}));
     return std::make_unique<SpawnedTrainer>(pid, std::move(on_exit));
   }
 
  private:
-  const std::string program_;
+  const TrainerCommand command_;
 };
 
 }  // namespace
 
-std::unique_ptr<TrainerLauncher> MakeProcessLauncher(std::string program) {
-  return std::make_unique<ProcessLauncher>(std::move(program));
+std::unique_ptr<TrainerLauncher> MakeProcessLauncher(TrainerCommand command) {
+  return std::make_unique<ProcessLauncher>(std::move(command));
 }
 
 }  // namespace canopy::agent

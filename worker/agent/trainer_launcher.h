@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "worker/protocol/messages.h"
@@ -50,11 +51,17 @@ class TrainerLauncher {
                                                            ExitCallback on_exit) = 0;
 };
 
-// A process per attempt, by posix_spawn.
-std::unique_ptr<TrainerLauncher> MakeProcessLauncher(std::string program);
+// A program and what it is always given.
+struct TrainerCommand {
+  std::string program;
+  std::vector<std::string> arguments = {};
+};
 
-// Forks of one single-threaded zygote, `program --zygote`, which is started when first needed and again
-// after its end; the trainers of a zygote end with it. `log_path` takes what the zygote itself prints.
-std::unique_ptr<TrainerLauncher> MakeZygoteLauncher(std::string program, std::string log_path);
+// A process per attempt, by posix_spawn.
+std::unique_ptr<TrainerLauncher> MakeProcessLauncher(TrainerCommand command);
+
+// Forks of one single-threaded zygote, the command with `--zygote`, which is started when first needed and
+// again after its end; the trainers of a zygote end with it. `log_path` takes what the zygote itself prints.
+std::unique_ptr<TrainerLauncher> MakeZygoteLauncher(TrainerCommand command, std::string log_path);
 
 }  // namespace canopy::agent

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
+#include <vector>
 
 #include "worker/agent/spawn.h"
 #include "worker/protocol/messages.h"
@@ -18,7 +19,7 @@ using nlohmann::json;
 // Loading LibTorch from a slow disk for the first time takes a while.
 constexpr int64_t kProbeTimeoutMs = 120'000;
 
-// A member that is missing or of another type counts as "", 0 and false.
+// A member that is missing or of another type counts as "", 0, no texts and false.
 std::string TextOf(const json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
@@ -26,6 +27,14 @@ std::string TextOf(const json& object, const char* name) {
 int64_t IntegerOf(const json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+std::vector<std::string> TextsOf(const json& object, const char* name) {
+  std::vector<std::string> texts;
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_array()) return texts;
+  for (const json& item : *found)
+    if (item.is_string()) texts.push_back(item.get<std::string>());
+  return texts;
 }
 bool IsTrue(const json& object, const char* name) {
   const auto found = object.find(name);
@@ -49,8 +58,11 @@ StatusOr<std::string> TrainerProgram(const std::string& path) {
   return std::filesystem::absolute(program).string();
 }
 
-StatusOr<TrainerVersion> ProbeTrainer(const std::string& program) {
-  CANOPY_ASSIGN_OR_RETURN(const std::string output, OutputOf(program, {"--version"}, kProbeTimeoutMs));
+StatusOr<TrainerVersion> ProbeTrainer(const TrainerCommand& command) {
+  const std::string& program = command.program;
+  std::vector<std::string> arguments = command.arguments;
+  arguments.push_back("--version");
+  CANOPY_ASSIGN_OR_RETURN(const std::string output, OutputOf(program, arguments, kProbeTimeoutMs));
   const json version = json::parse(output, nullptr, /*allow_exceptions=*/false);
   if (!version.is_object() || !version.contains("trainer_build"))
     return FailedPrecondition(program +
@@ -63,7 +75,8 @@ StatusOr<TrainerVersion> ProbeTrainer(const std::string& program) {
   return TrainerVersion{.build = TextOf(version, "trainer_build"),
                         .libtorch_version = TextOf(version, "libtorch_version"),
                         .fast_bf16 = IsTrue(version, "fast_bf16"),
-                        .zygote = IsTrue(version, "zygote")};
+                        .zygote = IsTrue(version, "zygote"),
+                        .operators = TextsOf(version, "operators")};
 }
 
 }  // namespace canopy::agent

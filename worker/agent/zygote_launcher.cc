@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -40,13 +41,15 @@ constexpr int64_t kMaxLogBytes = 8 << 20;
 // One zygote's life, from its start to its end. Thread-safe.
 class Zygote {
  public:
-  static StatusOr<std::shared_ptr<Zygote>> Start(const std::string& program, const std::string& log_path) {
+  static StatusOr<std::shared_ptr<Zygote>> Start(const TrainerCommand& command, const std::string& log_path) {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
       return FromErrno(errno, "make the zygote's socket");
     const int log = OpenLog(log_path);
-    const auto pid = Spawn({.program = program,
-                            .arguments = {"--zygote"},
+    std::vector<std::string> arguments = command.arguments;
+    arguments.push_back("--zygote");
+    const auto pid = Spawn({.program = command.program,
+                            .arguments = std::move(arguments),
                             .environment = {{"CANOPY_TRAINER_FD", std::to_string(kControlSocket)},
                                             {"OMP_NUM_THREADS", "1"},
                                             {"OPENBLAS_NUM_THREADS", "1"},
@@ -236,23 +239,23 @@ class ForkedTrainer final : public TrainerProcess {
 
 class ZygoteLauncher final : public TrainerLauncher {
  public:
-  ZygoteLauncher(std::string program, std::string log_path)
-      : program_(std::move(program)), log_path_(std::move(log_path)) {}
+  ZygoteLauncher(TrainerCommand command, std::string log_path)
+      : command_(std::move(command)), log_path_(std::move(log_path)) {}
 
   StatusOr<std::unique_ptr<TrainerProcess>> Launch(const LaunchRequest& request,
                                                    ExitCallback on_exit) override {
     const MutexLock lock(mutex_);
     if (zygote_ == nullptr || !zygote_->SpawnTrainer(request, on_exit)) {
       if (zygote_ != nullptr) CANOPY_LOG(Warning, "the trainers' zygote has ended; starting another");
-      CANOPY_ASSIGN_OR_RETURN(zygote_, Zygote::Start(program_, log_path_));
+      CANOPY_ASSIGN_OR_RETURN(zygote_, Zygote::Start(command_, log_path_));
       if (!zygote_->SpawnTrainer(request, std::move(on_exit)))
-        return Unavailable(program_ + " --zygote ended at once; its log is " + log_path_);
+        return Unavailable(command_.program + " --zygote ended at once; its log is " + log_path_);
     }
     return std::make_unique<ForkedTrainer>(zygote_, request.attempt_id);
   }
 
  private:
-  const std::string program_;
+  const TrainerCommand command_;
   const std::string log_path_;
   Mutex mutex_;
   std::shared_ptr<Zygote> zygote_ CANOPY_GUARDED_BY(mutex_);
@@ -260,8 +263,8 @@ class ZygoteLauncher final : public TrainerLauncher {
 
 }  // namespace
 
-std::unique_ptr<TrainerLauncher> MakeZygoteLauncher(std::string program, std::string log_path) {
-  return std::make_unique<ZygoteLauncher>(std::move(program), std::move(log_path));
+std::unique_ptr<TrainerLauncher> MakeZygoteLauncher(TrainerCommand command, std::string log_path) {
+  return std::make_unique<ZygoteLauncher>(std::move(command), std::move(log_path));
 }
 
 }  // namespace canopy::agent

@@ -23,7 +23,7 @@ class ZygoteTest : public testing::Test {
   void SetUp() override {
     if (!FileExists(CANOPY_TRAINER_PROGRAM))
       GTEST_SKIP() << CANOPY_TRAINER_PROGRAM << " was not built; build the target canopy-trainer";
-    launcher_ = MakeZygoteLauncher(CANOPY_TRAINER_PROGRAM, folder_.path() + "/zygote.log");
+    launcher_ = MakeZygoteLauncher({CANOPY_TRAINER_PROGRAM}, folder_.path() + "/zygote.log");
   }
 
   struct Trainer {

@@ -8,6 +8,7 @@
 #include "worker/trainer/ops/add.h"
 #include "worker/trainer/ops/batch_norm.h"
 #include "worker/trainer/ops/conv2d.h"
+#include "worker/trainer/ops/plugin_operation.h"
 #include "worker/trainer/ops/registry.h"
 
 namespace canopy::trainer {
@@ -42,17 +43,29 @@ bool FuseRelu(Operation* producer) {
 
 StatusOr<std::unique_ptr<GraphModule>> GraphModule::Build(const NetworkGraph& graph,
                                                           at::ScalarType compute_type,
-                                                          std::optional<uint64_t> seed) {
+                                                          std::optional<uint64_t> seed,
+                                                          const OperatorLibraries& libraries) {
   std::unique_ptr<GraphModule> module(new GraphModule(graph, compute_type));
-  CANOPY_RETURN_IF_ERROR(module->AddSteps());
+  CANOPY_RETURN_IF_ERROR(module->AddSteps(libraries));
   module->FindLastUses();
   module->store_.Allocate(seed);
+  CANOPY_RETURN_IF_ERROR(module->ProbePlugins());
   return module;
+}
+
+Status GraphModule::ProbePlugins() {
+  for (const Step& step : steps_) {
+    const Node& node = graph_.nodes[static_cast<size_t>(step.output)];
+    if (node.op->definition().empty()) continue;
+    const Node& input = graph_.nodes[static_cast<size_t>(node.inputs[0])];
+    CANOPY_RETURN_IF_ERROR(ProbePluginOperation(*step.operation, node, input, store_.compute_type()));
+  }
+  return absl::OkStatus();
 }
 
 // A ReLU that alone reads a batch norm or a sum becomes part of it, a batch norm that a sum alone reads
 // becomes part of the sum, and a batch norm that alone reads a convolution is noted for folding.
-Status GraphModule::AddSteps() {
+Status GraphModule::AddSteps(const OperatorLibraries& libraries) {
   const std::vector<int> readers = ReaderCounts(graph_);
   std::vector<int> value_of(graph_.nodes.size(), 0);  // the node whose step makes this node's value
   std::vector<Operation*> made_by(graph_.nodes.size(), nullptr);
@@ -79,7 +92,8 @@ Status GraphModule::AddSteps() {
     const std::string prefix = std::to_string(i) + "." + std::string(node.op) + ".";
     CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Operation> operation,
                             BuildOperation({node, std::move(input_nodes), prefix, store_,
-                                            static_cast<int>(i) == graph_.output && readers[i] == 1}));
+                                            static_cast<int>(i) == graph_.output && readers[i] == 1},
+                                           libraries));
     operation->set_needs_input_gradient(input_needs_gradient);
     if (auto* const folded = dynamic_cast<BatchNorm*>(operation.get()); folded != nullptr && sole_reader)
       if (auto* const convolution = dynamic_cast<Conv2d*>(producer); convolution != nullptr)

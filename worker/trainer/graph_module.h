@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "search_spaces/graph.h"
+#include "worker/trainer/operator_libraries.h"
 #include "worker/trainer/ops/operation.h"
 #include "worker/trainer/parameters.h"
 
@@ -20,10 +21,11 @@ class Conv2d;
 class GraphModule {
  public:
   // Parameters are drawn from `seed`, and zero without one: where they are read from a file, drawing them
-  // would take longer. InvalidArgument for what can't be built. REQUIRES compute_type is float or bfloat16.
-  static StatusOr<std::unique_ptr<GraphModule>> Build(const search_space::NetworkGraph& graph,
-                                                      at::ScalarType compute_type,
-                                                      std::optional<uint64_t> seed);
+  // would take longer. InvalidArgument for what can't be built, and where a library's module differs from the
+  // rules that the space file has for it. REQUIRES compute_type is float or bfloat16.
+  static StatusOr<std::unique_ptr<GraphModule>> Build(
+      const search_space::NetworkGraph& graph, at::ScalarType compute_type, std::optional<uint64_t> seed,
+      const OperatorLibraries& libraries = NoOperatorLibraries());
 
   // `images` [N, C, H, W] in channels-last memory and the compute type, or what else the graph takes, as
   // ops/dense.h says; gives the output node's tensor.
@@ -52,7 +54,8 @@ class GraphModule {
   GraphModule(const search_space::NetworkGraph& graph, at::ScalarType compute_type)
       : graph_(graph), store_(compute_type) {}
 
-  Status AddSteps();
+  Status AddSteps(const OperatorLibraries& libraries);
+  Status ProbePlugins();
   void FindLastUses();
   at::Tensor Forward(const at::Tensor& images, const ForwardMode& mode);
 

@@ -43,8 +43,9 @@ struct JobError {
 // Runs one job; each method returns false once `error` is set.
 class JobExecution {
  public:
-  JobExecution(const Job& job, JobMonitor& monitor, DatasetCache& datasets, Result& result)
-      : job_(job), monitor_(monitor), datasets_(datasets), result_(result) {}
+  JobExecution(const Job& job, JobMonitor& monitor, DatasetCache& datasets,
+               const OperatorLibraries& libraries, Result& result)
+      : job_(job), monitor_(monitor), datasets_(datasets), libraries_(libraries), result_(result) {}
 
   bool Execute() {
     const int64_t threads =
@@ -106,7 +107,8 @@ class JobExecution {
                   InvalidArgument("the network's output must be one value per class, of which the task has " +
                                   std::to_string(job_.class_count)));
     const auto type = job_.numeric_mode == trainer_protocol::NumericMode::kBf16 ? at::kBFloat16 : at::kFloat;
-    if (!Take(GraphModule::Build(graph, type, InitializationSeed()), kClass, network_)) return false;
+    if (!Take(GraphModule::Build(graph, type, InitializationSeed(), libraries_), kClass, network_))
+      return false;
     result_.params = network_->store().count();
     result_.macs = costs.macs;
     return true;
@@ -220,6 +222,7 @@ class JobExecution {
   const Job& job_;
   JobMonitor& monitor_;
   DatasetCache& datasets_;
+  const OperatorLibraries& libraries_;
   Result& result_;
   std::unique_ptr<GraphModule> network_;
   NetworkWeights weights_;
@@ -244,7 +247,7 @@ TrainerMessage JobRunner::Run(const Job& job, JobMonitor& monitor) {
   Failure failure{.attempt_id = job.attempt_id, .fence = job.fence};
   ResetPeakMemory();
   try {
-    JobExecution execution(job, monitor, datasets_, result);
+    JobExecution execution(job, monitor, datasets_, libraries_, result);
     if (execution.Execute()) {
       result.peak_memory_bytes = PeakMemoryBytes();
       return result;

@@ -22,6 +22,7 @@
 #include "worker/trainer/dataset_cache.h"
 #include "worker/trainer/fast_numeric_mode.h"
 #include "worker/trainer/job_runner.h"
+#include "worker/trainer/operator_libraries.h"
 #include "worker/trainer/process_memory.h"
 #include "worker/trainer/session.h"
 #include "worker/trainer/torch_compat.h"
@@ -35,19 +36,22 @@ using trainer_protocol::TrainerMessage;
 
 constexpr int kHangupGraceMs = 4000;
 
-// The version and the first digits of the program's own hash: equal builds have equal names.
-std::string TrainerBuild() {
+// The version and the first digits of the hashes of the program and of the libraries with operators: equal
+// builds have equal names.
+std::string TrainerBuild(const OperatorLibraries& libraries) {
   const auto hash = Sha256HexOfFile("/proc/self/exe");
-  return std::string(CANOPY_VERSION) + (hash.ok() ? "+" + hash->substr(0, 12) : "");
+  return std::string(CANOPY_VERSION) + (hash.ok() ? "+" + hash->substr(0, 12) : "") +
+         (libraries.digest().empty() ? "" : "+" + libraries.digest().substr(0, 12));
 }
 
-int PrintVersion() {
+int PrintVersion(const OperatorLibraries& libraries) {
   const auto fast = FastNumericMode();
-  const nlohmann::json version = {{"trainer_build", TrainerBuild()},
+  const nlohmann::json version = {{"trainer_build", TrainerBuild(libraries)},
                                   {"libtorch_version", LibtorchVersion()},
                                   {"protocol_version", trainer_protocol::kVersion},
                                   {"fast_bf16", fast.ok() && *fast == at::kBFloat16},
-                                  {"zygote", true}};
+                                  {"zygote", true},
+                                  {"operators", libraries.names()}};
   std::cout << version.dump() << "\n";
   return 0;
 }
@@ -121,14 +125,21 @@ int Main(int argc, char** argv) {
   app.add_flag("--version", version, "Print build and capabilities as JSON");
   app.add_flag("--zygote", zygote, "Fork a trainer per attempt, as the control socket says");
   app.add_option("--run-job", job_file, "Run the job line in this file and print its messages");
+  std::string operator_libraries;
+  app.add_option("--operator-libraries", operator_libraries,
+                 "Shared libraries with operators, as path=sha256,...; no other is loaded");
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
   KeepFreedMemory();
   at::set_num_threads(1);
-  if (version) return PrintVersion();
+  const auto allowed = ParseAllowedLibraries(operator_libraries);
+  if (!allowed.ok()) return Report(allowed.status());
+  const auto libraries = OperatorLibraries::Load(*allowed);
+  if (!libraries.ok()) return Report(libraries.status());
+  if (version) return PrintVersion(*libraries);
 
   DatasetCache datasets;
-  JobRunner runner(TrainerBuild(), datasets);
+  JobRunner runner(TrainerBuild(*libraries), datasets, *libraries);
   if (!job_file.empty()) return RunJobFile(job_file, runner);
   return zygote ? ServeAsZygote(runner, datasets) : ServeAgent(runner);
 }

@@ -3,7 +3,9 @@
 #include <string_view>
 
 #include "base/strings.h"
+#include "search_spaces/ops/operator.h"
 #include "worker/trainer/ops/builders.h"
+#include "worker/trainer/ops/plugin_operation.h"
 
 namespace canopy::trainer {
 namespace {
@@ -63,7 +65,9 @@ std::vector<std::string> OperationNames() {
   return names;
 }
 
-StatusOr<std::unique_ptr<Operation>> BuildOperation(const BuildContext& context) {
+StatusOr<std::unique_ptr<Operation>> BuildOperation(const BuildContext& context,
+                                                    const OperatorLibraries& libraries) {
+  if (!context.node.op->definition().empty()) return BuildPluginOperation(context, libraries);
   for (const Entry& entry : kOperations)
     if (entry.name == context.node.op) return entry.build(context);
   const std::vector<std::string> names = OperationNames();

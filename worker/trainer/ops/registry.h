@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "worker/trainer/operator_libraries.h"
 #include "worker/trainer/ops/operation.h"
 
 namespace canopy::trainer {
@@ -12,7 +13,8 @@ namespace canopy::trainer {
 // The operators that the built-in trainer builds, by the names of the search-space language.
 std::vector<std::string> OperationNames();
 
-// InvalidArgument for an unknown operator lists the known ones.
-StatusOr<std::unique_ptr<Operation>> BuildOperation(const BuildContext& context);
+// InvalidArgument for an unknown operator lists the known ones. `libraries` have what space files define.
+StatusOr<std::unique_ptr<Operation>> BuildOperation(
+    const BuildContext& context, const OperatorLibraries& libraries = NoOperatorLibraries());
 
 }  // namespace canopy::trainer
