@@ -35,6 +35,7 @@ LAYERS = [
     "worker/trainer",
     "worker/export",
     "cli",
+    "docs/examples",
     "tests",
 ]
 
