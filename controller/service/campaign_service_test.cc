@@ -193,6 +193,14 @@ TEST_F(CampaignUpdateTest, AWiderSpaceIsAVersionThatCarriesEveryTrialOver) {
   EXPECT_NE(status.space_versions(0).space_hash(), status.space_versions(1).space_hash());
 }
 
+TEST_F(CampaignUpdateTest, ASpaceWithOperatorsOfItsOwnNeedsWorkersThatHaveThem) {
+  const std::string own = "operators:\n  eca: {input: image, output: same}\nnetwork:\n  - eca\n";
+  ASSERT_TRUE(Launch(WithSpace(UpdateRequest("u1"), "network:\n", own)).ok());
+  const auto row = reader_->Campaign("toy");
+  ASSERT_TRUE(row.ok()) << row.status();
+  EXPECT_THAT(row->campaign.settings.operators, testing::ElementsAre("eca"));
+}
+
 TEST_F(CampaignUpdateTest, AnotherNetworkUnderTheSameNamesSetsEveryTrialAside) {
   const v1::LaunchRequest request =
       WithSpace(UpdateRequest("u1"), "  - global_avg_pool", "  - relu\n  - global_avg_pool");

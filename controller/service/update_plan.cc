@@ -173,6 +173,7 @@ StatusOr<UpdatePlan> UpdatePlan::Make(const v1::LaunchRequest& request, const st
   settings.finals_top = now.finals_top;
   settings.finals_seeds = now.finals_seeds;
   settings.finals_reference = now.finals_reference;
+  settings.operators = files.space.own_operators();
 
   UpdatePlan plan(SpaceMapping(files.space, files.constraints, settings.task));
   plan.name_ = name;
