@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "cli/space_source.h"
 #include "config/yaml.h"
+#include "controller/core/proposer.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/space.h"
 #include "worker/agent/spawn.h"
@@ -95,8 +96,9 @@ Status CheckDatasetHere(const CampaignFiles& files, const std::string& dataset_f
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space,
                           SearchSpace::Parse(files.request.space_text(), files.request.space_file()));
   CANOPY_ASSIGN_OR_RETURN(const std::vector<Constraint> constraints, ParseConstraints(files.campaign, space));
-  return search_space::CheckSpace(
-      space, {{dataset.channels, dataset.height, dataset.width}, dataset.class_count}, constraints);
+  return search_space::CheckSpace(space,
+                                  {{dataset.channels, dataset.height, dataset.width}, dataset.class_count},
+                                  constraints, controller::TrainingSetupOf(files.campaign.settings));
 }
 
 }  // namespace canopy::cli

@@ -161,7 +161,8 @@ class CommandLineTest(unittest.TestCase):
         rows = json.loads(self.succeed("space", "diff", "tiny.yaml", '{"width":8,"learning_rate":0.1}',
                                        '{"width":4,"learning_rate":0.1}', "--format", "json"))
         self.assertEqual([row["what"] for row in rows],
-                         ["width", "params", "macs", "activation_memory", "graph_hash", "candidate_hash"])
+                         ["width", "params", "macs", "activation_memory", "training_memory", "graph_hash",
+                          "candidate_hash"])
         self.assertEqual((rows[0]["first"], rows[0]["second"]), ("8", "4"))
         self.write("other.yaml", SPACE.replace("[4, 8]", "[4, 8, 16]") + "constraints: [params < 1000]\n")
         rows = json.loads(self.succeed("space", "diff", "tiny.yaml", "other.yaml", "--format", "json"))

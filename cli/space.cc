@@ -36,14 +36,14 @@ void PrintRange(const char* name, const std::vector<int64_t>& sorted) {
 }
 
 // What candidates are like: how many differ, and a sample's range of costs.
-void PrintSummary(const SearchSpace& space, const TaskShape& task, bool all_distinct) {
+void PrintSummary(const SearchSpace& space, const TaskShape& task, const SpaceOptions& options) {
   constexpr int64_t kQuickly = 500, kAtMost = 100'000, kDrawn = 100;
-  if (const auto distinct = CountDistinct(space, task, all_distinct ? kAtMost : kQuickly)) {
+  if (const auto distinct = CountDistinct(space, task, options.distinct ? kAtMost : kQuickly)) {
     std::cout << "distinct      " << FormatCount(*distinct) << '\n';
-  } else if (all_distinct) {
+  } else if (options.distinct) {
     std::cout << "distinct      unknown: more than " << FormatCount(kAtMost) << " architectures\n";
   }
-  const auto sample = search_space::SummarizeSample(space, task, kDrawn);
+  const auto sample = search_space::SummarizeSample(space, task, kDrawn, options.setup);
   std::cout << "sample        " << sample.drawn << " drawn, " << sample.rejected() << " rejected";
   std::string reasons;
   const auto add = [&](int64_t count, const char* reason) {
@@ -57,6 +57,7 @@ void PrintSummary(const SearchSpace& space, const TaskShape& task, bool all_dist
   PrintRange("  params      ", sample.params);
   PrintRange("  MACs        ", sample.macs);
   PrintRange("  memory      ", sample.activation_memory);
+  PrintRange("  in training ", sample.training_memory);
 }
 
 Status Check(const SpaceOptions& options) {
@@ -80,7 +81,7 @@ Status Check(const SpaceOptions& options) {
       std::cout << "reference     " << FormatCount(reference.costs.params) << " parameters, "
                 << FormatCount(reference.costs.macs) << " MACs\n";
     }
-    PrintSummary(space, task, options.distinct);
+    PrintSummary(space, task, options);
     std::cout << '\n';
   }
   table.Print(std::cout, options.format, TerminalWidth(1));
@@ -91,6 +92,7 @@ std::vector<Cell> CostRow(const Candidate& candidate, const Evaluation& evaluati
   return {evaluation.costs.params,
           evaluation.costs.macs,
           evaluation.costs.activation_memory,
+          evaluation.costs.training_memory,
           evaluation.costs.depth,
           evaluation.costs_as_written.params,
           evaluation.costs_as_written.macs,
@@ -107,6 +109,7 @@ Status Cost(const SpaceOptions& options) {
   Table table({{"params", Display::kCount},
                {"macs", Display::kCount},
                {"activation_memory", Display::kCount},
+               {"training_memory", Display::kCount},
                {"depth", Display::kCount},
                {"params_as_written", Display::kCount},
                {"macs_as_written", Display::kCount},
@@ -116,7 +119,7 @@ Status Cost(const SpaceOptions& options) {
                {"candidate_hash"},
                {"candidate"}});
   CANOPY_RETURN_IF_ERROR(ReadCandidates(space, options.from, [&](const Candidate& candidate) -> Status {
-    CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(space, candidate, task));
+    CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(space, candidate, task, options.setup));
     table.AddRow(CostRow(candidate, evaluation));
     return {};
   }));

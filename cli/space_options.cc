@@ -42,6 +42,9 @@ void AddTask(CLI::App* verb, SpaceOptions& options) {
       ->check(CLI::PositiveNumber);
   verb->add_option("--classes", options.classes, "number of classes (default: the space's own)")
       ->check(CLI::PositiveNumber);
+  verb->add_option("--batch-size", options.setup.batch_size,
+                   "of training, for its memory, where candidates do not decide it (default: 128)")
+      ->check(CLI::PositiveNumber);
 }
 
 void AddFrom(CLI::App* verb, SpaceOptions& options) {

@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "search_spaces/candidate.h"
 #include "search_spaces/space.h"
+#include "search_spaces/training_memory.h"
 
 namespace canopy::cli {
 
@@ -20,6 +21,7 @@ struct SpaceOptions {
   int64_t classes = 0;
   std::string from = "-";
   bool distinct = false;
+  search_space::TrainingSetup setup;
   Format format = Format::kTable;
 };
 
@@ -27,7 +29,7 @@ struct SpaceOptions {
 StatusOr<search_space::SearchSpace> ReadSpace(const SpaceOptions& options);
 // What the command line says of the task, else the space's own.
 StatusOr<search_space::TaskShape> TaskOf(const search_space::SearchSpace& space, const SpaceOptions& options);
-// --input and --classes.
+// --input, --classes and --batch-size.
 void AddTask(CLI::App* verb, SpaceOptions& options);
 
 // --from, a file with a candidate a line.

@@ -30,7 +30,7 @@ Status Show(const ShowOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const SearchSpace space, ReadSpace(options));
   CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));
   CANOPY_ASSIGN_OR_RETURN(const Candidate candidate, ReadCandidate(space, options.candidate));
-  CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(space, candidate, task));
+  CANOPY_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(space, candidate, task, options.setup));
   std::string graph = evaluation.graph.ToJson();
   if (options.as_written) {
     CANOPY_ASSIGN_OR_RETURN(const auto written, space.Lower(candidate, task));
@@ -42,7 +42,8 @@ Status Show(const ShowOptions& options) {
   }
   const auto& costs = options.as_written ? evaluation.costs_as_written : evaluation.costs;
   std::cout << "params  " << FormatCount(costs.params) << "\nMACs    " << FormatCount(costs.macs)
-            << "\nmemory  " << FormatCount(costs.activation_memory) << " bytes\ndepth   " << costs.depth
+            << "\nmemory  " << FormatCount(costs.activation_memory) << " bytes, "
+            << FormatCount(evaluation.costs.training_memory) << " in training\ndepth   " << costs.depth
             << "\ngraph   " << evaluation.graph_hash << "\n\n";
   CANOPY_ASSIGN_OR_RETURN(const auto lines, DrawArchitecture(graph));
   for (const std::string& line : lines) std::cout << Printable(line) << '\n';
@@ -71,7 +72,8 @@ Status Diff(const ShowOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const TaskShape task, TaskOf(space, options));
   CANOPY_ASSIGN_OR_RETURN(const Candidate first, ReadCandidate(space, options.candidate));
   CANOPY_ASSIGN_OR_RETURN(const Candidate second, ReadCandidate(space, options.other));
-  CANOPY_ASSIGN_OR_RETURN(const auto differences, CompareCandidates(space, task, first, second));
+  CANOPY_ASSIGN_OR_RETURN(const auto differences,
+                          CompareCandidates(space, task, first, second, options.setup));
   PrintDifferences(differences, options.format);
   return {};
 }

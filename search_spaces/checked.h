@@ -34,4 +34,25 @@ std::optional<int64_t> CheckedProduct(const Range& factors) {
   return product;
 }
 
+// A number that is none any more once a sum or product of it has left 64 bits.
+class Count {
+ public:
+  Count(int64_t value = 0) : value_(value) {}
+  Count(std::optional<int64_t> value) : value_(value) {}
+
+  // nullopt where 64 bits were left.
+  const std::optional<int64_t>& value() const { return value_; }
+
+  friend Count operator+(const Count& a, const Count& b) {
+    return a.value_ && b.value_ ? CheckedAdd(*a.value_, *b.value_) : std::nullopt;
+  }
+  friend Count operator*(const Count& a, const Count& b) {
+    return a.value_ && b.value_ ? CheckedMultiply(*a.value_, *b.value_) : std::nullopt;
+  }
+  Count& operator+=(const Count& other) { return *this = *this + other; }
+
+ private:
+  std::optional<int64_t> value_;
+};
+
 }  // namespace canopy::search_space

@@ -17,6 +17,7 @@ constexpr Metric kMetrics[] = {
     {"params", &Costs::params},
     {"macs", &Costs::macs},
     {"activation_memory", &Costs::activation_memory},
+    {"training_memory", &Costs::training_memory},
     {"depth", &Costs::depth},
 };
 
@@ -35,8 +36,9 @@ StatusOr<Constraint> Constraint::Parse(std::string_view text, const std::vector<
       kinds.push_back(decision == decisions.end() ? ValueKind::kNumber : decision->value_kind());
       continue;
     }
-    return InvalidArgument("expected params, macs, activation_memory, depth or a decision in '" +
-                           std::string(Trim(text)) + "', found '" + name + "'" + DidYouMean(name, known));
+    return InvalidArgument(
+        "expected params, macs, activation_memory, training_memory, depth or a decision in '" +
+        std::string(Trim(text)) + "', found '" + name + "'" + DidYouMean(name, known));
   }
   CANOPY_RETURN_IF_ERROR(expression.CheckCondition(kinds));
   return Constraint(std::move(expression));

@@ -19,7 +19,8 @@ struct Violation {
   friend bool operator==(const Violation&, const Violation&) = default;
 };
 
-// A boolean expression over params, macs, activation_memory, depth and decisions: "params < 200000".
+// A boolean expression over params, macs, activation_memory, training_memory, depth and decisions:
+// "params < 200000".
 class Constraint {
  public:
   // InvalidArgument for a text that is no such expression: the message gives the nearest name.

@@ -18,6 +18,9 @@ struct Costs {
   // Bytes of fp32 activations alive at once at inference of one example, at the worst moment, with nodes
   // run in order, each result freed after its last use and nothing done in place.
   int64_t activation_memory = 0;
+  // Bytes alive at the worst moment of a training step (search_spaces/training_memory.h). ComputeCosts leaves
+  // it 0: it depends on the recipe, and only what is trained has it.
+  int64_t training_memory = 0;
   // Convolutions and linear layers on the longest path from input to output; what an operator is made of
   // (attention of two) counts alike.
   int64_t depth = 0;

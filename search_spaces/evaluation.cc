@@ -25,60 +25,74 @@ Status CheckOutput(const SearchSpace& space, const NetworkGraph& graph, const Ta
                                            ": end the network with linear: {features: classes}");
 }
 
-// OK where it may be trained, whatever a campaign asks of it besides.
-Status CheckTrainable(const StatusOr<Evaluation>& evaluation) {
-  CANOPY_RETURN_IF_ERROR(evaluation.status());
-  if (!evaluation->depends_on_input) {
-    return InvalidArgument("expected a network whose output depends on its input");
+// OK where it may be trained; the message says what is in its way.
+Status CheckTrainable(const StatusOr<Evaluation>& evaluation, const Candidate& candidate,
+                      const std::vector<Constraint>& constraints) {
+  CANOPY_ASSIGN_OR_RETURN(const Verdict verdict, JudgeTrainable(evaluation, candidate, constraints));
+  switch (verdict.kind) {
+    case Verdict::Kind::kTrainable:
+      return {};
+    case Verdict::Kind::kNotBuilt:
+      return evaluation.status();
+    case Verdict::Kind::kNoInput:
+      return InvalidArgument("expected a network whose output depends on its input");
+    case Verdict::Kind::kBreaksConstraint:
+      break;
   }
-  if (evaluation->violations.empty()) return {};
-  return InvalidArgument("expected a candidate that keeps '" + evaluation->violations.front().constraint +
-                         "'");
-}
-
-Status CheckKept(const std::vector<Constraint>& constraints, const Candidate& candidate, const Costs& costs) {
-  CANOPY_ASSIGN_OR_RETURN(const auto violations, CheckConstraints(constraints, candidate, costs));
-  if (violations.empty()) return {};
-  return InvalidArgument("expected a candidate that keeps '" + violations.front().constraint +
-                         "', a constraint of the campaign");
+  return InvalidArgument("expected a candidate that keeps '" + verdict.violations.front().constraint + "'" +
+                         (evaluation->violations.empty() ? ", a constraint of the campaign" : ""));
 }
 
 }  // namespace
 
-StatusOr<Evaluation> Evaluate(const SearchSpace& space, const Candidate& candidate, const TaskShape& task) {
+StatusOr<Evaluation> Evaluate(const SearchSpace& space, const Candidate& candidate, const TaskShape& task,
+                              const TrainingSetup& setup) {
   CANOPY_ASSIGN_OR_RETURN(NetworkGraph written, space.Lower(candidate, task));
   CANOPY_RETURN_IF_ERROR(CheckOutput(space, written, task));
   Evaluation evaluation;
   CANOPY_ASSIGN_OR_RETURN(evaluation.costs_as_written, ComputeCosts(written));
   evaluation.graph = Simplify(std::move(written));
   CANOPY_ASSIGN_OR_RETURN(evaluation.costs, ComputeCosts(evaluation.graph));
+  const Candidate recipe = space.Recipe(candidate);
+  CANOPY_ASSIGN_OR_RETURN(evaluation.costs.training_memory,
+                          TrainingMemory(evaluation.graph, setup.With(recipe)));
   evaluation.graph_hash = GraphHash(evaluation.graph);
-  evaluation.candidate_hash = CandidateHash(evaluation.graph_hash, space.Recipe(candidate));
+  evaluation.candidate_hash = CandidateHash(evaluation.graph_hash, recipe);
   evaluation.depends_on_input = DependsOnInput(evaluation.graph);
   CANOPY_ASSIGN_OR_RETURN(evaluation.violations, space.CheckConstraints(candidate, evaluation.costs));
   return evaluation;
 }
 
-Status CheckSpace(const SearchSpace& space, const TaskShape& task,
-                  const std::vector<Constraint>& constraints) {
+StatusOr<Verdict> JudgeTrainable(const StatusOr<Evaluation>& evaluation, const Candidate& candidate,
+                                 const std::vector<Constraint>& constraints) {
+  if (!evaluation.ok()) return Verdict{Verdict::Kind::kNotBuilt, {}};
+  if (!evaluation->depends_on_input) return Verdict{Verdict::Kind::kNoInput, {}};
+  Verdict verdict{Verdict::Kind::kTrainable, evaluation->violations};
+  CANOPY_ASSIGN_OR_RETURN(const auto more, CheckConstraints(constraints, candidate, evaluation->costs));
+  verdict.violations.insert(verdict.violations.end(), more.begin(), more.end());
+  if (!verdict.violations.empty()) verdict.kind = Verdict::Kind::kBreaksConstraint;
+  return verdict;
+}
+
+Status CheckSpace(const SearchSpace& space, const TaskShape& task, const std::vector<Constraint>& constraints,
+                  const TrainingSetup& setup) {
   std::map<std::string, int64_t> faults;
   if (space.reference()) {
-    const auto evaluation = Evaluate(space, *space.reference(), task);
-    const Status status = CheckTrainable(evaluation);
+    const Candidate& reference = *space.reference();
+    const auto evaluation = Evaluate(space, reference, task, setup);
+    const Status status = CheckTrainable(evaluation, reference, {});
     if (!status.ok()) {
       return space.LocationOf("reference")
           .Error("expected a network that can be trained, but: " + Message(status));
     }
-    if (CheckKept(constraints, *space.reference(), evaluation->costs).ok()) return {};
+    if (CheckTrainable(evaluation, reference, constraints).ok()) return {};
   }
   Rng rng(1);
   const int64_t draws =
       std::clamp(kMaxBlocksLowered / std::max<int64_t>(space.block_count(), 1), kMinDraws, kMaxDraws);
   for (int64_t i = 0; i < draws; ++i) {
     const Candidate candidate = space.Sample(rng);
-    const auto evaluation = Evaluate(space, candidate, task);
-    Status status = CheckTrainable(evaluation);
-    if (status.ok()) status = CheckKept(constraints, candidate, evaluation->costs);
+    const Status status = CheckTrainable(Evaluate(space, candidate, task, setup), candidate, constraints);
     if (status.ok()) return {};
     ++faults[Message(status)];
   }

@@ -65,9 +65,25 @@ constexpr std::string_view kMetrics[] = {
     "latency_libtorch_bf16_b1_t1_cpu_p99_ms",
 };
 
-constexpr std::string_view kExpressionWords[] = {
-    "and",   "or",   "not",       "in", "min",         "max",       "true",     "false",     "round",
-    "floor", "ceil", "divisible", "if", "in_channels", "in_height", "in_width", "in_tokens", "classes"};
+constexpr std::string_view kExpressionWords[] = {"and",
+                                                 "or",
+                                                 "not",
+                                                 "in",
+                                                 "min",
+                                                 "max",
+                                                 "true",
+                                                 "false",
+                                                 "round",
+                                                 "floor",
+                                                 "ceil",
+                                                 "divisible",
+                                                 "if",
+                                                 "in_channels",
+                                                 "in_height",
+                                                 "in_width",
+                                                 "in_tokens",
+                                                 "classes",
+                                                 "training_memory"};
 
 bool Holds(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();

@@ -92,7 +92,8 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
       {"network: relu\nrecipe: {a: {choice: [1]}, b: {choice: [2], when: c == 1}}\n",
        "s.yaml:4:31: recipe.b: expected a decision declared before, found 'c' (did you mean 'a'?)"},
       {"network: relu\nconstraints: [params < 5, depht > 1]\n",
-       "s.yaml:4:27: constraints[1]: expected params, macs, activation_memory, depth or a decision in 'depht "
+       "s.yaml:4:27: constraints[1]: expected params, macs, activation_memory, training_memory, depth or a "
+       "decision in 'depht "
        "> 1', "
        "found 'depht' (did you mean 'depth'?)"},
       {"network: relu\nreference: {a: 1}\n",

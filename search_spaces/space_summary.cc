@@ -33,26 +33,33 @@ std::string DescribeTask(const SearchSpace& space) {
 
 }  // namespace
 
-SampleSummary SummarizeSample(const SearchSpace& space, const TaskShape& task, int64_t most) {
+SampleSummary SummarizeSample(const SearchSpace& space, const TaskShape& task, int64_t most,
+                              const TrainingSetup& setup) {
   SampleSummary summary;
   Rng rng(1);
   const int64_t fit = kMaxBlocksLowered / std::max<int64_t>(space.block_count(), 1);
   const int64_t draws = std::min(std::max(fit, kMinDraws), most);
   for (; summary.drawn < draws; ++summary.drawn) {
-    const auto evaluation = Evaluate(space, space.Sample(rng), task);
-    if (!evaluation.ok()) {
-      ++summary.not_built;
-    } else if (!evaluation->depends_on_input) {
-      ++summary.no_input;
-    } else if (!evaluation->violations.empty()) {
-      ++summary.broken;
-    } else {
-      summary.params.push_back(evaluation->costs.params);
-      summary.macs.push_back(evaluation->costs.macs);
-      summary.activation_memory.push_back(evaluation->costs.activation_memory);
+    const Candidate candidate = space.Sample(rng);
+    const auto evaluation = Evaluate(space, candidate, task, setup);
+    switch (JudgeTrainable(evaluation, candidate, {})->kind) {
+      case Verdict::Kind::kNotBuilt:
+        ++summary.not_built;
+        break;
+      case Verdict::Kind::kNoInput:
+        ++summary.no_input;
+        break;
+      case Verdict::Kind::kBreaksConstraint:
+        ++summary.broken;
+        break;
+      case Verdict::Kind::kTrainable:
+        summary.params.push_back(evaluation->costs.params);
+        summary.macs.push_back(evaluation->costs.macs);
+        summary.activation_memory.push_back(evaluation->costs.activation_memory);
+        summary.training_memory.push_back(evaluation->costs.training_memory);
     }
   }
-  for (auto* costs : {&summary.params, &summary.macs, &summary.activation_memory})
+  for (auto* costs : {&summary.params, &summary.macs, &summary.activation_memory, &summary.training_memory})
     std::sort(costs->begin(), costs->end());
   return summary;
 }
@@ -93,7 +100,8 @@ std::vector<Difference> CompareSpaces(const SearchSpace& first, const SearchSpac
 }
 
 StatusOr<std::vector<Difference>> CompareCandidates(const SearchSpace& space, const TaskShape& task,
-                                                    const Candidate& first, const Candidate& second) {
+                                                    const Candidate& first, const Candidate& second,
+                                                    const TrainingSetup& setup) {
   std::vector<Difference> differences;
   const auto compare = [&](const std::string& what, const std::string& a, const std::string& b) {
     if (a != b) differences.push_back({what, a, b});
@@ -101,12 +109,14 @@ StatusOr<std::vector<Difference>> CompareCandidates(const SearchSpace& space, co
   const auto text = [](const Value* value) { return value ? DisplayText(*value) : ""; };
   for (const Decision& decision : space.decisions())
     compare(decision.name, text(first.Find(decision.name)), text(second.Find(decision.name)));
-  CANOPY_ASSIGN_OR_RETURN(const Evaluation a, Evaluate(space, first, task));
-  CANOPY_ASSIGN_OR_RETURN(const Evaluation b, Evaluate(space, second, task));
+  CANOPY_ASSIGN_OR_RETURN(const Evaluation a, Evaluate(space, first, task, setup));
+  CANOPY_ASSIGN_OR_RETURN(const Evaluation b, Evaluate(space, second, task, setup));
   compare("params", std::to_string(a.costs.params), std::to_string(b.costs.params));
   compare("macs", std::to_string(a.costs.macs), std::to_string(b.costs.macs));
   compare("activation_memory", std::to_string(a.costs.activation_memory),
           std::to_string(b.costs.activation_memory));
+  compare("training_memory", std::to_string(a.costs.training_memory),
+          std::to_string(b.costs.training_memory));
   compare("depth", std::to_string(a.costs.depth), std::to_string(b.costs.depth));
   compare("graph_hash", a.graph_hash, b.graph_hash);
   compare("candidate_hash", a.candidate_hash, b.candidate_hash);

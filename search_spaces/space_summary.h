@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "search_spaces/space.h"
+#include "search_spaces/training_memory.h"
 
 namespace canopy::search_space {
 
@@ -17,13 +18,14 @@ struct SampleSummary {
   int64_t not_built = 0;  // no network: a shape or value does not fit
   int64_t no_input = 0;   // the output does not depend on the input
   int64_t broken = 0;     // breaks a constraint of the space
-  std::vector<int64_t> params, macs, activation_memory;
+  std::vector<int64_t> params, macs, activation_memory, training_memory;
 
   int64_t rejected() const { return not_built + no_input + broken; }
 };
 
 // Draws up to `most` candidates with a fixed seed, fewer of large networks.
-SampleSummary SummarizeSample(const SearchSpace& space, const TaskShape& task, int64_t most);
+SampleSummary SummarizeSample(const SearchSpace& space, const TaskShape& task, int64_t most,
+                              const TrainingSetup& setup = {});
 
 // The number of architectures that compute different functions (docs/search_spaces.md), constraints aside,
 // counted by their graph hashes; nullopt where there are more than `most` architectures or infinitely many.
@@ -43,6 +45,7 @@ std::vector<Difference> CompareSpaces(const SearchSpace& first, const SearchSpac
 
 // Decisions that are not alike, then costs that are not. InvalidArgument where one has no network.
 StatusOr<std::vector<Difference>> CompareCandidates(const SearchSpace& space, const TaskShape& task,
-                                                    const Candidate& first, const Candidate& second);
+                                                    const Candidate& first, const Candidate& second,
+                                                    const TrainingSetup& setup = {});
 
 }  // namespace canopy::search_space

@@ -325,10 +325,10 @@ TEST(ConstraintTest, NamesAreChecked) {
     return Message(Constraint::Parse(text, space.decisions()).status());
   };
   EXPECT_EQ(error("macs <= 10 * 1000000 and base < 8"), "");
-  EXPECT_EQ(
-      error("parms < 3"),
-      "expected params, macs, activation_memory, depth or a decision in 'parms < 3', found 'parms' (did you "
-      "mean 'params'?)");
+  EXPECT_EQ(error("parms < 3"),
+            "expected params, macs, activation_memory, training_memory, depth or a decision in 'parms < 3', "
+            "found 'parms' (did you "
+            "mean 'params'?)");
   EXPECT_THAT(error("params <"), HasSubstr("expected a number, a name or a quoted word"));
   // What is not there is not limited.
   const auto constraint = Constraint::Parse("momentum < 0.5", space.decisions());

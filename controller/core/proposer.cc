@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "nlohmann/json.hpp"
 #include "search_spaces/evaluation.h"
 
 namespace canopy::controller {
@@ -12,6 +13,7 @@ namespace {
 
 using search_space::Candidate;
 using search_space::Evaluation;
+using search_space::Verdict;
 using search_space::Violation;
 
 // Proposals in a row that may come to nothing before the search is taken to be over.
@@ -60,10 +62,23 @@ StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& 
   return Facts(candidate, evaluation);
 }
 
+search_space::TrainingSetup TrainingSetupOf(const model::CampaignSettings& settings) {
+  search_space::TrainingSetup setup;
+  // `auto`, not settled yet, may become either: the smaller one refuses nothing that could be trained.
+  if (settings.numeric_mode != "fp32") setup.type = search_space::NumberType::kBf16;
+  const auto recipe = nlohmann::json::parse(settings.recipe_json, nullptr, /*allow_exceptions=*/false);
+  if (!recipe.is_object()) return setup;
+  const auto batch_size = recipe.find("batch_size");
+  if (batch_size != recipe.end() && batch_size->is_number()) setup.batch_size = batch_size->get<int64_t>();
+  setup.adamw = recipe.value("optimizer", nlohmann::json()) == "adamw";
+  return setup;
+}
+
 Proposer::Proposer(const model::CampaignRecord& campaign, search_space::SearchSpace space,
                    std::vector<search_space::Constraint> constraints, std::unique_ptr<Strategy> strategy)
     : duplicates_(campaign.settings.duplicates),
       task_{campaign.settings.task.input_shape, campaign.settings.task.classes},
+      setup_(TrainingSetupOf(campaign.settings)),
       space_(std::move(space)),
       constraints_(std::move(constraints)),
       strategy_(std::move(strategy)) {}
@@ -150,23 +165,21 @@ StatusOr<Proposal> Proposer::Judge() {
 }
 
 StatusOr<double> Proposer::CheckTrainable(const Candidate& candidate, Proposal& proposal) const {
-  const auto evaluation = search_space::Evaluate(space_, candidate, task_);
-  if (!evaluation.ok()) {
+  const auto evaluation = search_space::Evaluate(space_, candidate, task_, setup_);
+  CANOPY_ASSIGN_OR_RETURN(const Verdict verdict,
+                          search_space::JudgeTrainable(evaluation, candidate, constraints_));
+  if (verdict.kind == Verdict::Kind::kNotBuilt) {
     proposal.reason = "cannot be built: " + Message(evaluation.status());
     return 0.0;
   }
   proposal.candidate = Facts(candidate, *evaluation);
-  if (!evaluation->depends_on_input) {
+  if (verdict.kind == Verdict::Kind::kNoInput) {
     proposal.reason = "has an output that does not depend on its input";
     return 0.0;
   }
-  std::vector<Violation> violations = evaluation->violations;
-  CANOPY_ASSIGN_OR_RETURN(const auto more,
-                          search_space::CheckConstraints(constraints_, candidate, evaluation->costs));
-  violations.insert(violations.end(), more.begin(), more.end());
-  proposal.reason = Describe(violations);
+  proposal.reason = Describe(verdict.violations);
   double amount = 0;
-  for (const Violation& violation : violations) amount += violation.amount;
+  for (const Violation& violation : verdict.violations) amount += violation.amount;
   return amount;
 }
 

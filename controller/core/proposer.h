@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "controller/core/strategy.h"
 #include "search_spaces/space.h"
+#include "search_spaces/training_memory.h"
 #include "storage/model/records.h"
 
 namespace canopy::controller {
@@ -19,6 +20,9 @@ namespace canopy::controller {
 StatusOr<model::CandidateFacts> LowerCandidate(const search_space::SearchSpace& space,
                                                const search_space::Candidate& candidate,
                                                const model::TaskSpec& task);
+
+// How a campaign's trials are trained, as far as their memory depends on it.
+search_space::TrainingSetup TrainingSetupOf(const model::CampaignSettings& settings);
 
 // A SEARCH trial's accepted outcome on its way to the strategy.
 struct ObservedResult {
@@ -84,6 +88,7 @@ class Proposer {
 
   const model::DuplicatePolicy duplicates_;
   const search_space::TaskShape task_;
+  const search_space::TrainingSetup setup_;
   const search_space::SearchSpace space_;
   const std::vector<search_space::Constraint> constraints_;
   const std::unique_ptr<Strategy> strategy_;

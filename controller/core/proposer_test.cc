@@ -122,6 +122,21 @@ TEST_F(ProposerTest, BrokenConstraintsOfSpaceAndCampaignRejectWithTheirAmounts) 
   EXPECT_EQ(log_->observations[1].violation, 8 * 9 + 8 * 10 + 10 - 100 + 1);
 }
 
+TEST_F(ProposerTest, MemoryOfTrainingIsThatOfTheCampaignsRecipe) {
+  const auto verdict = [&](const std::string& recipe, const std::string& numeric_mode) {
+    campaign_.settings.recipe_json = recipe;
+    campaign_.settings.numeric_mode = numeric_mode;
+    Proposer proposer = Scripted({Json(4, 3, "0.1")}, "training_memory < 500000");
+    return proposer.Propose({}, 0, 1)->proposals[0].verdict;
+  };
+  using Verdict = Proposal::Verdict;
+  // For each example the image, the ReLU's output and two gradients: 3,328 bytes in fp32, and some for the
+  // rest.
+  EXPECT_EQ(verdict(R"({"batch_size":100,"optimizer":"sgd"})", "fp32"), Verdict::kAccepted);
+  EXPECT_EQ(verdict(R"({"batch_size":200,"optimizer":"sgd"})", "fp32"), Verdict::kRejected);
+  EXPECT_EQ(verdict(R"({"batch_size":200,"optimizer":"sgd"})", "bf16"), Verdict::kAccepted);
+}
+
 TEST_F(ProposerTest, RepeatOfAFinishedTrialTakesItsOutcome) {
   Proposer proposer = Scripted({Json(4, 3, "0.1"), Json(4, 3, "0.1"), Json(4, 3, "0.2")});
   const auto first = proposer.Propose({}, 0, 1);

@@ -87,7 +87,8 @@ StatusOr<std::optional<model::CandidateFacts>> CheckSearch(const LaunchFiles& fi
       strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space, shape, settings.seed)
           .status();
   if (!strategy.ok()) return files.file.Locate("strategy").Error(Message(strategy));
-  CANOPY_RETURN_IF_ERROR(search_space::CheckSpace(space, shape, files.constraints));
+  CANOPY_RETURN_IF_ERROR(
+      search_space::CheckSpace(space, shape, files.constraints, TrainingSetupOf(settings)));
   if (space.reference()) {
     CANOPY_ASSIGN_OR_RETURN(model::CandidateFacts reference,
                             LowerCandidate(space, *space.reference(), settings.task));

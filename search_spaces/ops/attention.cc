@@ -1,6 +1,9 @@
 #include "search_spaces/ops/attention.h"
 
+#include <algorithm>
+
 #include "search_spaces/checked.h"
+#include "search_spaces/ops/differentiated.h"
 
 namespace canopy::search_space {
 namespace {
@@ -13,6 +16,11 @@ const AttributeSpec kAttributes[] = {
     {"causal", Type::kSwitch, false},
     {"bias", Type::kSwitch, true},
 };
+
+Count Larger(const Count& a, const Count& b) {
+  if (!a.value() || !b.value()) return Count(std::nullopt);
+  return std::max(*a.value(), *b.value());
+}
 
 class AttentionOperator final : public Operator {
  public:
@@ -46,6 +54,21 @@ class AttentionOperator final : public Operator {
     const auto macs = CheckedAdd(*projections, *products);
     if (!params || !macs) return std::nullopt;
     return OperatorCost{*params, *macs};
+  }
+  // Queries, keys, values and what is attended, and the weights of tokens, which are made in fp32. Backward
+  // has most either with two gradients of the weights, when two of the vectors are gone, or with all
+  // gradients of the projection, when the weights are.
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = DifferentiatedMemory(at);
+    const int64_t tokens = at.output[0], heads = IntegerOf(at.attributes, "heads");
+    const Count vectors =
+        Count(tokens) * heads * HeadFeatures(at.attributes, at.output[1]) * BytesOf(at.type);
+    const Count weights = Count(heads) * tokens * tokens * 4;
+    const Count rounded = at.type == NumberType::kFp32 ? Count(0) : Count(heads) * tokens * tokens * 2;
+    memory.kept = vectors * 4 + weights + rounded;
+    memory.forward = Larger(weights + vectors, vectors * 4);
+    memory.backward = Larger(weights * 2 + vectors * -2, vectors * 5 + weights * -1);
+    return memory;
   }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }
 };

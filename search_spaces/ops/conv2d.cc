@@ -1,6 +1,6 @@
 #include "search_spaces/ops/conv2d.h"
 
-#include "search_spaces/checked.h"
+#include "search_spaces/ops/convolution.h"
 #include "search_spaces/ops/window.h"
 
 namespace canopy::search_space {
@@ -32,28 +32,20 @@ class Conv2dOperator final : public Operator {
 
   StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
     const Shape& in = *inputs[0];
-    CANOPY_RETURN_IF_ERROR(RequireImage(in));
-    const int64_t out_channels = IntegerOf(a, "out_channels"), groups = IntegerOf(a, "groups");
-    if (in[0] % groups != 0 || out_channels % groups != 0) {
-      return InvalidArgument("expected groups that divide " + std::to_string(in[0]) + " input and " +
-                             std::to_string(out_channels) + " output channels, found " +
-                             std::to_string(groups));
-    }
+    CANOPY_RETURN_IF_ERROR(RequireGroups(a, in));
     Window window{IntegerOf(a, "kernel"), IntegerOf(a, "stride"), IntegerOf(a, "padding"),
                   IntegerOf(a, "dilation")};
-    return SlideWindow(window, in, out_channels);
+    return SlideWindow(window, in, IntegerOf(a, "out_channels"));
   }
 
   std::optional<OperatorCost> Cost(const Attributes& a, std::span<const Shape* const> inputs,
                                    const Shape& out) const override {
-    const int64_t kernel = IntegerOf(a, "kernel");
-    const auto weights =
-        CheckedProduct(Shape{out[0], (*inputs[0])[0] / IntegerOf(a, "groups"), kernel, kernel});
-    if (!weights) return std::nullopt;
-    const auto params = CheckedAdd(*weights, SwitchOf(a, "bias") ? out[0] : 0);
-    const auto macs = CheckedProduct(Shape{*weights, out[1], out[2]});
-    if (!params || !macs) return std::nullopt;
-    return OperatorCost{*params, *macs};
+    return ConvolutionCost(a, *inputs[0], out, out);
+  }
+  OperatorMemory Memory(const Application& at) const override {
+    return {.keeps_inputs = true,
+            .scratch_forward = ConvolutionScratchForward(at),
+            .scratch_backward = ConvolutionScratchBackward(at)};
   }
 
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "search_spaces/checked.h"
+#include "search_spaces/ops/convolution.h"
+#include "search_spaces/ops/differentiated.h"
 
 namespace canopy::search_space {
 namespace {
@@ -40,19 +42,13 @@ class ConvTranspose2dOperator final : public Operator {
 
   StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
     const Shape& in = *inputs[0];
-    CANOPY_RETURN_IF_ERROR(RequireImage(in));
-    const int64_t out_channels = IntegerOf(a, "out_channels"), groups = IntegerOf(a, "groups");
-    if (in[0] % groups != 0 || out_channels % groups != 0) {
-      return InvalidArgument("expected groups that divide " + std::to_string(in[0]) + " input and " +
-                             std::to_string(out_channels) + " output channels, found " +
-                             std::to_string(groups));
-    }
+    CANOPY_RETURN_IF_ERROR(RequireGroups(a, in));
     const int64_t stride = IntegerOf(a, "stride"), extra = IntegerOf(a, "output_padding");
     if (extra >= std::max(stride, IntegerOf(a, "dilation"))) {
       return InvalidArgument("expected an output_padding below the stride or the dilation, found " +
                              std::to_string(extra));
     }
-    Shape out{out_channels, 0, 0};
+    Shape out{IntegerOf(a, "out_channels"), 0, 0};
     for (int axis = 1; axis <= 2; ++axis) {
       out[axis] = (in[axis] - 1) * stride - 2 * IntegerOf(a, "padding") + Reach(a) + extra;
       if (out[axis] < 1) {
@@ -65,14 +61,20 @@ class ConvTranspose2dOperator final : public Operator {
 
   std::optional<OperatorCost> Cost(const Attributes& a, std::span<const Shape* const> inputs,
                                    const Shape& out) const override {
-    const Shape& in = *inputs[0];
-    const int64_t kernel = IntegerOf(a, "kernel");
-    const auto weights = CheckedProduct(Shape{in[0], out[0] / IntegerOf(a, "groups"), kernel, kernel});
-    if (!weights) return std::nullopt;
-    const auto params = CheckedAdd(*weights, SwitchOf(a, "bias") ? out[0] : 0);
-    const auto macs = CheckedProduct(Shape{*weights, in[1], in[2]});
-    if (!params || !macs) return std::nullopt;
-    return OperatorCost{*params, *macs};
+    return ConvolutionCost(a, *inputs[0], out, *inputs[0]);
+  }
+  // LibTorch computes it with rows outermost, from copies, and one example at a time by way of columns.
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = ExactDifferentiatedMemory(at);
+    const int64_t kernel = IntegerOf(at.attributes, "kernel");
+    const Count columns =
+        Count(at.output[0]) * kernel * kernel * CheckedMultiply((*at.inputs[0])[1], (*at.inputs[0])[2]) * 4;
+    const Count values = Count(CheckedProduct(*at.inputs[0])) * 4 + Count(CheckedProduct(at.output)) * 4;
+    memory.forward += values;
+    memory.backward += values;
+    memory.scratch_forward += columns + Count(at.params) * 4;
+    memory.scratch_backward += columns + Count(at.params) * 4;
+    return memory;
   }
 
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }

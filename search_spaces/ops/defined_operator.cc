@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "search_spaces/checked.h"
 #include "search_spaces/expression.h"
+#include "search_spaces/ops/differentiated.h"
 #include "search_spaces/ops/operator_definition.h"
 #include "search_spaces/reserved_names.h"
 
@@ -107,6 +108,8 @@ class DefinedOperator final : public Operator {
   std::span<const AttributeSpec> attributes() const override { return specs_; }
   int layers() const override { return static_cast<int>(definition_.layers); }
   bool pure() const override { return false; }
+  // What its module keeps beside input and output is not known.
+  OperatorMemory Memory(const Application& at) const override { return DifferentiatedMemory(at); }
   std::string_view definition() const override { return canonical_; }
 
   StatusOr<Shape> InferShape(const Attributes& attributes,

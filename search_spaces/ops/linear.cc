@@ -38,6 +38,13 @@ class LinearOperator final : public Operator {
     if (!params || !macs) return std::nullopt;
     return OperatorCost{*params, *macs};
   }
+  OperatorMemory Memory(const Application& at) const override {
+    // In bf16 the gradient of the bias is a sum in fp32.
+    const bool copy = at.type == NumberType::kBf16 && SwitchOf(at.attributes, "bias");
+    return {.keeps_inputs = true,
+            .backward = copy ? at.OutputBytes() : 0,
+            .scratch_backward = Count(at.params) * BytesOf(at.type)};
+  }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }
 };
 

@@ -21,6 +21,7 @@ class AddOperator final : public Operator {
     }
     return *inputs[0];
   }
+  OperatorMemory Memory(const Application&) const override { return {.shares_gradient = true}; }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
@@ -42,6 +43,15 @@ class MultiplyOperator final : public Operator {
                              ShapeText(largest) + ", found " + ShapeText(*input));
     }
     return largest;
+  }
+  // Products on the way: of all but the last factor, and, of one number per channel, before they are summed.
+  OperatorMemory Memory(const Application& at) const override {
+    const bool spread = std::any_of(at.inputs.begin(), at.inputs.end(),
+                                    [&](const Shape* input) { return *input != at.output; });
+    const bool more = at.inputs.size() > 2;
+    return {.keeps_inputs = true,
+            .forward = more ? at.OutputBytes() : 0,
+            .backward = spread || more ? at.OutputBytes() : 0};
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };

@@ -5,6 +5,7 @@
 
 #include "search_spaces/checked.h"
 #include "search_spaces/ops/activations.h"
+#include "search_spaces/ops/differentiated.h"
 
 namespace canopy::search_space {
 namespace {
@@ -41,6 +42,15 @@ class MlpOperator final : public Operator {
     const auto macs = CheckedMultiply(*weights, *places);
     if (!params || !macs) return std::nullopt;
     return OperatorCost{*params, *macs};
+  }
+  // The hidden values before and behind the activation; their gradients are there in turn.
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = DifferentiatedMemory(at);
+    const Count hidden =
+        Count(PlacesOf(at.output)) * HiddenFeatures(at.attributes, at.output.back()) * BytesOf(at.type);
+    memory.kept = hidden * 2;
+    memory.backward = hidden;
+    return memory;
   }
   bool ZeroPreserving(const Attributes& a) const override {
     return !SwitchOf(a, "bias") && FindOperator(WordOf(a, "activation"))->ZeroPreserving({});

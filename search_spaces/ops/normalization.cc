@@ -1,6 +1,7 @@
 #include "search_spaces/ops/normalization.h"
 
 #include "search_spaces/checked.h"
+#include "search_spaces/ops/differentiated.h"
 
 namespace canopy::search_space {
 namespace {
@@ -42,12 +43,18 @@ class BatchNormOperator final : public Normalization {
  public:
   std::string_view name() const override { return "batch_norm"; }
   std::span<const AttributeSpec> attributes() const override { return kBatchNormAttributes; }
+  OperatorMemory Memory(const Application&) const override { return {.keeps_inputs = true}; }
 };
 
 class LayerNormOperator final : public Normalization {
  public:
   std::string_view name() const override { return "layer_norm"; }
   std::span<const AttributeSpec> attributes() const override { return kLayerNormAttributes; }
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = ExactDifferentiatedMemory(at);
+    memory.kept += Count(PlacesOf(at.output)) * 8;  // mean and deviation
+    return memory;
+  }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "affine"); }
 };
 
@@ -59,10 +66,16 @@ class GroupNormOperator final : public Normalization {
     CANOPY_RETURN_IF_ERROR(RequireImage(*inputs[0]));
     const int64_t groups = IntegerOf(a, "groups"), channels = ChannelsOf(*inputs[0]);
     if (channels % groups != 0) {
-      return InvalidArgument("expected groups that divide " + std::to_string(channels) +
-                             " channels, found " + std::to_string(groups));
+      return InvalidArgument("expected groups that divide " + std::to_string(channels) + " channels, found " +
+                             std::to_string(groups));
     }
     return *inputs[0];
+  }
+  // LibTorch computes the gradient with rows outermost, from copies.
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = ExactDifferentiatedMemory(at);
+    memory.backward += Count(CheckedProduct(at.output)) * 8;
+    return memory;
   }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "affine"); }
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "search_spaces/checked.h"
 #include "search_spaces/graph.h"
 
 namespace canopy::search_space {
@@ -28,6 +29,37 @@ struct AttributeSpec {
 struct OperatorCost {
   int64_t params = 0;
   int64_t macs = 0;
+};
+
+// What the built-in trainer holds in memory of an operator in a training step, in bytes, beside its inputs
+// and output while other nodes need them and the gradients that pass along the graph.
+struct OperatorMemory {
+  // Needed by backward, so that they stay until then.
+  bool keeps_inputs = false, keeps_output = false;
+  // The output is the input's memory, and the input's gradient the output's.
+  bool shares_output = false, shares_gradient = false;
+  // For each example: of its own from forward to backward, more during forward, more during backward.
+  Count kept, forward, backward;
+  // For a batch of any size: more during forward (weights in the layout of the library) and backward (the
+  // gradients of parameters on their way to where they are collected).
+  Count scratch_forward, scratch_backward;
+};
+
+// The type that a network computes in; sums that need more are in fp32 in either.
+enum class NumberType { kFp32, kBf16 };
+inline int64_t BytesOf(NumberType type) { return type == NumberType::kFp32 ? 4 : 2; }
+
+// An operator where it stands in a network.
+struct Application {
+  const Attributes& attributes;
+  std::span<const Shape* const> inputs;
+  const Shape& output;
+  int64_t params = 0;
+  NumberType type = NumberType::kFp32;
+
+  // Bytes of one example's values.
+  Count InputBytes() const;  // of the first input
+  Count OutputBytes() const;
 };
 
 // How many inputs an operator takes; {1, kAnyNumber} for merges.
@@ -68,6 +100,9 @@ class Operator {
                                            const Shape&) const {
     return OperatorCost{};
   }
+
+  // What worker/trainer/ops holds of it; by default nothing. REQUIRES what Cost does, and its parameters.
+  virtual OperatorMemory Memory(const Application&) const { return {}; }
 
   // Its function is the identity on an input of that shape (REQUIRES one input).
   virtual bool IsIdentity(const Attributes&, const Shape&) const { return false; }

@@ -1,5 +1,6 @@
 #include "search_spaces/ops/pooling.h"
 
+#include "search_spaces/checked.h"
 #include "search_spaces/ops/window.h"
 
 namespace canopy::search_space {
@@ -40,6 +41,10 @@ class Pooling final : public Operator {
                              ", found " + std::to_string(padding));
     }
     return SlideWindow({kernel, IntegerOf(a, "stride"), padding, 1}, *inputs[0], (*inputs[0])[0]);
+  }
+  // The maximum's place in each window, in 16 bits.
+  OperatorMemory Memory(const Application& at) const override {
+    return {.kept = name_ == "max_pool" ? Count(CheckedProduct(at.output)) * 2 : 0};
   }
   bool IsIdentity(const Attributes& a, const Shape&) const override {
     return IntegerOf(a, "kernel") == 1 && IntegerOf(a, "stride") == 1;

@@ -80,6 +80,9 @@ std::vector<std::string> OperatorNames() {
 
 std::string_view OperatorRef::name() const { return op_->name(); }
 
+Count Application::InputBytes() const { return Count(CheckedProduct(*inputs[0])) * BytesOf(type); }
+Count Application::OutputBytes() const { return Count(CheckedProduct(output)) * BytesOf(type); }
+
 std::string ShapeText(std::span<const int64_t> sizes) {
   std::string text = "{";
   for (size_t i = 0; i < sizes.size(); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);

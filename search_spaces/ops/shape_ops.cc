@@ -28,6 +28,9 @@ class IdentityOperator final : public Operator {
     return *inputs[0];
   }
   bool IsIdentity(const Attributes&, const Shape&) const override { return true; }
+  OperatorMemory Memory(const Application&) const override {
+    return {.shares_output = true, .shares_gradient = true};
+  }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
@@ -48,6 +51,10 @@ class FirstChannelsOperator final : public Operator {
   bool IsIdentity(const Attributes& a, const Shape& input) const override {
     return IntegerOf(a, "channels") == input[0];
   }
+  // The zeros of the channels that are left out, and all before they lie with channels innermost.
+  OperatorMemory Memory(const Application& at) const override {
+    return {.backward = at.InputBytes() * 2 + at.OutputBytes() * -1};
+  }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
@@ -61,6 +68,11 @@ class FlattenOperator final : public Operator {
     return Shape{*features};
   }
   bool IsIdentity(const Attributes&, const Shape& input) const override { return input.size() == 1; }
+  // Images lie with channels innermost, so that theirs are copied.
+  OperatorMemory Memory(const Application& at) const override {
+    const bool image = at.inputs[0]->size() == 3;
+    return {.shares_output = !image, .shares_gradient = !image};
+  }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
@@ -92,6 +104,11 @@ class DropoutOperator final : public Operator {
     return *inputs[0];
   }
   bool IsIdentity(const Attributes& a, const Shape&) const override { return NumberOf(a, "rate") == 0; }
+  // The mask: one number for each value or, of drop_path, each example.
+  OperatorMemory Memory(const Application& at) const override {
+    const Count mask = name_ == "dropout" ? CheckedProduct(at.output) : 1;
+    return {.kept = mask * BytesOf(at.type), .forward = at.type == NumberType::kFp32 ? 0 : mask * 4};
+  }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include "search_spaces/checked.h"
 #include "search_spaces/ops/activations.h"
+#include "search_spaces/ops/differentiated.h"
 
 namespace canopy::search_space {
 namespace {
@@ -32,6 +33,12 @@ class SqueezeExciteOperator final : public Operator {
     const auto params = weights ? CheckedAdd(*weights, squeeze + out[0]) : std::nullopt;
     if (!params) return std::nullopt;
     return OperatorCost{*params, *weights};
+  }
+  // The input's gradient is the sum of two, and the gate's is one of the pixels before it is summed.
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = DifferentiatedMemory(at);
+    memory.backward = at.InputBytes() * 2;
+    return memory;
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };

@@ -1,6 +1,7 @@
 #include "search_spaces/ops/tokens.h"
 
 #include "search_spaces/checked.h"
+#include "search_spaces/ops/differentiated.h"
 
 namespace canopy::search_space {
 namespace {
@@ -38,6 +39,7 @@ class EmbeddingOperator final : public Operator {
     if (!params) return std::nullopt;
     return OperatorCost{*params, 0};
   }
+  OperatorMemory Memory(const Application& at) const override { return DifferentiatedMemory(at); }
 };
 
 class PatchEmbeddingOperator final : public Operator {
@@ -68,6 +70,12 @@ class PatchEmbeddingOperator final : public Operator {
     if (!params || !macs) return std::nullopt;
     return OperatorCost{*params, *macs};
   }
+  OperatorMemory Memory(const Application& at) const override {
+    OperatorMemory memory = DifferentiatedMemory(at);
+    memory.scratch_forward = Count(at.params) * BytesOf(at.type);
+    memory.scratch_backward = Count(at.params) * (BytesOf(at.type) + 8);
+    return memory;
+  }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "bias"); }
 };
 
@@ -87,6 +95,7 @@ class PositionalEncodingOperator final : public Operator {
     if (!params) return std::nullopt;
     return OperatorCost{*params, 0};
   }
+  OperatorMemory Memory(const Application& at) const override { return DifferentiatedMemory(at); }
 };
 
 class ClassTokenOperator final : public Operator {
@@ -101,6 +110,7 @@ class ClassTokenOperator final : public Operator {
                                    const Shape& out) const override {
     return OperatorCost{out[1], 0};
   }
+  OperatorMemory Memory(const Application& at) const override { return DifferentiatedMemory(at); }
 };
 
 class LastTokensOperator final : public Operator {
@@ -120,6 +130,7 @@ class LastTokensOperator final : public Operator {
   bool IsIdentity(const Attributes& a, const Shape& input) const override {
     return IntegerOf(a, "tokens") == input[0];
   }
+  OperatorMemory Memory(const Application& at) const override { return DifferentiatedMemory(at); }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
@@ -137,6 +148,8 @@ class SelectTokenOperator final : public Operator {
     }
     return Shape{in[1]};
   }
+  // LibTorch's result is a view of the input.
+  OperatorMemory Memory(const Application&) const override { return {.keeps_inputs = true}; }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 

@@ -1,5 +1,7 @@
 #include "search_spaces/ops/upsample.h"
 
+#include "search_spaces/ops/differentiated.h"
+
 namespace canopy::search_space {
 namespace {
 
@@ -21,6 +23,7 @@ class UpsampleOperator final : public Operator {
     shape[2] *= IntegerOf(a, "scale");
     return shape;
   }
+  OperatorMemory Memory(const Application& at) const override { return ExactDifferentiatedMemory(at); }
   bool IsIdentity(const Attributes& a, const Shape&) const override { return IntegerOf(a, "scale") == 1; }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };

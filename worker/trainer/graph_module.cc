@@ -140,6 +140,11 @@ at::Tensor GraphModule::Forward(const at::Tensor& images, const ForwardMode& mod
 }
 
 at::Tensor GraphModule::ForwardTraining(const at::Tensor& images, Rng& noise) {
+  // Copies of all weights, which are about to change.
+  for (const auto& [convolution, batch_norm] : folded_pairs_) {
+    convolution->Unfold();
+    batch_norm->set_folded(false);
+  }
   return Forward(images, {.training = true, .noise = &noise});
 }
 

@@ -87,16 +87,9 @@ class Run {
     const double learning_rate = LearningRateAt(job_.recipe, summary_.steps, total_steps_);
     LossValue loss;
     {
-      const c10::InferenceMode no_autograd;  // operations bring their own gradients
-      const at::Tensor logits =
-          network_.ForwardTraining(loader_.Load(examples, augment, augmentation), dropout_);
-      at::Tensor gradient;
-      loss = EvaluateWithGradient(logits, loader_.Labels(examples), job_.recipe.label_smoothing, gradient);
-      if (std::isfinite(loss.sum)) {
-        network_.Backward(gradient);
-        optimizer_->Step(learning_rate);
-        network_.store().RefreshCompute();
-      }
+      const c10::InferenceMode no_autograd;
+      loss = TrainBatch(network_, *optimizer_, loader_.Load(examples, augment, augmentation),
+                        loader_.Labels(examples), job_.recipe.label_smoothing, learning_rate, dropout_);
     }
     if (!std::isfinite(loss.sum)) return Diverged("the training loss", loss.sum, learning_rate);
     ++summary_.steps;
@@ -147,6 +140,21 @@ class Run {
 };
 
 }  // namespace
+
+LossValue TrainBatch(GraphModule& network, Optimizer& optimizer, at::Tensor batch,
+                     std::span<const uint8_t> labels, double label_smoothing, double learning_rate,
+                     Rng& noise) {
+  const c10::InferenceMode no_autograd;  // operations bring their own gradients
+  const at::Tensor logits = network.ForwardTraining(batch, noise);
+  batch.reset();  // kept by those operations alone that need it
+  at::Tensor gradient;
+  const LossValue loss = EvaluateWithGradient(logits, labels, label_smoothing, gradient);
+  if (!std::isfinite(loss.sum)) return loss;
+  network.Backward(gradient);
+  optimizer.Step(learning_rate);
+  network.store().RefreshCompute();
+  return loss;
+}
 
 int64_t TotalSteps(const Job& job, const TrainingData& data) {
   const int64_t per_epoch = static_cast<int64_t>(data.split.train.size()) / BatchSize(job, data);

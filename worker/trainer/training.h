@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "base/random.h"
 #include "base/status.h"
 #include "worker/data/batch.h"
 #include "worker/data/image_set.h"
@@ -10,6 +12,8 @@
 #include "worker/trainer/evaluation.h"
 #include "worker/trainer/graph_module.h"
 #include "worker/trainer/job_monitor.h"
+#include "worker/trainer/loss.h"
+#include "worker/trainer/optimizer.h"
 
 namespace canopy::trainer {
 
@@ -28,6 +32,11 @@ struct TrainingSummary {
   Evaluation validation;         // of the last epoch; empty after a PROXY job
   double best_accuracy = 0;      // of any epoch
 };
+
+// One step: forward, loss, backward and update. A loss that is not finite changes nothing but statistics.
+LossValue TrainBatch(GraphModule& network, Optimizer& optimizer, at::Tensor batch,
+                     std::span<const uint8_t> labels, double label_smoothing, double learning_rate,
+                     Rng& noise);
 
 // How many optimizer steps the job has: whole batches only, as a smaller last batch would change the
 // batch-norm statistics and the step's shape.

@@ -30,6 +30,8 @@ class Conv2d final : public Operation {
   // From now on inference gives scale * output + shift, per output channel (fp32 tensors), of the weights
   // as they are now; training is not affected.
   void Fold(const at::Tensor& scale, const at::Tensor& shift);
+  // Inference is that of the weights alone again, and what Fold made is freed.
+  void Unfold() { folded_weight_ = folded_bias_ = at::Tensor(); }
 
  private:
   bool GoesByWinograd(const at::Tensor& input, const at::Tensor& weight) const;
