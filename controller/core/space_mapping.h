@@ -15,7 +15,7 @@ class SpaceMapping {
  public:
   // Space and the campaign's constraints are the new version's.
   SpaceMapping(search_space::SearchSpace space, std::vector<search_space::Constraint> constraints,
-               const model::TaskSpec& task);
+               const model::CampaignSettings& settings);
 
   // Why the new version leaves the candidate out, alike for what is alike; empty where it has it: the same
   // decisions with values that it allows, the same candidate hash, no constraint broken.
@@ -25,6 +25,7 @@ class SpaceMapping {
   const search_space::SearchSpace space_;
   const std::vector<search_space::Constraint> constraints_;
   const search_space::TaskShape task_;
+  const search_space::TrainingSetup setup_;
 };
 
 }  // namespace canopy::controller

@@ -38,8 +38,8 @@ SearchSpace Parse(const std::string& text) {
 class SpaceMappingTest : public ::testing::Test {
  protected:
   SpaceMappingTest() {
-    task_.input_shape = {1, 8, 8};
-    task_.classes = 10;
+    settings_.task.input_shape = {1, 8, 8};
+    settings_.task.classes = 10;
   }
 
   // What becomes of width 8, kernel 3 in the space `text`.
@@ -50,10 +50,11 @@ class SpaceMappingTest : public ::testing::Test {
     std::vector<search_space::Constraint> constraints;
     if (!constraint.empty())
       constraints.push_back(*search_space::Constraint::Parse(constraint, space.decisions()));
-    return SpaceMapping(space, constraints, task_).WhySetAside(*LowerCandidate(old_space, *candidate, task_));
+    return SpaceMapping(space, constraints, settings_)
+        .WhySetAside(*LowerCandidate(old_space, *candidate, settings_.task));
   }
 
-  model::TaskSpec task_;
+  model::CampaignSettings settings_;
 };
 
 TEST_F(SpaceMappingTest, WhatOnlyWidensCarriesEveryCandidateOver) {

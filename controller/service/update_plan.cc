@@ -175,7 +175,7 @@ StatusOr<UpdatePlan> UpdatePlan::Make(const v1::LaunchRequest& request, const st
   settings.finals_reference = now.finals_reference;
   settings.operators = files.space.own_operators();
 
-  UpdatePlan plan(SpaceMapping(files.space, files.constraints, settings.task));
+  UpdatePlan plan(SpaceMapping(files.space, files.constraints, settings));
   plan.name_ = name;
   CANOPY_ASSIGN_OR_RETURN(const search_space::SearchSpace old_space,
                           search_space::SearchSpace::Parse(before.space_text, before.space_file_name));
