@@ -5,6 +5,7 @@
 
 #include "search_spaces/constraint.h"
 #include "search_spaces/space.h"
+#include "search_spaces/training_memory.h"
 #include "storage/model/records.h"
 
 namespace canopy::controller {

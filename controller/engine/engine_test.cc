@@ -201,7 +201,7 @@ class EngineTest : public ::testing::Test {
     revise.campaign.space_hash = space->content_hash();
     revise.changes_json = "[]";
     revise.new_version = true;
-    const controller::SpaceMapping mapping(*space, {}, revise.campaign.settings.task);
+    const controller::SpaceMapping mapping(*space, {}, revise.campaign.settings);
     const storage::TrialPage page = *reader->Trials(id, {}, 0, 1000);
     for (const storage::TrialRow& row : page.trials) {
       revise.next_trial_number = row.trial.number + 1;
@@ -447,9 +447,10 @@ class StuckStrategy final : public controller::Strategy {
 TEST_F(EngineTest, AStrategyThatNeverComesBackPausesItsOwnCampaignAlone) {
   const auto end = std::make_shared<std::promise<void>>();
   EngineOptions options;
-  options.make_strategy = [future = end->get_future().share()](const search_space::SearchSpace& space,
-                                                               const model::CampaignSettings& settings)
-      -> StatusOr<std::unique_ptr<controller::Strategy>> {
+  options.make_strategy =
+      [future = end->get_future().share()](
+          const search_space::SearchSpace& space,
+          const model::CampaignSettings& settings) -> StatusOr<std::unique_ptr<controller::Strategy>> {
     if (settings.strategy_kind == "stuck") return std::make_unique<StuckStrategy>(future);
     return MakeNamedStrategy(space, settings);
   };

@@ -329,7 +329,7 @@ TEST_P(CatalogSimplificationTest, EqualHashesAreEqualFunctions) {
   int pairs = 0;
   Candidate candidate = space_.Sample(rng_);
   for (int i = 0; i < 400 && pairs < kPairs; ++i) {
-    candidate = i % 20 == 0 ? space_.Sample(rng_) : space_.Mutate(candidate, rng_);
+    candidate = i % 20 == 0 ? space_.Sample(rng_) : search_space::Mutate(space_, candidate, rng_);
     const auto written = space_.Lower(candidate, task_);
     if (!written.ok()) continue;
     const NetworkGraph graph = search_space::Simplify(*written);
