@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "search_spaces/catalog/catalog.h"
 #include "search_spaces/cost.h"
+#include "search_spaces/exploration.h"
 #include "search_spaces/hash.h"
 #include "search_spaces/ops/operator.h"
 #include "search_spaces/simplify.h"
