@@ -150,8 +150,11 @@ std::optional<std::string> NearestName(std::string_view name, std::span<const st
   std::optional<std::string> best;
   size_t best_distance = std::numeric_limits<size_t>::max();
   for (const std::string& candidate : candidates) {
+    const size_t shorter = std::min(name.size(), candidate.size());
+    const size_t longer = std::max(name.size(), candidate.size());
+    const size_t allowed = std::max<size_t>(1, longer / 3);
+    if (longer - shorter > allowed) continue;  // the distance is no less
     const size_t distance = EditDistance(name, candidate);
-    const size_t allowed = std::max<size_t>(1, std::max(name.size(), candidate.size()) / 3);
     if (distance <= allowed && distance < best_distance) {
       best = candidate;
       best_distance = distance;

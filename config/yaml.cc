@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "base/strings.h"
 #include "config/yaml_bounds.h"
 #include "yaml-cpp/eventhandler.h"
@@ -14,10 +15,28 @@
 
 namespace canopy::config {
 
+namespace {
+
+// What is said of a file is for people, however long its names are.
+constexpr size_t kMaxPathBytes = 512, kMaxMessageBytes = 2048;
+
+bool ContinuesCharacter(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+// The text without its middle where it is longer; characters stay whole.
+std::string Shortened(std::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return std::string(text);
+  size_t head = bytes / 2, tail = text.size() - bytes / 2;
+  while (head > 0 && ContinuesCharacter(text[head])) --head;
+  while (tail < text.size() && ContinuesCharacter(text[tail])) ++tail;
+  return std::string(text.substr(0, head)) + " ... " + std::string(text.substr(tail));
+}
+
+}  // namespace
+
 Status Location::Error(std::string_view message) const {
   std::string text = file + ":" + std::to_string(line) + ":" + std::to_string(column) + ": ";
   if (!path.empty()) text += path + ": ";
-  return InvalidArgument(text + std::string(message));
+  return InvalidArgument(text + Shortened(message, kMaxMessageBytes));
 }
 
 const YamlNode* YamlNode::Find(std::string_view key) const {
@@ -27,18 +46,19 @@ const YamlNode* YamlNode::Find(std::string_view key) const {
 }
 
 Location YamlNode::location() const {
-  std::vector<std::string> parts;
-  for (const YamlNode* node = this; node->parent_; node = node->parent_) {
-    const YamlNode& parent = *node->parent_;
-    const size_t i = node->index_in_parent_;
+  // Every message of a file has one of these.
+  absl::InlinedVector<const YamlNode*, kMaxDepth + 1> nodes;
+  for (const YamlNode* node = this; node->parent_; node = node->parent_) nodes.push_back(node);
+  std::string path;
+  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+    const YamlNode& parent = *(*it)->parent_;
     if (parent.is_sequence()) {
-      parts.push_back("[" + std::to_string(i) + "]");
+      path.append("[").append(std::to_string((*it)->index_in_parent_)).append("]");
     } else {
-      parts.push_back((parent.parent_ ? "." : "") + parent.entries_[i].key);
+      path.append(parent.parent_ ? "." : "").append(parent.entries_[(*it)->index_in_parent_].key);
     }
   }
-  std::reverse(parts.begin(), parts.end());
-  return {*file_, line_, column_, Join(parts, "")};
+  return {*file_, line_, column_, Shortened(path, kMaxPathBytes)};
 }
 
 Location YamlNode::KeyLocation(const Entry& entry) const {

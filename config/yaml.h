@@ -12,14 +12,15 @@
 
 namespace canopy::config {
 
-// Where a value stands: file, line and column (from 1) and its path in the file ("network[2].conv2d").
+// Where a value stands: file, line and column (from 1) and its path in the file ("network[2].conv2d"); both
+// ends of a long one.
 struct Location {
   std::string file;
   int line = 1;
   int column = 1;
   std::string path;
 
-  // InvalidArgument "file:line:column: path: message".
+  // InvalidArgument "file:line:column: path: message", of a long message both ends.
   Status Error(std::string_view message) const;
 };
 

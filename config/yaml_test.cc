@@ -54,6 +54,23 @@ TEST(YamlTest, LocateFindsTheClosestEnclosingValue) {
   EXPECT_EQ(document->Locate("nowhere").line, 1);
 }
 
+TEST(YamlTest, LongPathsAndMessagesKeepBothEnds) {
+  const std::string key = std::string(100, 'k');
+  const auto document = ParseYaml(Repeat("{" + key + ": ", 30) + "{last: 1}" + Repeat("}", 30), "f.yaml");
+  ASSERT_TRUE(document.ok()) << document.status();
+  const YamlNode* node = &document->root();
+  while (node->is_map()) node = node->entries().front().value;
+  const std::string path = node->location().path;
+  EXPECT_LE(path.size(), 520u);
+  EXPECT_THAT(path, ::testing::StartsWith(key + "." + key));
+  EXPECT_THAT(path, ::testing::EndsWith(key + ".last"));
+  const std::string message = Message(Location{"f.yaml"}.Error("begin" + Repeat("\u00e4", 100'000) + "end"));
+  EXPECT_LE(message.size(), 2100u);
+  EXPECT_THAT(message, HasSubstr("begin\u00e4"));
+  EXPECT_THAT(message, HasSubstr("\u00e4 ... \u00e4"));  // no half of one
+  EXPECT_THAT(message, ::testing::EndsWith("\u00e4end"));
+}
+
 TEST(YamlTest, WhatTheFormatLeavesOutIsRefusedWithItsPlace) {
   EXPECT_EQ(ErrorOf("a: 1\na: 2\n"), "f.yaml:2:1: expected each key once, found 'a' again: remove one");
   EXPECT_EQ(ErrorOf("a: &x 1\nb: 2\n"),

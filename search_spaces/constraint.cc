@@ -5,37 +5,41 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "search_spaces/space.h"
 
 namespace canopy::search_space {
 namespace {
 
-struct Metric {
-  const char* name;
-  int64_t Costs::*field;
-};
-constexpr Metric kMetrics[] = {
-    {"params", &Costs::params},
-    {"macs", &Costs::macs},
-    {"activation_memory", &Costs::activation_memory},
-    {"training_memory", &Costs::training_memory},
-    {"depth", &Costs::depth},
+constexpr ConstraintMetric kMetrics[] = {
+    {"params", &Costs::params, "trainable numbers"},
+    {"macs", &Costs::macs, "multiply-accumulates for one example"},
+    {"activation_memory", &Costs::activation_memory,
+     "bytes of fp32 activations alive at once at inference of one example, at the worst moment"},
+    {"training_memory", &Costs::training_memory,
+     "bytes of a training step at the candidate's batch size and optimizer: network_graph.md has the rule"},
+    {"depth", &Costs::depth, "convolutions and linear layers on the longest path from input to output"},
 };
 
 }  // namespace
 
-StatusOr<Constraint> Constraint::Parse(std::string_view text, const std::vector<Decision>& decisions) {
+std::span<const ConstraintMetric> ConstraintMetrics() { return kMetrics; }
+
+StatusOr<Constraint> Constraint::Parse(std::string_view text, const SearchSpace& space) {
   CANOPY_ASSIGN_OR_RETURN(Expression expression, Expression::Parse(text));
-  std::vector<std::string> known;
   std::vector<ValueKind> kinds;
-  for (const Metric& metric : kMetrics) known.emplace_back(metric.name);
-  for (const Decision& decision : decisions) known.push_back(decision.name);
   for (const std::string& name : expression.names()) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) {
-      const auto decision =
-          std::find_if(decisions.begin(), decisions.end(), [&](const Decision& d) { return d.name == name; });
-      kinds.push_back(decision == decisions.end() ? ValueKind::kNumber : decision->value_kind());
+    if (std::any_of(std::begin(kMetrics), std::end(kMetrics),
+                    [&](const ConstraintMetric& metric) { return metric.name == name; })) {
+      kinds.push_back(ValueKind::kNumber);
       continue;
     }
+    if (const Decision* decision = space.FindDecision(name)) {
+      kinds.push_back(decision->value_kind());
+      continue;
+    }
+    std::vector<std::string> known;
+    for (const ConstraintMetric& metric : kMetrics) known.emplace_back(metric.name);
+    for (const Decision& decision : space.decisions()) known.push_back(decision.name);
     return InvalidArgument(
         "expected params, macs, activation_memory, training_memory, depth or a decision in '" +
         std::string(Trim(text)) + "', found '" + name + "'" + DidYouMean(name, known));
@@ -50,7 +54,7 @@ StatusOr<double> Constraint::Amount(const Candidate& candidate, const Costs& cos
   std::vector<const Value*> values;
   for (const std::string& name : expression_.names()) {
     const Value* value = nullptr;
-    for (const Metric& metric : kMetrics) {
+    for (const ConstraintMetric& metric : kMetrics) {
       if (name == metric.name) value = &metrics.emplace_back(costs.*metric.field);
     }
     if (!value) value = candidate.Find(name);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -7,7 +9,6 @@
 #include "base/status.h"
 #include "search_spaces/candidate.h"
 #include "search_spaces/cost.h"
-#include "search_spaces/decision.h"
 #include "search_spaces/expression.h"
 
 namespace canopy::search_space {
@@ -19,12 +20,22 @@ struct Violation {
   friend bool operator==(const Violation&, const Violation&) = default;
 };
 
+// What constraints know of a network.
+struct ConstraintMetric {
+  std::string_view name;
+  int64_t Costs::*field;
+  std::string_view meaning;
+};
+std::span<const ConstraintMetric> ConstraintMetrics();
+
+class SearchSpace;
+
 // A boolean expression over params, macs, activation_memory, training_memory, depth and decisions:
 // "params < 200000".
 class Constraint {
  public:
   // InvalidArgument for a text that is no such expression: the message gives the nearest name.
-  static StatusOr<Constraint> Parse(std::string_view text, const std::vector<Decision>& decisions);
+  static StatusOr<Constraint> Parse(std::string_view text, const SearchSpace& space);
 
   const std::string& text() const { return expression_.text(); }
   // 0 where the constraint holds. One that names an inactive decision holds: there is nothing to limit.

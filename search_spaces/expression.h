@@ -20,6 +20,13 @@ ValueKind KindOf(const Value& value);
 // "a number": for messages.
 std::string_view Describe(ValueKind kind);
 
+// A function that expressions know, for people.
+struct ExpressionFunction {
+  std::string_view usage;  // "round(x)"
+  std::string_view meaning;
+};
+std::vector<ExpressionFunction> ExpressionFunctions();
+
 // An arithmetic or boolean expression over names: `in_channels * expansion`, `op == 'sep' and depth >= 2`,
 // `params < 200000`. Operators, weakest first: or; and; not; == != < <= > >=, in [..]; + -; * / // %;
 // unary -; **. Functions min, max, round, floor, ceil, divisible(x, by), if(condition, then, else). Integers

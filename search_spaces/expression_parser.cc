@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cctype>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,11 +32,26 @@ struct Function {
   std::string_view name;
   Op op;
   size_t least, most;
+  ExpressionFunction help;
 };
 constexpr Function kFunctions[] = {
-    {"min", Op::kMin, 1, 0},     {"max", Op::kMax, 1, 0},   {"round", Op::kRound, 1, 1},
-    {"floor", Op::kFloor, 1, 1}, {"ceil", Op::kCeil, 1, 1}, {"divisible", Op::kDivisible, 2, 2},
-    {"if", Op::kIf, 3, 3},
+    {"min", Op::kMin, 1, 0, {"min(a, ...)", "the smallest"}},
+    {"max", Op::kMax, 1, 0, {"max(a, ...)", "the largest"}},
+    {"round", Op::kRound, 1, 1, {"round(x)", "the nearest integer; halves are rounded up"}},
+    {"floor", Op::kFloor, 1, 1, {"floor(x)", "the largest integer that is not above x"}},
+    {"ceil", Op::kCeil, 1, 1, {"ceil(x)", "the smallest integer that is not below x"}},
+    {"divisible",
+     Op::kDivisible,
+     2,
+     2,
+     {"divisible(x, by)",
+      "the multiple of `by` nearest to x, at least `by` and never below 0.9 x: as the MobileNets round "
+      "channels"}},
+    {"if",
+     Op::kIf,
+     3,
+     3,
+     {"if(condition, a, b)", "a where the condition holds, else b; the other is not computed"}},
 };
 constexpr int kComparison = 3;
 constexpr int kUnaryLevel = 6;
@@ -162,10 +178,9 @@ class ExpressionParser {
     for (const Function& function : kFunctions) {
       if (name == function.name) return Call(function);
     }
-    const auto it = std::find(ast_.names.begin(), ast_.names.end(), name);
-    const int index = static_cast<int>(it - ast_.names.begin());
-    if (it == ast_.names.end()) ast_.names.push_back(name);
-    return Add({Op::kName, {}, index});
+    const auto [it, added] = places_.emplace(name, static_cast<int>(ast_.names.size()));
+    if (added) ast_.names.push_back(name);
+    return Add({Op::kName, {}, it->second});
   }
 
   StatusOr<int> Call(const Function& function) {
@@ -239,6 +254,7 @@ class ExpressionParser {
   size_t at_ = 0;
   int depth_ = 0;
   Ast ast_;
+  std::map<std::string, int> places_;  // of names in ast_.names
 };
 
 }  // namespace
@@ -246,6 +262,12 @@ class ExpressionParser {
 StatusOr<Expression> Expression::Parse(std::string_view text) {
   CANOPY_ASSIGN_OR_RETURN(Ast ast, ExpressionParser(Trim(text)).Run());
   return Expression(std::make_shared<const Ast>(std::move(ast)));
+}
+
+std::vector<ExpressionFunction> ExpressionFunctions() {
+  std::vector<ExpressionFunction> functions;
+  for (const Function& function : kFunctions) functions.push_back(function.help);
+  return functions;
 }
 
 const std::string& Expression::text() const { return ast_->text; }

@@ -73,9 +73,9 @@ Status Expand(const FileOperators& operators, Parsed& parsed) {
   return {};
 }
 
-Status ReadConstraints(const config::YamlDocument& document, Parsed& parsed) {
+Status ReadConstraints(const config::YamlDocument& document, const SearchSpace& space, Parsed& parsed) {
   for (int i = 0; i < parsed.message.constraints_size(); ++i) {
-    auto constraint = Constraint::Parse(parsed.message.constraints(i), parsed.decisions);
+    auto constraint = Constraint::Parse(parsed.message.constraints(i), space);
     if (!constraint.ok()) {
       return document.Locate("constraints[" + std::to_string(i) + "]").Error(Message(constraint.status()));
     }
@@ -124,8 +124,8 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
   }
   CANOPY_RETURN_IF_ERROR(ReadInput(parsed->message, *parsed));
   CANOPY_RETURN_IF_ERROR(Expand(space_file.operators, *parsed));
-  CANOPY_RETURN_IF_ERROR(ReadConstraints(space_file.document, *parsed));
   SearchSpace space(parsed);
+  CANOPY_RETURN_IF_ERROR(ReadConstraints(space_file.document, space, *parsed));
   if (parsed->message.reference_size() > 0) {
     std::vector<Candidate::Assignment> assignments;
     for (const auto& entry : parsed->message.reference())

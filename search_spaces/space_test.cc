@@ -237,7 +237,7 @@ TEST(SearchSpaceTest, SelectiveSpacesAreAccepted) {
       "keeps 'f == 50000'");
   // What the campaign asks of candidates is not asked of the reference.
   const SearchSpace space = Parse(network + "reference: {f: 50000}\n");
-  const auto few = Constraint::Parse("f < 10000", space.decisions());
+  const auto few = Constraint::Parse("f < 10000", space);
   EXPECT_TRUE(CheckSpace(space, task, {*few}).ok());
 }
 
@@ -321,9 +321,7 @@ TEST(SearchSpaceTest, RecipeAndConstraints) {
 
 TEST(ConstraintTest, NamesAreChecked) {
   const SearchSpace space = Parse(kStages);
-  const auto error = [&](std::string_view text) {
-    return Message(Constraint::Parse(text, space.decisions()).status());
-  };
+  const auto error = [&](std::string_view text) { return Message(Constraint::Parse(text, space).status()); };
   EXPECT_EQ(error("macs <= 10 * 1000000 and base < 8"), "");
   EXPECT_EQ(error("parms < 3"),
             "expected params, macs, activation_memory, training_memory, depth or a decision in 'parms < 3', "
@@ -331,14 +329,14 @@ TEST(ConstraintTest, NamesAreChecked) {
             "mean 'params'?)");
   EXPECT_THAT(error("params <"), HasSubstr("expected a number, a name or a quoted word"));
   // What is not there is not limited.
-  const auto constraint = Constraint::Parse("momentum < 0.5", space.decisions());
+  const auto constraint = Constraint::Parse("momentum < 0.5", space);
   EXPECT_EQ(*constraint->Amount(Candidate(), Costs()), 0);
 }
 
 // A constraint that cannot be computed for a candidate is broken by it, and says why.
 TEST(ConstraintTest, WhatCannotBeComputedIsBroken) {
   const SearchSpace space = Parse(kStages);
-  const auto constraint = Constraint::Parse("params / (base - 4) < 10", space.decisions());
+  const auto constraint = Constraint::Parse("params / (base - 4) < 10", space);
   ASSERT_TRUE(constraint.ok()) << constraint.status();
   const auto violations = CheckConstraints({*constraint}, Candidate({{"base", int64_t{4}}}), Costs());
   ASSERT_TRUE(violations.ok());

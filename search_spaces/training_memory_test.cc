@@ -106,7 +106,7 @@ TEST(VerdictTest, SaysWhatIsInTheWay) {
       "  - linear: {features: {name: f, choice: [3, 4]}}\n"
       "  - one_of: {name: op, choices: [relu, zero]}\n"
       "constraints: [params < 20]\n");
-  const Constraint limit = *Constraint::Parse("macs < 12", space.decisions());
+  const Constraint limit = *Constraint::Parse("macs < 12", space);
   const auto judge = [&](const std::string& json, const std::vector<Constraint>& constraints) {
     const Candidate candidate = *space.ParseCandidate(json);
     return *JudgeTrainable(Evaluate(space, candidate, *space.default_task()), candidate, constraints);

@@ -79,7 +79,7 @@ class ProposerTest : public testing::Test {
   }
 
   Proposer Scripted(std::vector<std::string> script, const std::string& constraint = "params < 100000") {
-    auto parsed = search_space::Constraint::Parse(constraint, Space().decisions());
+    auto parsed = search_space::Constraint::Parse(constraint, Space());
     EXPECT_TRUE(parsed.ok()) << parsed.status();
     return Proposer(campaign_, Space(), {*parsed},
                     std::make_unique<ScriptedStrategy>(std::move(script), log_));

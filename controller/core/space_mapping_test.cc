@@ -49,7 +49,7 @@ class SpaceMappingTest : public ::testing::Test {
     EXPECT_TRUE(candidate.ok()) << candidate.status();
     std::vector<search_space::Constraint> constraints;
     if (!constraint.empty())
-      constraints.push_back(*search_space::Constraint::Parse(constraint, space.decisions()));
+      constraints.push_back(*search_space::Constraint::Parse(constraint, space));
     return SpaceMapping(space, constraints, settings_)
         .WhySetAside(*LowerCandidate(old_space, *candidate, settings_.task));
   }

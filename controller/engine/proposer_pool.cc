@@ -66,7 +66,7 @@ StatusOr<std::unique_ptr<Proposer>> MakeProposer(const model::CampaignRecord& ca
   std::vector<search_space::Constraint> constraints;
   for (const std::string& text : campaign.settings.constraints) {
     CANOPY_ASSIGN_OR_RETURN(search_space::Constraint constraint,
-                            search_space::Constraint::Parse(text, space.decisions()));
+                            search_space::Constraint::Parse(text, space));
     constraints.push_back(std::move(constraint));
   }
   model::CampaignSettings settings = campaign.settings;

@@ -57,7 +57,7 @@ Status CheckName(const char* what, const std::string& name) {
 StatusOr<std::vector<Constraint>> ParseConstraints(const CampaignFile& campaign, const SearchSpace& space) {
   std::vector<Constraint> constraints;
   for (size_t i = 0; i < campaign.settings.constraints.size(); ++i) {
-    auto constraint = Constraint::Parse(campaign.settings.constraints[i], space.decisions());
+    auto constraint = Constraint::Parse(campaign.settings.constraints[i], space);
     if (!constraint.ok()) return campaign.constraint_positions[i].Error(Message(constraint.status()));
     constraints.push_back(*std::move(constraint));
   }

@@ -5,6 +5,17 @@
 
 namespace canopy::search_space {
 
+std::span<const ShapeName> ShapeNames() {
+  static constexpr ShapeName kNames[] = {
+      {"in_channels", ValueSource::kInChannels, "channels or features of the block's input"},
+      {"in_height", ValueSource::kInHeight, "rows of the block's input, an image"},
+      {"in_width", ValueSource::kInWidth, "columns of the block's input, an image"},
+      {"in_tokens", ValueSource::kInTokens, "tokens of the block's input, {tokens, features}"},
+      {"classes", ValueSource::kClasses, "the task's number of classes"},
+  };
+  return kNames;
+}
+
 Status ErrorAt(const std::string& file, const v1::Position& position, std::string_view message) {
   return LocationAt(file, position).Error(message);
 }

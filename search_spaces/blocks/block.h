@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -80,6 +81,14 @@ class ValueSource {
   };
   std::variant<Value, Referred, Computed> source_;
 };
+
+// A name that expressions of the network know besides decisions.
+struct ShapeName {
+  std::string_view name;
+  int slot;
+  std::string_view meaning;
+};
+std::span<const ShapeName> ShapeNames();
 
 // A part of a network that decisions shape, expanded from the file: each copy of a repeat that has
 // decisions of its own is a block of its own. Immutable.

@@ -10,6 +10,8 @@
 
 namespace canopy::search_space {
 
+inline constexpr int kMaxCellNodes = 32;
+
 // A directed acyclic graph of blocks. Immutable once expanded.
 class Cell final : public Block {
  public:

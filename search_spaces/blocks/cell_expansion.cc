@@ -12,8 +12,6 @@
 namespace canopy::search_space {
 namespace {
 
-constexpr int kMaxCellNodes = 32;
-
 // All sets of `size` of the first `count` nodes, in order; empty where they are more than `most`.
 std::vector<std::vector<int>> Subsets(int count, int size, size_t most) {
   std::vector<std::vector<int>> sets;

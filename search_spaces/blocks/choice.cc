@@ -1,6 +1,7 @@
 #include "search_spaces/blocks/choice.h"
 
-#include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,9 +49,10 @@ StatusOr<std::unique_ptr<Block>> ExpandChoice(
                                         " choices, found " + std::to_string(choices.size()));
   }
   std::vector<Value> names;
+  std::set<std::string_view> seen;
   for (const auto& choice : choices) {
     CANOPY_RETURN_IF_ERROR(expander.CheckName(choice.name(), choice.position()));
-    if (choice.name().empty() || std::count(names.begin(), names.end(), Value(choice.name()))) {
+    if (choice.name().empty() || !seen.insert(choice.name()).second) {
       return expander.Error(choice.position(),
                             "expected each choice once, found '" + choice.name() + "' again");
     }

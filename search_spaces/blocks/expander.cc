@@ -1,6 +1,7 @@
 #include "search_spaces/blocks/expander.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -24,9 +25,9 @@ bool IsDecision(const v1::SpaceValue& value) {
 }
 
 // The names that values of the network may use besides decisions.
-const std::vector<std::string>& ShapeNames() {
-  static const std::vector<std::string> names = {"in_channels", "in_height", "in_width", "in_tokens",
-                                                 "classes"};
+std::vector<std::string> FreeNames() {
+  std::vector<std::string> names;
+  for (const ShapeName& shape : ShapeNames()) names.emplace_back(shape.name);
   return names;
 }
 
@@ -39,13 +40,14 @@ Status FillChoices(const v1::LiteralList& list, Decision& decision) {
   for (const v1::Literal& literal : list.values()) decision.choices.push_back(ToValue(literal));
   const bool any_double = std::any_of(decision.choices.begin(), decision.choices.end(),
                                       [](const Value& v) { return std::holds_alternative<double>(v); });
+  std::set<Value> seen;
   for (Value& value : decision.choices) {
     if (any_double && IsNumber(value)) value = AsDouble(value);
     if (value.index() != decision.choices.front().index()) {
       return InvalidArgument("expected values of one type, found " + CanonicalText(decision.choices.front()) +
                              " and " + CanonicalText(value));
     }
-    if (std::count(decision.choices.begin(), decision.choices.end(), value) > 1) {
+    if (!seen.insert(value).second) {
       return InvalidArgument("expected each value once, found " + CanonicalText(value) + " twice");
     }
   }
@@ -229,7 +231,7 @@ StatusOr<int> Expander::DeclareChoice(const v1::Position& position, const std::s
   Decision decision;
   decision.choices = choices;
   CANOPY_ASSIGN_OR_RETURN(const int index, Add(std::move(decision), name, position, scope));
-  used_[index] = true;
+  MarkUsed(index);
   return index;
 }
 
@@ -238,11 +240,11 @@ StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::
   if (value.has_literal()) return ValueSource(ToValue(value.literal()));
   if (IsDecision(value)) {
     CANOPY_ASSIGN_OR_RETURN(const int index, Declare(value, name, DecisionRole::kArchitecture, scope));
-    used_[index] = true;
+    MarkUsed(index);
     return ValueSource(index, decisions_[index].name);
   }
   CANOPY_ASSIGN_OR_RETURN(Expression expression,
-                          ResolveNames(value.expression(), value.position(), scope, ShapeNames(), words));
+                          ResolveNames(value.expression(), value.position(), scope, FreeNames(), words));
   if (expression.names().empty()) {
     auto constant = expression.Evaluate({});
     if (!constant.ok()) return Error(value.position(), Message(constant.status()));
@@ -257,14 +259,16 @@ StatusOr<ValueSource> Expander::Resolve(const v1::SpaceValue& value, const std::
 
 std::vector<int> Expander::Slots(const Expression& expression) const {
   std::vector<int> slots;
+  const auto shapes = ShapeNames();
   for (const std::string& name : expression.names()) {
-    const auto it = by_name_.find(name);
-    slots.push_back(it != by_name_.end()  ? it->second
-                    : name == "classes"   ? ValueSource::kClasses
-                    : name == "in_height" ? ValueSource::kInHeight
-                    : name == "in_tokens" ? ValueSource::kInTokens
-                    : name == "in_width"  ? ValueSource::kInWidth
-                                          : ValueSource::kInChannels);
+    if (const auto it = by_name_.find(name); it != by_name_.end()) {
+      slots.push_back(it->second);
+      continue;
+    }
+    const auto shape =
+        std::find_if(shapes.begin(), shapes.end(), [&](const ShapeName& s) { return s.name == name; });
+    CANOPY_CHECK(shape != shapes.end(), name);
+    slots.push_back(shape->slot);
   }
   return slots;
 }
@@ -288,15 +292,15 @@ Status Expander::SetParameter(const std::string& name, const v1::SpaceValue& val
     return {};
   }
   // An argument uses what it names where the body names the parameter.
-  const std::vector<bool> used = used_;
   Scope::Parameter parameter;
+  const Deferred deferred(*this, parameter.names);
   if (IsDecision(value)) {
     CANOPY_ASSIGN_OR_RETURN(const int index, Declare(value, name, DecisionRole::kArchitecture, from));
     parameter.decision = index;
-    parameter.names = {index};
+    MarkUsed(index);
   } else {
     CANOPY_ASSIGN_OR_RETURN(Expression expression,
-                            ResolveNames(value.expression(), value.position(), from, ShapeNames()));
+                            ResolveNames(value.expression(), value.position(), from, FreeNames()));
     for (const std::string& shape : expression.names()) {
       if (by_name_.count(shape) || shape == "classes") continue;
       return Error(value.position(), "expected constants and decisions in an argument, found '" + shape +
@@ -312,16 +316,11 @@ Status Expander::SetParameter(const std::string& name, const v1::SpaceValue& val
     const auto kind = expression.Kind(KindsOf(slots));
     if (!kind.ok()) return Error(value.position(), Message(kind.status()));
     if (expression.IsName() && slots[0] >= 0) parameter.decision = slots[0];
-    for (const int slot : slots) {
-      if (slot >= 0) parameter.names.push_back(slot);
-    }
     parameter.expression = std::move(expression);
   }
-  for (size_t i = 0; i < used_.size(); ++i) {
-    const bool before = i < used.size() && used[i];
-    if (used_[i] && !before) parameter.names.push_back(static_cast<int>(i));
-    used_[i] = before;
-  }
+  // Arguments that are passed on and on would name the same decisions more and more often.
+  std::sort(parameter.names.begin(), parameter.names.end());
+  parameter.names.erase(std::unique(parameter.names.begin(), parameter.names.end()), parameter.names.end());
   to.parameters_[name] = std::move(parameter);
   return {};
 }
@@ -367,9 +366,9 @@ StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& cond
 StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position,
                                             const Scope& scope, const std::vector<std::string>& free_names,
                                             std::span<const std::string_view> words) {
+  const auto parsed = Parse(text, position);
+  if (!parsed.ok()) return parsed.status();
   CANOPY_RETURN_IF_ERROR(ChargeExpression(text.size(), position));
-  auto parsed = Expression::Parse(text);
-  if (!parsed.ok()) return Error(position, Message(parsed.status()));
   std::map<std::string, Value> constants;
   std::map<std::string, std::string> names;
   std::map<std::string, Expression> inlined;
@@ -394,13 +393,13 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       continue;
     }
     if (meaning->parameter) {
-      for (const int named : meaning->parameter->names) used_[named] = true;
+      for (const int named : meaning->parameter->names) MarkUsed(named);
     }
     if (meaning->decision < 0) {
       inlined.emplace(name, *meaning->parameter->expression);
     } else {
       names[name] = decisions_[meaning->decision].name;
-      used_[meaning->decision] = true;
+      MarkUsed(meaning->decision);
     }
   }
   if (inlined.empty()) return parsed->Substitute(constants).Rename(names);
@@ -416,11 +415,18 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
 }
 
 Status Expander::ChargeExpression(size_t bytes, const v1::Position& position) {
-  // Long ones take time with the square of their length.
-  expression_work_ += bytes + bytes * bytes / 64;
+  // Each has to be kept, and long ones take time with the square of their length.
+  expression_work_ += 32 + bytes + bytes * bytes / 256;
   if (expression_work_ <= kMaxExpressionWork) return {};
   return Error(position,
                "expected fewer or shorter expressions: expanded, this space has too many to compute with");
+}
+
+StatusOr<Expression> Expander::Parse(const std::string& text, const v1::Position& position) {
+  if (const auto known = parsed_.find(text); known != parsed_.end()) return known->second;
+  auto parsed = Expression::Parse(text);
+  if (!parsed.ok()) return Error(position, Message(parsed.status()));
+  return parsed_.emplace(text, *std::move(parsed)).first->second;
 }
 
 std::optional<Expander::Meaning> Expander::Find(const std::string& name, const Scope& scope) const {

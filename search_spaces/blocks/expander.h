@@ -56,8 +56,8 @@ class Expander {
   static constexpr int kMaxDecisions = 1500;
   static constexpr int kMaxChoices = 1024;
   static constexpr int64_t kMaxBlocks = 65536;
-  // Weighs expressions by their length; 30 of 4 KiB, or 300,000 of 20 bytes.
-  static constexpr size_t kMaxExpressionWork = 8'000'000;
+  // Weighs expressions by their length; 21 of 4 KiB, or 28,000 of 20 bytes.
+  static constexpr size_t kMaxExpressionWork = 1'500'000;
 
   // `root` is the scope of the file's own decisions; all outlive the expander.
   Expander(std::string file, const Definitions& definitions, const FileOperators& operators, Scope& root)
@@ -126,11 +126,30 @@ class Expander {
     const Value* constant = nullptr;
     const Scope::Parameter* parameter = nullptr;
   };
+  // While it lives, what is used is noted in `names` alone.
+  class Deferred {
+   public:
+    Deferred(Expander& expander, std::vector<int>& names) : expander_(expander) {
+      expander.deferred_ = &names;
+    }
+    ~Deferred() { expander_.deferred_ = nullptr; }
+
+   private:
+    Expander& expander_;
+  };
+  void MarkUsed(int decision) {
+    if (deferred_) {
+      deferred_->push_back(decision);
+    } else {
+      used_[decision] = true;
+    }
+  }
   std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
   std::vector<ValueKind> KindsOf(const std::vector<int>& slots) const;
   std::vector<std::string> NamesIn(const Scope& scope) const;
   // OK where all expressions of the file, each copy's counted, stay within what can be computed quickly.
   Status ChargeExpression(size_t bytes, const v1::Position& position);
+  StatusOr<Expression> Parse(const std::string& text, const v1::Position& position);
   StatusOr<int> Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope);
   StatusOr<Expression> ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
                                     const std::vector<std::string>& free_names,
@@ -147,8 +166,10 @@ class Expander {
   std::vector<const v1::Position*> places_;  // of each decision's declaration
   std::vector<int> instances_;               // Scope::instance_ of each decision's declaration
   std::vector<bool> used_;                   // whether anything names it
+  std::vector<int>* deferred_ = nullptr;     // see Deferred
   int64_t blocks_ = 0;
   size_t expression_work_ = 0;
+  std::map<std::string, Expression> parsed_;  // of the file, by their text: copies have the same ones
 };
 
 // One a kind of block; `position` is the block's.

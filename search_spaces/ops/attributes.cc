@@ -20,7 +20,8 @@ std::vector<std::string> AttributeNames(const Operator& op) {
 
 Status CheckNames(const Operator& op, std::span<const GivenAttribute> given) {
   const auto specs = op.attributes();
-  for (const auto& [name, value] : given) {
+  for (const auto& attribute : given) {
+    const std::string_view name = attribute.name;
     const auto known =
         std::any_of(specs.begin(), specs.end(), [&](const AttributeSpec& spec) { return spec.name == name; });
     if (known) continue;
