@@ -1,8 +1,8 @@
 # Options of the build, the language level and the compiler's strictness.
 
 option(CANOPY_TESTS "Build the tests and benchmarks" ON)
-set(CANOPY_SANITIZER "" CACHE STRING "'asan', 'tsan' or empty; see the presets")
-set_property(CACHE CANOPY_SANITIZER PROPERTY STRINGS "" asan tsan)
+set(CANOPY_SANITIZER "" CACHE STRING "'asan', 'tsan', 'fuzz' or empty; see the presets")
+set_property(CACHE CANOPY_SANITIZER PROPERTY STRINGS "" asan tsan fuzz)
 set(CANOPY_LIBTORCH "" CACHE PATH
     "An unpacked LibTorch or the folder of Python's torch wheel; empty: the distribution's package")
 

@@ -6,14 +6,15 @@
 #   canopy_test(NAME rng_test [GRPC] [TORCH] SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds])
 #
 # GRPC and TORCH say that the target includes or links that library: ASan+UBSan runs on targets with
-# neither, ASan alone on GRPC targets, TSan on targets with neither, no sanitizer on TORCH targets.
+# neither, ASan alone on GRPC targets, TSan on targets with neither, no sanitizer on TORCH targets. 'fuzz' is
+# ASan+UBSan and libFuzzer's coverage, on targets with neither.
 
 function(canopy_target_skipped out)
   cmake_parse_arguments(arg "GRPC;TORCH" "" "" ${ARGN})
   set(skip FALSE)
   if(CANOPY_SANITIZER AND arg_TORCH)
     set(skip TRUE)
-  elseif(CANOPY_SANITIZER STREQUAL "tsan" AND arg_GRPC)
+  elseif(CANOPY_SANITIZER MATCHES "^(tsan|fuzz)$" AND arg_GRPC)
     set(skip TRUE)
   endif()
   set(${out} ${skip} PARENT_SCOPE)
@@ -39,6 +40,10 @@ function(canopy_configure_target target)
   elseif(CANOPY_SANITIZER STREQUAL "tsan")
     target_compile_options(${target} PRIVATE -fsanitize=thread)
     target_link_options(${target} PUBLIC -fsanitize=thread)
+  elseif(CANOPY_SANITIZER STREQUAL "fuzz")
+    target_compile_options(${target} PRIVATE -fno-omit-frame-pointer
+                           -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   endif()
   if(arg_TORCH)
     set_property(TARGET ${target} PROPERTY JOB_POOL_COMPILE torch_compile)
