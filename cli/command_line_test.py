@@ -131,8 +131,21 @@ class CommandLineTest(unittest.TestCase):
         text = self.succeed("space", "check", "tiny.yaml")
         self.assertIn("architectures 2\n", text)
         self.assertIn("learning_rate", text)
-        rows = json.loads(self.succeed("space", "check", "tiny.yaml", "--format", "json"))
-        self.assertEqual([row["decision"] for row in rows], ["width", "learning_rate"])
+        lines = self.succeed("space", "check", "tiny.yaml", "--format", "jsonl").splitlines()
+        self.assertEqual([json.loads(line)["decision"] for line in lines], ["width", "learning_rate"])
+
+    def test_space_check_as_json_says_what_the_text_says(self):
+        check = json.loads(self.succeed("space", "check", "tiny.yaml", "--format", "json"))
+        self.assertEqual([row["decision"] for row in check["decisions"]], ["width", "learning_rate"])
+        self.assertEqual((check["space"], check["candidates"], check["architectures"], check["distinct"]),
+                         ("tiny", "infinite", "2", 2))
+        self.assertRegex(check["hash"], "^[0-9a-f]{64}$")
+        self.assertEqual(check["sample"]["drawn"], 100)
+        self.assertEqual((check["sample"]["params"]["least"], check["sample"]["params"]["most"]), (90, 170))
+        check = json.loads(self.succeed("space", "check", "nas_bench_101", "--format", "json"))
+        self.assertIsNone(check["distinct"])
+        self.assertEqual(check["reference"]["params"], 2_694_282)
+        self.assertGreater(check["sample"]["not_built"], 0)
 
     def test_space_check_summarises_a_sample_and_counts_what_differs(self):
         text = self.succeed("space", "check", "tiny.yaml")
