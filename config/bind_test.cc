@@ -30,7 +30,8 @@ TEST(BindTest, ErrorsNamePlaceExpectationAndNearestName) {
   v1::SearchSpaceFile file;
   EXPECT_EQ(ErrorOf("canopy: 1\nnam: x\n", file),
             "f.yaml:2:1: expected one of canopy, name, description, input, decisions, network, recipe, "
-            "constraints, reference, blocks, include, included, operators, found 'nam' (did you mean 'name'?)");
+            "constraints, reference, blocks, include, included, operators, found 'nam' "
+            "(did you mean 'name'?)");
   EXPECT_EQ(ErrorOf("canopy: 1\nname: x\ninput: {shape: [3, x]}\n", file),
             "f.yaml:3:20: input.shape[1]: expected an integer, found 'x'");
   EXPECT_EQ(ErrorOf("canopy: 1\nname: x\ninput: {shape: [3, \"4\"]}\n", file),

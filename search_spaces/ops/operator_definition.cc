@@ -67,7 +67,8 @@ StatusOr<OperatorDefinition::Attribute> ReadAttribute(const json& object) {
   const auto known = AttributeTypeFromString(type);
   if (!known) return Malformed("an attribute's type that is known");
   attribute.type = *known;
-  for (auto [key, bound] : {std::make_pair("min", &attribute.low), std::make_pair("max", &attribute.high)}) {
+  const std::pair<const char*, double*> bounds[] = {{"min", &attribute.low}, {"max", &attribute.high}};
+  for (const auto& [key, bound] : bounds) {
     const auto it = object.find(key);
     if (it == object.end()) continue;
     if (!it->is_number()) return Malformed("numbers as bounds");

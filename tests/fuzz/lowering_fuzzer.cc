@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "search_spaces/evaluation.h"
+#include "search_spaces/exploration.h"
 #include "search_spaces/space.h"
 #include "tests/fuzz/graph_invariants.h"
 
@@ -48,7 +49,7 @@ void DrawCandidates(std::string_view text) {
   for (int i = 0; i < kDraws; ++i) {
     const Candidate candidate = space->Sample(rng);
     CheckCandidate(*space, candidate, task);
-    CheckCandidate(*space, space->Mutate(candidate, rng), task);
+    CheckCandidate(*space, search_space::Mutate(*space, candidate, rng), task);
   }
 }
 
