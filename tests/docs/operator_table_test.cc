@@ -65,8 +65,11 @@ TEST(OperatorTableTest, HasTheDefaults) {
       ASSERT_TRUE(
           std::regex_search(cell, found, std::regex("`" + std::string(spec.name) + "` \\(([^):;,]+)")))
           << op->name() << ": expected `" << spec.name << "` (" << CanonicalText(*spec.fallback) << ")";
-      const auto number = ParseDouble(found[1].str());
-      const Value shown = number ? Value(*number) : Value(found[1].str() == "true");
+      const std::string text = found[1].str();
+      const auto number = ParseDouble(text);
+      const Value shown = number                                    ? Value(*number)
+                          : spec.type == AttributeSpec::Type::kWord ? Value(text)
+                                                                    : Value(text == "true");
       EXPECT_EQ(CanonicalText(*NormalizeAttribute(spec, shown)), CanonicalText(*spec.fallback))
           << op->name() << "." << spec.name;
     }

@@ -78,6 +78,9 @@ std::string WordOf(const Descriptor& type) {
       {"IntegerRange", "`[low, high]`"},
       {"Literal", "constant"},
       {"LiteralList", "list of constants"},
+      {"OperatorAttribute", "attribute"},
+      {"OperatorDefinition", "operator"},
+      {"OutputRule", "list of rules or `same`"},
       {"SpaceInput", "input"},
       {"SpaceValue", "value"},
   };
@@ -173,6 +176,10 @@ class Page {
     }
     Add("\n### A block of `blocks`\n");
     Message("BlockDefinition");
+    Add("\n### An operator of `operators`\n");
+    Message("OperatorDefinition");
+    Add("\nIts `attributes` are `int`, `float`, `bool`, or\n");
+    Message("OperatorAttribute");
   }
 
   static std::string AttributeText(const search_space::AttributeSpec& spec) {
@@ -180,6 +187,8 @@ class Page {
     std::string text = "`" + std::string(spec.name) + "`: ";
     if (spec.type == Type::kSwitch) {
       text += "true or false";
+    } else if (spec.type == Type::kWord) {
+      text += Join(std::vector<std::string>(spec.words.begin(), spec.words.end()), ", ");
     } else {
       text += spec.type == Type::kInteger ? "integer" : "number";
       const bool unbounded = spec.high == search_space::AttributeSpec().high;

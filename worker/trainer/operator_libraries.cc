@@ -29,7 +29,9 @@ struct Descriptor {
   }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  const int number;
+  // Left open for as long as the process lives.
+  void Keep() { number = -1; }
+  int number;
 };
 
 Status WriteAll(int descriptor, std::string_view bytes, const std::string& what) {
@@ -61,7 +63,7 @@ StatusOr<std::string> CopyAndHash(const std::string& path, int memory) {
 
 StatusOr<const operator_plugin::Library*> LoadLibrary(const AllowedLibrary& allowed) {
   const std::string name = std::filesystem::path(allowed.path).filename();
-  const Descriptor memory(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  Descriptor memory(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (memory.number < 0) return FromErrno(errno, "make memory for " + allowed.path);
   CANOPY_ASSIGN_OR_RETURN(const std::string sha256, CopyAndHash(allowed.path, memory.number));
   if (sha256 != allowed.sha256) {
@@ -78,6 +80,9 @@ StatusOr<const operator_plugin::Library*> LoadLibrary(const AllowedLibrary& allo
     return FailedPrecondition("load " + allowed.path + ": " + (error ? error : "unknown error") +
                               "; it may link LibTorch and the system's libraries only");
   }
+  // The loader knows libraries by their paths: the next one is not to get this one's number, and with it this
+  // one.
+  memory.Keep();
   const auto describe = reinterpret_cast<const operator_plugin::Library* (*)()>(::dlsym(library, kSymbol));
   if (describe == nullptr) {
     return FailedPrecondition(allowed.path +

@@ -23,6 +23,7 @@
 #include "search_spaces/simplify.h"
 #include "search_spaces/space.h"
 #include "worker/trainer/graph_module.h"
+#include "worker/trainer/testing/small_task.h"
 
 namespace canopy::trainer {
 namespace {
@@ -285,9 +286,8 @@ class CatalogSimplificationTest : public ::testing::TestWithParam<std::string> {
 
   CatalogSimplificationTest()
       : space_(*SearchSpace::Parse(*search_space::CatalogSpace(GetParam()), GetParam())),
-        task_(*space_.default_task()) {
+        task_(SmallTask(space_, kSize)) {
     at::manual_seed(5);
-    if (task_.input.size() == 3) task_.input[1] = task_.input[2] = kSize;
   }
   // As written, of random candidates: `most`, or fewer where the space has few that are small enough.
   std::vector<NetworkGraph> Networks(int64_t most) {

@@ -14,6 +14,7 @@
 #include "search_spaces/evaluation.h"
 #include "worker/trainer/testing/graphs.h"
 #include "worker/trainer/testing/memory.h"
+#include "worker/trainer/testing/small_task.h"
 #include "worker/trainer/training.h"
 
 namespace canopy::trainer {
@@ -78,8 +79,7 @@ class CatalogMemoryTest : public ::testing::TestWithParam<std::string> {};
 TEST_P(CatalogMemoryTest, IsPredicted) {
   const auto space = SearchSpace::Parse(*search_space::CatalogSpace(GetParam()), GetParam());
   ASSERT_TRUE(space.ok()) << space.status();
-  TaskShape task = *space->default_task();
-  if (task.input.size() == 3) task.input[1] = task.input[2] = kImageSize;
+  const TaskShape task = SmallTask(*space, kImageSize);
   Rng rng(3);
   int candidates = 0;
   for (int draws = 0; candidates < 2 && draws < 1000; ++draws) {
