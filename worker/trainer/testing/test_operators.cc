@@ -1,6 +1,7 @@
 // A library with operators that are right and wrong, for operator_libraries_test.cc.
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <memory>
 #include <stdexcept>
@@ -26,7 +27,7 @@ class Scale final : public Module {
     at::Tensor output = call.input * call.parameters[0].view({1, channels_, 1, 1});
     if (!call.training) return output;
     {
-      const at::NoGradGuard no_gradient;
+      const c10::NoGradGuard no_gradient;
       call.buffers[0].add_(1);
     }
     return output + noise_ * static_cast<double>(call.seed % 1000);
