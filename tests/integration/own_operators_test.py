@@ -93,7 +93,7 @@ def check_library(build):
     with Cluster(Programs(build)) as cluster:
         programs = cluster.programs = installed(build, cluster.folder / "prefix")
         example = Example(cluster, "own_operator_library")
-        command("cmake", "-S", example.folder, "-B", example.folder / "build",
+        command("cmake", "-G", "Ninja", "-S", example.folder, "-B", example.folder / "build",
                 f"-DCMAKE_PREFIX_PATH={cluster.folder / 'prefix'}", "-DCMAKE_BUILD_TYPE=Release")
         command("cmake", "--build", example.folder / "build")
         library = example.folder / "build" / "eca.so"
