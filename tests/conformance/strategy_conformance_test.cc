@@ -112,7 +112,7 @@ TEST_P(StrategyConformanceTest, SavedAndRestoredItGoesOnTheSame) {
     Rng rng(2);
     for (int i = 0; i < 150; ++i) {
       const bool restores = i < 4 || i % 7 == 0;
-      const auto restored = Make(space);
+      const std::unique_ptr<Strategy> restored = restores ? Make(space) : nullptr;
       if (restores) {
         ASSERT_TRUE(restored->Restore(whole->Save()).ok()) << space.name() << " at step " << i;
       }
