@@ -71,10 +71,13 @@ class GroupNormOperator final : public Normalization {
     }
     return *inputs[0];
   }
-  // LibTorch computes the gradient with rows outermost, from copies.
+  // From copies with pixels in a row to copies, in both directions.
   OperatorMemory Memory(const Application& at) const override {
     OperatorMemory memory = ExactDifferentiatedMemory(at);
-    memory.backward += Count(CheckedProduct(at.output)) * 8;
+    memory.keeps_output = false;
+    memory.kept += at.OutputBytes();
+    if (at.type == NumberType::kFp32) memory.kept += at.InputBytes();  // in bf16 the fp32 copy is this one
+    memory.backward += Count(CheckedProduct(at.output)) * (at.type == NumberType::kFp32 ? 8 : 4);
     return memory;
   }
   bool ZeroPreserving(const Attributes& a) const override { return !SwitchOf(a, "affine"); }

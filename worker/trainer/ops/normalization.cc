@@ -46,15 +46,11 @@ BuiltOperation BuildGroupNorm(const BuildContext& context) {
   const double eps = search_space::NumberOf(context.node.attributes, "eps");
   const int64_t groups = search_space::IntegerOf(context.node.attributes, "groups");
   const auto forward = [eps, groups](const Tensors& x, const Tensors& p, const ForwardMode&) {
-    const auto norm = [&](const at::Tensor& input) {
-      return at::group_norm(input, groups, OptionalTensor(ParameterOrNone(p, 0)),
-                            OptionalTensor(ParameterOrNone(p, 1)), eps);
-    };
-#if TORCH_VERSION_MAJOR >= 2
-    // LibTorch 2.6 can crash in the backward of images with channels innermost; rows of pixels are none.
-    if (x[0].dim() == 4) return norm(x[0].contiguous().flatten(2)).view(x[0].sizes());
-#endif
-    return norm(x[0]);
+    // Of pixels in a row: LibTorch 2.6 can crash in the backward of images with channels innermost.
+    const at::Tensor y =
+        at::group_norm(x[0].contiguous().flatten(2), groups, OptionalTensor(ParameterOrNone(p, 0)),
+                       OptionalTensor(ParameterOrNone(p, 1)), eps);
+    return y.view(x[0].sizes());
   };
   return std::make_unique<AutogradOperation>(context, AddAffine(context), forward,
                                              AutogradOperation::Precision::kFloat);
