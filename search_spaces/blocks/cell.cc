@@ -4,6 +4,12 @@
 #include <map>
 #include <utility>
 
+#include "search_spaces/ops/activations.h"
+#include "search_spaces/ops/conv2d.h"
+#include "search_spaces/ops/merges.h"
+#include "search_spaces/ops/normalization.h"
+#include "search_spaces/ops/shape_ops.h"
+
 namespace canopy::search_space {
 
 std::string PickName(const std::vector<int>& nodes) {
@@ -12,8 +18,8 @@ std::string PickName(const std::vector<int>& nodes) {
   return name;
 }
 
-StatusOr<int> Cell::Append(Lowering& lowering, const std::string& op,
-                           const Attributes& attributes, std::vector<int> inputs) const {
+StatusOr<int> Cell::Append(Lowering& lowering, const Operator& op, const Attributes& attributes,
+                           NodeInputs inputs) const {
   auto node = AppendNode(lowering.graph, op, attributes, std::move(inputs));
   if (!node.ok()) return ErrorAt(lowering.file, position_, "cell: " + Message(node.status()));
   return node;
@@ -91,7 +97,7 @@ StatusOr<int> Cell::Lower(Lowering& lowering, int input) const {
   if (shape_.output == Output::kSplit) return LowerSplit(lowering, input, present);
   CANOPY_ASSIGN_OR_RETURN(std::vector<int> results, Inputs(lowering, input));
   for (size_t to = results.size(); to < nodes_.size(); ++to) {
-    std::vector<int> incoming;
+    NodeInputs incoming;
     for (size_t from = 0; from < to; ++from) {
       if (!present[to][from]) continue;
       int result = results[from];
@@ -105,23 +111,23 @@ StatusOr<int> Cell::Lower(Lowering& lowering, int input) const {
       results.push_back(-1);
       continue;
     }
-    CANOPY_ASSIGN_OR_RETURN(int merged, Append(lowering, shape_.merge, {}, std::move(incoming)));
+    CANOPY_ASSIGN_OR_RETURN(int merged, Append(lowering, *shape_.merge, {}, std::move(incoming)));
     if (nodes_[to].block) {
       CANOPY_ASSIGN_OR_RETURN(merged, nodes_[to].block->Lower(lowering, merged));
     }
     results.push_back(merged);
   }
   if (shape_.output == Output::kLast) return results.back();
-  return Append(lowering, "concat", {}, {results.begin() + shape_.inputs, results.end()});
+  return Append(lowering, *Concat(), {}, {results.begin() + shape_.inputs, results.end()});
 }
 
 StatusOr<int> Cell::Project(Lowering& lowering, int input, int64_t channels) const {
   CANOPY_ASSIGN_OR_RETURN(
       const int projected,
-      Append(lowering, "conv2d", {{"out_channels", channels}, {"kernel", int64_t{1}}, {"bias", false}},
+      Append(lowering, *Conv2d(), {{"out_channels", channels}, {"kernel", int64_t{1}}, {"bias", false}},
              {input}));
-  CANOPY_ASSIGN_OR_RETURN(const int normed, Append(lowering, "batch_norm", {}, {projected}));
-  return Append(lowering, "relu", {}, {normed});
+  CANOPY_ASSIGN_OR_RETURN(const int normed, Append(lowering, *BatchNorm(), {}, {projected}));
+  return Append(lowering, *Relu(), {}, {normed});
 }
 
 // Ying et al., "NAS-Bench-101", 2019, appendix: nodes with an edge to the output share its channels evenly,
@@ -148,29 +154,29 @@ StatusOr<int> Cell::LowerSplit(Lowering& lowering, int input, const Adjacency& p
       if (present[to][node]) widths[node] = std::max(widths[node], widths[to]);
   }
   std::vector<int> results(nodes_.size(), -1);
-  std::vector<int> joined;
+  NodeInputs joined;
   for (int node = 1; node < output; ++node) {
     if (widths[node] == 0) continue;
-    std::vector<int> incoming;
+    NodeInputs incoming;
     for (int from = 0; from < node; ++from) {
       if (!present[node][from]) continue;
       auto part = from == 0
                       ? Project(lowering, inputs[0], widths[node])
-                      : Append(lowering, "first_channels", {{"channels", widths[node]}}, {results[from]});
+                      : Append(lowering, *FirstChannels(), {{"channels", widths[node]}}, {results[from]});
       CANOPY_ASSIGN_OR_RETURN(incoming.emplace_back(), std::move(part));
     }
     if (incoming.empty()) continue;
-    CANOPY_ASSIGN_OR_RETURN(results[node], Append(lowering, shape_.merge, {}, std::move(incoming)));
+    CANOPY_ASSIGN_OR_RETURN(results[node], Append(lowering, *shape_.merge, {}, std::move(incoming)));
     if (nodes_[node].block) {
       CANOPY_ASSIGN_OR_RETURN(results[node], nodes_[node].block->Lower(lowering, results[node]));
     }
     if (present[output][node]) joined.push_back(results[node]);
   }
   if (joined.empty()) return Project(lowering, inputs[0], *channels);
-  CANOPY_ASSIGN_OR_RETURN(const int concat, Append(lowering, "concat", {}, std::move(joined)));
+  CANOPY_ASSIGN_OR_RETURN(const int concat, Append(lowering, *Concat(), {}, std::move(joined)));
   if (!present[output][0]) return concat;
   CANOPY_ASSIGN_OR_RETURN(const int projected, Project(lowering, inputs[0], *channels));
-  return Append(lowering, "add", {}, {concat, projected});
+  return Append(lowering, *Add(), {}, {concat, projected});
 }
 
 }  // namespace canopy::search_space

@@ -30,7 +30,7 @@ class Cell final : public Block {
     int inputs = 1;
     bool searched = false;  // edges are there or not
     int max_edges = 0;      // 0: any number
-    std::string merge;
+    const Operator* merge = nullptr;
     Output output = Output::kLast;
     std::optional<ValueSource> channels;  // with kSplit
   };
@@ -53,8 +53,8 @@ class Cell final : public Block {
   Status Prune(Adjacency& present, const Lowering& lowering) const;
   StatusOr<std::vector<int>> Inputs(Lowering& lowering, int input) const;
   StatusOr<int> LowerSplit(Lowering& lowering, int input, const Adjacency& present) const;
-  StatusOr<int> Append(Lowering& lowering, const std::string& op, const Attributes& attributes,
-                       std::vector<int> inputs) const;
+  StatusOr<int> Append(Lowering& lowering, const Operator& op, const Attributes& attributes,
+                       NodeInputs inputs) const;
   StatusOr<int> Project(Lowering& lowering, int input, int64_t channels) const;
 
   Shape shape_;

@@ -71,8 +71,9 @@ class CellExpander {
       return Expected("from " + std::to_string(least) + " to " + std::to_string(kMaxCellNodes) +
                       " nodes, found " + std::to_string(block_.nodes()));
     }
-    shape_.merge = block_.merge().empty() ? "add" : block_.merge();
-    CANOPY_RETURN_IF_ERROR(expander_.CheckMerge(shape_.merge, position_));
+    const std::string merge = block_.merge().empty() ? "add" : block_.merge();
+    CANOPY_RETURN_IF_ERROR(expander_.CheckMerge(merge, position_));
+    shape_.merge = FindOperator(merge);
     if (block_.edge_choices().empty() && block_.node_choices().empty())
       return Expected("edge_choices or node_choices, found none");
     if (!block_.preprocess().empty() && block_.preprocess_size() != shape_.inputs) {
