@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "controller/core/core.h"
+#include "controller/engine/campaign_proposer.h"
 #include "controller/engine/event_queue.h"
-#include "controller/engine/proposer_pool.h"
 #include "controller/engine/statistics.h"
 #include "storage/trial_store.h"
 

@@ -2,80 +2,15 @@
 
 #include <deque>
 #include <map>
-#include <string>
+#include <optional>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "base/mutex.h"
-#include "base/random.h"
-#include "controller/strategies/strategies.h"
-#include "search_spaces/constraint.h"
 
 namespace canopy::engine {
-namespace {
 
-using controller::ObservedResult;
-using controller::ProposalBatch;
-using controller::Proposer;
 using storage::TrialStore;
-
-StatusOr<std::unique_ptr<Proposer>> Continue(const model::CampaignRecord& campaign,
-                                             const TrialStore::ProposerRows& rows,
-                                             const StrategyFactory& make_strategy) {
-  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Proposer> proposer, MakeProposer(campaign, make_strategy));
-  std::vector<Proposer::Known> known;
-  for (const TrialStore::ProposerRows::Search& search : rows.searches) {
-    const bool finished = search.result_seq > 0 && search.result_seq <= rows.seen_seq;
-    known.push_back({search.candidate_hash, search.replicate, finished, search.feasible,
-                     finished && search.feasible ? Score(campaign.settings, search.objective) : 0});
-  }
-  CANOPY_RETURN_IF_ERROR(proposer->Restore(rows.state, known));
-  return proposer;
-}
-
-std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign,
-                                  const TrialStore::ProposerRows& rows) {
-  std::map<int64_t, ObservedResult> by_seq;
-  for (const TrialStore::ProposerRows::Search& search : rows.searches)
-    if (search.result_seq > rows.seen_seq)
-      by_seq[search.result_seq] = {search.result_seq, search.candidate_json, search.candidate_hash,
-                                   search.feasible,
-                                   search.feasible ? Score(campaign.settings, search.objective) : 0};
-  std::deque<ObservedResult> unseen;
-  for (auto& [seq, result] : by_seq) unseen.push_back(std::move(result));
-  return unseen;
-}
-
-}  // namespace
-
-StatusOr<std::unique_ptr<controller::Strategy>> MakeNamedStrategy(const search_space::SearchSpace& space,
-                                                                  const model::CampaignSettings& settings) {
-  return strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space,
-                                  {settings.task.input_shape, settings.task.classes}, settings.seed);
-}
-
-double Score(const model::CampaignSettings& settings, double objective) {
-  return settings.objective_goal == model::Goal::kMaximize ? objective : -objective;
-}
-
-StatusOr<std::unique_ptr<Proposer>> MakeProposer(const model::CampaignRecord& campaign,
-                                                 const StrategyFactory& make_strategy) {
-  CANOPY_ASSIGN_OR_RETURN(search_space::SearchSpace space,
-                          search_space::SearchSpace::Parse(campaign.space_text, campaign.space_file_name));
-  std::vector<search_space::Constraint> constraints;
-  for (const std::string& text : campaign.settings.constraints) {
-    CANOPY_ASSIGN_OR_RETURN(search_space::Constraint constraint,
-                            search_space::Constraint::Parse(text, space));
-    constraints.push_back(std::move(constraint));
-  }
-  model::CampaignSettings settings = campaign.settings;
-  // The launch's strategy would propose the same again.
-  if (campaign.space_version > 1)
-    settings.seed = Rng::DeriveSeed(settings.seed, "space_version/" + std::to_string(campaign.space_version));
-  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<controller::Strategy> strategy, make_strategy(space, settings));
-  return std::make_unique<Proposer>(campaign, std::move(space), std::move(constraints), std::move(strategy));
-}
 
 // One campaign's tasks, and its proposer.
 struct ProposerPool::Lane {
@@ -85,22 +20,7 @@ struct ProposerPool::Lane {
   bool scheduled = false;  // waits for a thread, or has one
   bool removed = false;
   // Of the thread that has the lane.
-  StatusOr<std::unique_ptr<Proposer>> proposer = Internal("the proposer was not made");
-  std::deque<ObservedResult> unseen;  // ascending seq
-
-  void Do(const Addition& task, const StrategyFactory& make_strategy) {
-    proposer = Continue(*task.campaign, task.rows, make_strategy);
-    unseen = Unseen(*task.campaign, task.rows);
-  }
-  StatusOr<ProposalBatch> Do(const controller::RequestProposals& request) {
-    CANOPY_RETURN_IF_ERROR(proposer.status());
-    std::vector<ObservedResult> results;
-    while (!unseen.empty() && unseen.front().seq <= request.seen_seq) {
-      results.push_back(std::move(unseen.front()));
-      unseen.pop_front();
-    }
-    return (*proposer)->Propose(results, request.seen_seq, request.count);
-  }
+  std::optional<CampaignProposer> proposer;
 };
 
 struct ProposerPool::Shared {
@@ -206,12 +126,12 @@ void ProposerPool::Run(const std::shared_ptr<Shared>& shared) {
       lane->tasks.pop_front();
     }
     if (auto* addition = std::get_if<Addition>(&task)) {
-      lane->Do(*addition, shared->make_strategy);
+      lane->proposer.emplace(*addition->campaign, addition->rows, shared->make_strategy);
     } else if (auto* published = std::get_if<controller::PublishResult>(&task)) {
-      lane->unseen.push_back(std::move(published->result));
+      lane->proposer->Publish(std::move(published->result));
     } else {
       const auto& request = std::get<controller::RequestProposals>(task);
-      controller::ProposalsReady ready{lane->campaign_id, request.seen_seq, lane->Do(request),
+      controller::ProposalsReady ready{lane->campaign_id, request.seen_seq, lane->proposer->Propose(request),
                                        request.space_version};
       MutexLock lock(shared->mutex);
       if (lane->removed || shared->ending) continue;

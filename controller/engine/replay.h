@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "controller/engine/proposer_pool.h"
+#include "controller/engine/campaign_proposer.h"
 
 namespace canopy::engine {
 

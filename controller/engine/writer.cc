@@ -1,28 +1,16 @@
 #include "controller/engine/writer.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstdint>
 #include <cstdlib>
-#include <iterator>
-#include <optional>
-#include <string>
 #include <utility>
-#include <variant>
 
 #include "base/log.h"
-#include "controller/engine/apply_write.h"
-#include "controller/engine/restore.h"
-#include "controller/engine/value_columns.h"
-#include "storage/model/states.h"
 
 namespace canopy::engine {
 namespace {
 
 constexpr size_t kMaxBatch = 512;
 constexpr int64_t kIdleMs = 500;
-// About 16 MiB of WAL.
-constexpr int64_t kWritesPerCheckpoint = 4'000;
 
 void EndProcess(const Status& status) {
   CANOPY_LOG(Error,
@@ -32,29 +20,20 @@ void EndProcess(const Status& status) {
   std::_Exit(kExitStorageFailed);
 }
 
-std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
-    const controller::CoreState& state) {
-  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> records;
-  for (const controller::LiveCampaign& live : state.campaigns)
-    records[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
-  return records;
-}
-
 }  // namespace
 
 Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store, const Clock& clock,
                controller::CoreState state, EventQueue& queue)
-    : options_(std::move(options)),
-      store_(std::move(store)),
-      clock_(clock),
-      queue_(queue),
-      campaigns_(RecordsOf(state)),
-      core_(std::move(state), options_.limits, Now()) {
+    : on_storage_failure_(std::move(options.on_storage_failure)), clock_(clock), queue_(queue) {
   proposers_ =
-      std::make_unique<ProposerPool>(options_.make_strategy, [this](controller::ProposalsReady ready) {
+      std::make_unique<ProposerPool>(options.make_strategy, [this](controller::ProposalsReady ready) {
         Job job = EventJob{.event = std::move(ready)};
         queue_.Push(job, /*internal=*/true);
       });
+  loop_ = std::make_unique<CommitLoop>(
+      CommitLoopOptions{options.limits, options.ticks, options.proposal_deadline_ms,
+                        std::move(options.on_campaign_ended)},
+      std::move(store), clock, std::move(state), *proposers_);
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -64,221 +43,30 @@ void Writer::Stop() {
 
 void Writer::Run() {
   while (!queue_.closed() && !failed_) {
-    std::deque<Job> batch = NextBatch();
-    if (!batch.empty()) RunBatch(std::move(batch));
-    CheckpointWhenGrown();
+    if (std::deque<Job> batch = NextBatch(); !batch.empty()) Commit(std::move(batch));
+    if (!failed_) loop_->CheckpointWhenGrown();
   }
-  if (!failed_) RunBatch(queue_.Take(SIZE_MAX, 0));
+  if (!failed_) Commit(queue_.Take(SIZE_MAX, 0));
   proposers_.reset();
-  AnswerAllThatWaits();
-  if (!failed_)
-    if (const Status status = store_->FinalCheckpoint(); !status.ok())
-      CANOPY_LOG(Warning, "The last checkpoint failed; the next start makes up for it",
-                 {{"error", Message(status)}});
+  const Status stopped = Unavailable("the controller is stopping; try again when it is up");
+  loop_->AnswerAllThatWaits(stopped);
+  for (Job& job : queue_.Take(SIZE_MAX, 0)) Refuse(job, stopped);
+  if (!failed_) loop_->FinalCheckpoint();
 }
 
 std::deque<Job> Writer::NextBatch() {
-  int64_t wake_ms = options_.ticks ? next_tick_ms_ : clock_.MonotonicMs() + kIdleMs;
-  if (!poll_deadlines_.empty()) wake_ms = std::min(wake_ms, poll_deadlines_.begin()->first);
-  const int64_t wait_ms = std::clamp<int64_t>(wake_ms - clock_.MonotonicMs(), 0, kIdleMs);
+  const int64_t wait_ms = std::clamp<int64_t>(loop_->WakeMs() - clock_.MonotonicMs(), 0, kIdleMs);
   std::deque<Job> batch = queue_.Take(kMaxBatch, wait_ms);
-  const int64_t now_ms = clock_.MonotonicMs();
-  while (!poll_deadlines_.empty() && poll_deadlines_.begin()->first <= now_ms) {
-    batch.push_back(EventJob{.event = controller::PollEnded{poll_deadlines_.begin()->second}});
-    poll_deadlines_.erase(poll_deadlines_.begin());
-  }
-  AddLateStrategies(batch, now_ms);
-  if (options_.ticks && now_ms >= next_tick_ms_) batch.push_back(EventJob{.event = controller::Tick{}});
+  loop_->AddDue(batch);
   return batch;
 }
 
-void Writer::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
-  // A batch that came just in time stands here already.
-  for (const Job& job : batch)
-    if (const auto* event = std::get_if<EventJob>(&job))
-      if (const auto* ready = std::get_if<controller::ProposalsReady>(&event->event))
-        std::erase_if(proposing_, [&](const auto& entry) {
-          return entry.first == ready->campaign_id && entry.second.space_version == ready->space_version;
-        });
-  std::erase_if(proposing_, [&](const auto& entry) {
-    const auto& [campaign_id, proposing] = entry;
-    if (proposing.deadline_ms > now_ms) return false;
-    proposers_->Remove(campaign_id);
-    controller::ProposalsReady late{
-        campaign_id, proposing.seen_seq,
-        DeadlineExceeded("it took longer than " + std::to_string(options_.proposal_deadline_ms / 1000) +
-                         " s to propose"),
-        proposing.space_version};
-    batch.push_back(EventJob{.event = std::move(late)});
-    return true;
-  });
-}
-
-void Writer::RunBatch(std::deque<Job> batch) {
-  const auto start = std::chrono::steady_clock::now();
-  Status status = store_->Transaction([&] {
-    for (Job& job : batch) CANOPY_RETURN_IF_ERROR(store_->Savepoint([&] { return Handle(job); }));
-    return absl::OkStatus();
-  });
-  if (status.ok()) {
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    statistics_.RecordCommit(static_cast<int64_t>(batch.size()), elapsed.count());
-    for (const int64_t campaign_id : std::exchange(superseded_, {})) {
-      proposers_->Remove(campaign_id);
-      proposing_.erase(campaign_id);
-    }
-    for (controller::PublishResult& result : std::exchange(published_, {}))
-      proposers_->Publish(std::move(result));
-    for (const controller::RequestProposals& request : std::exchange(requests_, {}))
-      if (status.ok()) status = HandOut(request);
-  }
-  if (!status.ok()) {
-    failed_ = true;
-    queue_.Close();
-    deliveries_.clear();  // nothing of it is durable
-    options_.on_storage_failure ? options_.on_storage_failure(status) : EndProcess(status);
-    return;
-  }
-  for (const std::function<void()>& deliver : std::exchange(deliveries_, {})) deliver();
-  for (const int64_t campaign_id : std::exchange(ended_, {})) {
-    proposers_->Remove(campaign_id);
-    if (options_.on_campaign_ended) options_.on_campaign_ended(campaign_id);
-  }
-}
-
-Status Writer::Handle(Job& job) {
-  if (auto* event = std::get_if<EventJob>(&job)) return HandleEvent(*event);
-  if (auto* user = std::get_if<UserJob>(&job)) return HandleForUser(*user);
-  if (auto* recall = std::get_if<RecallJob>(&job)) return HandleRecall(*recall);
-  LookJob& look = std::get<LookJob>(job);
-  deliveries_.push_back([done = std::move(look.done),
-                         snapshot = Snapshot{core_.Campaigns(Now()), core_.Workers(Now())}]() mutable {
-    done(std::move(snapshot));
-  });
-  return absl::OkStatus();
-}
-
-Status Writer::HandleEvent(EventJob& job) {
-  const bool tick = std::holds_alternative<controller::Tick>(job.event);
-  if (job.done) {
-    waiting_[job.token] = std::move(job.done);
-    if (job.poll_deadline_ms >= 0) poll_deadlines_.emplace(job.poll_deadline_ms, job.token);
-  }
-  CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));
-  for (controller::Reply& reply : replies) Deliver(std::move(reply));
-  if (tick) next_tick_ms_ = core_.NextTickMs();
-  return absl::OkStatus();
-}
-
-Status Writer::HandleForUser(UserJob& job) {
-  const auto deliver = [&](StatusOr<std::string> answer) {
-    deliveries_.push_back([done = std::move(job.done), answer = std::move(answer)] { done(answer); });
-    return absl::OkStatus();
-  };
-  const StatusOr<std::optional<std::string>> earlier =
-      store_->FindRequest(job.request.id, job.request.digest);
-  if (absl::IsFailedPrecondition(earlier.status())) return deliver(earlier.status());
-  CANOPY_RETURN_IF_ERROR(earlier.status());
-  if (*earlier) return deliver(**earlier);
-  const Status fine = Prepare(job.event);
-  // A user's mistake is the answer of the call, not the database's failure.
-  if (absl::IsAlreadyExists(fine) || absl::IsInvalidArgument(fine)) return deliver(fine);
-  CANOPY_RETURN_IF_ERROR(fine);
-  CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));
-  for (controller::Reply& reply : replies) {
-    if (reply.token != job.token) {
-      Deliver(std::move(reply));
-    } else if (!reply.body.ok()) {
-      CANOPY_RETURN_IF_ERROR(deliver(reply.body.status()));
-    } else {
-      const std::string answer = job.request.encode(*reply.body);
-      CANOPY_RETURN_IF_ERROR(
-          store_->SaveRequest(job.request.id, job.request.digest, answer, clock_.WallUs()));
-      CANOPY_RETURN_IF_ERROR(deliver(answer));
-    }
-  }
-  return absl::OkStatus();
-}
-
-Status Writer::Prepare(controller::Event& event) {
-  if (const auto* launch = std::get_if<controller::LaunchCampaign>(&event))
-    return store_->CheckNewCampaign(launch->campaign.project, launch->campaign.name);
-  auto* revise = std::get_if<controller::ReviseCampaign>(&event);
-  if (revise == nullptr) return absl::OkStatus();
-  CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(revise->campaign));
-  CANOPY_RETURN_IF_ERROR(store_->CheckDecisions(revise->campaign.id, columns.decisions));
-  CANOPY_ASSIGN_OR_RETURN(
-      auto best, store_->LoadBest(revise->campaign, revise->new_version ? &revise->set_aside : nullptr));
-  revise->best = RankedOf(std::move(best));
-  return absl::OkStatus();
-}
-
-Status Writer::HandleRecall(RecallJob& job) {
-  StatusOr<std::optional<std::string>> earlier = store_->FindRequest(job.request_id, job.digest);
-  if (!earlier.ok() && !absl::IsFailedPrecondition(earlier.status())) return earlier.status();
-  deliveries_.push_back([done = std::move(job.done), earlier = std::move(earlier)] { done(earlier); });
-  return absl::OkStatus();
-}
-
-StatusOr<std::vector<controller::Reply>> Writer::Step(controller::Event event) {
-  controller::Effects effects = core_.Step(Now(), std::move(event));
-  for (const controller::Write& write : effects.writes) {
-    CANOPY_RETURN_IF_ERROR(ApplyWrite(write, *store_));
-    NoteCampaign(write);
-  }
-  writes_since_checkpoint_ += static_cast<int64_t>(effects.writes.size());
-  std::move(effects.published.begin(), effects.published.end(), std::back_inserter(published_));
-  std::move(effects.requests.begin(), effects.requests.end(), std::back_inserter(requests_));
-  return std::move(effects.replies);
-}
-
-void Writer::Deliver(controller::Reply reply) {
-  const auto waiting = waiting_.find(reply.token);
-  if (waiting == waiting_.end()) return;
-  deliveries_.push_back([done = std::move(waiting->second), body = std::move(reply.body)] { done(body); });
-  waiting_.erase(waiting);
-}
-
-void Writer::NoteCampaign(const controller::Write& write) {
-  if (const auto* insert = std::get_if<controller::InsertCampaign>(&write))
-    campaigns_[insert->campaign.id] = std::make_shared<const model::CampaignRecord>(insert->campaign);
-  if (const auto* change = std::get_if<controller::ChangeCampaign>(&write)) {
-    auto& known = campaigns_[change->campaign.id];
-    if (known->space_version != change->campaign.space_version) superseded_.push_back(change->campaign.id);
-    known = std::make_shared<const model::CampaignRecord>(change->campaign);
-  }
-  const auto* update = std::get_if<controller::UpdateCampaign>(&write);
-  if (update == nullptr || !model::IsTerminal(update->progress.state)) return;
-  if (campaigns_.erase(update->campaign_id) > 0) ended_.push_back(update->campaign_id);
-}
-
-Status Writer::HandOut(const controller::RequestProposals& request) {
-  const auto campaign = campaigns_.find(request.campaign_id);
-  const Proposing proposing{request.seen_seq, request.space_version,
-                            clock_.MonotonicMs() + options_.proposal_deadline_ms};
-  if (campaign == campaigns_.end() || !proposing_.emplace(request.campaign_id, proposing).second)
-    return absl::OkStatus();
-  if (!proposers_->Has(request.campaign_id)) {
-    // Read after the commit: what is published from now on is not among these rows.
-    CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows,
-                            store_->LoadProposer(request.campaign_id));
-    proposers_->Add(campaign->second, std::move(rows));
-  }
-  proposers_->Request(request);
-  return absl::OkStatus();
-}
-
-void Writer::AnswerAllThatWaits() {
-  const Status stopped = Unavailable("the controller is stopping; try again when it is up");
-  for (auto& [token, done] : std::exchange(waiting_, {})) done(stopped);
-  for (Job& job : queue_.Take(SIZE_MAX, 0)) Refuse(job, stopped);
-}
-
-void Writer::CheckpointWhenGrown() {
-  if (writes_since_checkpoint_ < kWritesPerCheckpoint || failed_) return;
-  writes_since_checkpoint_ = 0;
-  if (const Status status = store_->Checkpoint(); !status.ok())
-    CANOPY_LOG(Warning, "A checkpoint failed and is tried again later", {{"error", Message(status)}});
+void Writer::Commit(std::deque<Job> batch) {
+  const Status status = loop_->Commit(std::move(batch));
+  if (status.ok()) return;
+  failed_ = true;
+  queue_.Close();
+  on_storage_failure_ ? on_storage_failure_(status) : EndProcess(status);
 }
 
 }  // namespace canopy::engine

@@ -1,0 +1,90 @@
+#include "controller/engine/campaign_proposer.h"
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "controller/strategies/strategies.h"
+#include "search_spaces/constraint.h"
+
+namespace canopy::engine {
+namespace {
+
+using controller::ObservedResult;
+using controller::Proposer;
+using storage::TrialStore;
+
+StatusOr<std::unique_ptr<Proposer>> Continue(const model::CampaignRecord& campaign,
+                                             const TrialStore::ProposerRows& rows,
+                                             const StrategyFactory& make_strategy) {
+  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Proposer> proposer, MakeProposer(campaign, make_strategy));
+  std::vector<Proposer::Known> known;
+  for (const TrialStore::ProposerRows::Search& search : rows.searches) {
+    const bool finished = search.result_seq > 0 && search.result_seq <= rows.seen_seq;
+    known.push_back({search.candidate_hash, search.replicate, finished, search.feasible,
+                     finished && search.feasible ? Score(campaign.settings, search.objective) : 0});
+  }
+  CANOPY_RETURN_IF_ERROR(proposer->Restore(rows.state, known));
+  return proposer;
+}
+
+std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign,
+                                  const TrialStore::ProposerRows& rows) {
+  std::map<int64_t, ObservedResult> by_seq;
+  for (const TrialStore::ProposerRows::Search& search : rows.searches)
+    if (search.result_seq > rows.seen_seq)
+      by_seq[search.result_seq] = {search.result_seq, search.candidate_json, search.candidate_hash,
+                                   search.feasible,
+                                   search.feasible ? Score(campaign.settings, search.objective) : 0};
+  std::deque<ObservedResult> unseen;
+  for (auto& [seq, result] : by_seq) unseen.push_back(std::move(result));
+  return unseen;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<controller::Strategy>> MakeNamedStrategy(const search_space::SearchSpace& space,
+                                                                  const model::CampaignSettings& settings) {
+  return strategies::MakeStrategy(settings.strategy_kind, settings.strategy_json, space,
+                                  {settings.task.input_shape, settings.task.classes}, settings.seed);
+}
+
+double Score(const model::CampaignSettings& settings, double objective) {
+  return settings.objective_goal == model::Goal::kMaximize ? objective : -objective;
+}
+
+StatusOr<std::unique_ptr<Proposer>> MakeProposer(const model::CampaignRecord& campaign,
+                                                 const StrategyFactory& make_strategy) {
+  CANOPY_ASSIGN_OR_RETURN(search_space::SearchSpace space,
+                          search_space::SearchSpace::Parse(campaign.space_text, campaign.space_file_name));
+  std::vector<search_space::Constraint> constraints;
+  for (const std::string& text : campaign.settings.constraints) {
+    CANOPY_ASSIGN_OR_RETURN(search_space::Constraint constraint,
+                            search_space::Constraint::Parse(text, space));
+    constraints.push_back(std::move(constraint));
+  }
+  model::CampaignSettings settings = campaign.settings;
+  // The launch's strategy would propose the same again.
+  if (campaign.space_version > 1)
+    settings.seed = Rng::DeriveSeed(settings.seed, "space_version/" + std::to_string(campaign.space_version));
+  CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<controller::Strategy> strategy, make_strategy(space, settings));
+  return std::make_unique<Proposer>(campaign, std::move(space), std::move(constraints), std::move(strategy));
+}
+
+CampaignProposer::CampaignProposer(const model::CampaignRecord& campaign,
+                                   const TrialStore::ProposerRows& rows, const StrategyFactory& make_strategy)
+    : proposer_(Continue(campaign, rows, make_strategy)), unseen_(Unseen(campaign, rows)) {}
+
+StatusOr<controller::ProposalBatch> CampaignProposer::Propose(const controller::RequestProposals& request) {
+  CANOPY_RETURN_IF_ERROR(proposer_.status());
+  std::vector<ObservedResult> results;
+  while (!unseen_.empty() && unseen_.front().seq <= request.seen_seq) {
+    results.push_back(std::move(unseen_.front()));
+    unseen_.pop_front();
+  }
+  return (*proposer_)->Propose(results, request.seen_seq, request.count);
+}
+
+}  // namespace canopy::engine

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "controller/core/core.h"
+#include "controller/engine/campaign_proposer.h"
+#include "controller/engine/event_queue.h"
+#include "controller/engine/statistics.h"
+#include "storage/trial_store.h"
+
+namespace canopy::engine {
+
+struct CommitLoopOptions {
+  controller::CoreLimits limits;
+  // False: no time passes for leases and campaigns; for a controller that serves one command.
+  bool ticks = true;
+  // A strategy that takes longer pauses its campaign.
+  int64_t proposal_deadline_ms = 120'000;
+  // A campaign's terminal state is committed. Must not block.
+  std::function<void(int64_t campaign_id)> on_campaign_ended;
+};
+
+// Core and store, one batch of jobs after another: each is one transaction, and nobody is answered before it
+// is committed. Has no thread and waits for nothing but the disk. Not thread-safe, statistics() aside.
+class CommitLoop {
+ public:
+  // `clock` outlives the loop, `proposers` its last Commit.
+  CommitLoop(CommitLoopOptions options, std::unique_ptr<storage::TrialStore> store, const Clock& clock,
+             controller::CoreState state, Proposers& proposers);
+
+  // When there is something to do even if nobody asks, in monotonic milliseconds.
+  int64_t WakeMs() const;
+  // Adds what is due by now: polls whose time is over, strategies that are late, the tick.
+  void AddDue(std::deque<Job>& batch);
+  // Commits the batch, then hands on results and requests for proposals, answers, and reports campaigns that
+  // ended. After an error memory and database may differ: nobody was answered, and only the destructor may
+  // follow.
+  Status Commit(std::deque<Job> batch);
+  // Answers everyone who still waits.
+  void AnswerAllThatWaits(const Status& why);
+  // Moves the log into the database when it has grown; FinalCheckpoint whatever its size.
+  void CheckpointWhenGrown();
+  void FinalCheckpoint();
+
+  Statistics statistics() const { return statistics_.Read(); }
+  const controller::Core& core() const { return core_; }
+
+ private:
+  // Gives up on strategies that are late: their campaigns pause.
+  void AddLateStrategies(std::deque<Job>& batch, int64_t now_ms);
+  Status Handle(Job& job);
+  Status HandleEvent(EventJob& job);
+  Status HandleForUser(UserJob& job);
+  // The answer to a user's mistake that only the database knows of; gives a revision the ranking it needs.
+  Status Prepare(controller::Event& event);
+  Status HandleRecall(RecallJob& job);
+  // Steps the core and carries out its writes; gives its replies.
+  StatusOr<std::vector<controller::Reply>> Step(controller::Event event);
+  // Hands the reply to whoever waits for it, once the batch is committed.
+  void Deliver(controller::Reply reply);
+  // Results and requests of the committed batch.
+  Status ServeProposers();
+  Status HandOut(const controller::RequestProposals& request);
+  void NoteCampaign(const controller::Write& write);
+  controller::Now Now() const { return {clock_.MonotonicMs(), clock_.WallUs()}; }
+
+  const CommitLoopOptions options_;
+  const std::unique_ptr<storage::TrialStore> store_;
+  const Clock& clock_;
+  Proposers& proposers_;
+  std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;  // live ones
+  controller::Core core_;
+  StatisticsRecorder statistics_;
+
+  std::map<uint64_t, std::function<void(StatusOr<ReplyBody>)>> waiting_;  // by token
+  std::multimap<int64_t, uint64_t> poll_deadlines_;                       // token by monotonic time
+  // Campaigns whose batch is awaited: one that is asked for again meanwhile is not proposed twice.
+  struct Proposing {
+    int64_t seen_seq = 0, space_version = 1, deadline_ms = 0;
+  };
+  std::map<int64_t, Proposing> proposing_;
+  int64_t next_tick_ms_ = 0;
+  int64_t writes_since_checkpoint_ = 0;
+
+  // Of the batch that runs; done after its commit.
+  std::vector<std::function<void()>> deliveries_;
+  std::vector<controller::PublishResult> published_;
+  std::vector<controller::RequestProposals> requests_;
+  std::vector<int64_t> ended_;
+  std::vector<int64_t> superseded_;  // campaigns whose proposer is another version's
+};
+
+}  // namespace canopy::engine
