@@ -3,18 +3,20 @@
 #
 #   canopy_library(NAME storage [GRPC] [TORCH] SOURCES ... [DEPS ...] [PRIVATE_DEPS ...])
 #   canopy_executable(NAME canopy [GRPC] [TORCH] SOURCES ... DEPS ...)
-#   canopy_test(NAME rng_test [GRPC] [TORCH] SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds])
+#   canopy_test(NAME rng_test [GRPC] [TORCH] [ONE_THREAD] SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds])
 #
 # GRPC and TORCH say that the target includes or links that library: ASan+UBSan runs on targets with
 # neither, ASan alone on GRPC targets, TSan on targets with neither, no sanitizer on TORCH targets. 'fuzz' is
-# ASan+UBSan and libFuzzer's coverage, on targets with neither.
+# ASan+UBSan and libFuzzer's coverage, on targets with neither. A test of ONE_THREAD has nothing for TSan.
 
 function(canopy_target_skipped out)
-  cmake_parse_arguments(arg "GRPC;TORCH" "" "" ${ARGN})
+  cmake_parse_arguments(arg "GRPC;TORCH;ONE_THREAD" "" "" ${ARGN})
   set(skip FALSE)
   if(CANOPY_SANITIZER AND arg_TORCH)
     set(skip TRUE)
   elseif(CANOPY_SANITIZER MATCHES "^(tsan|fuzz)$" AND arg_GRPC)
+    set(skip TRUE)
+  elseif(CANOPY_SANITIZER STREQUAL "tsan" AND arg_ONE_THREAD)
     set(skip TRUE)
   endif()
   set(${out} ${skip} PARENT_SCOPE)
@@ -86,12 +88,12 @@ function(canopy_executable)
 endfunction()
 
 function(canopy_test)
-  cmake_parse_arguments(arg "GRPC;TORCH" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "GRPC;TORCH;ONE_THREAD" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT CANOPY_TESTS)
     return()
   endif()
   set(kind)
-  foreach(flag GRPC TORCH)
+  foreach(flag GRPC TORCH ONE_THREAD)
     if(arg_${flag})
       list(APPEND kind ${flag})
     endif()
