@@ -21,6 +21,11 @@ Status Start(const Context& context, const StartOptions& start) {
   options.listen = settings.Get("listen");
   options.credentials_dir = settings.Get("credentials");
   CANOPY_ASSIGN_OR_RETURN(options.http_port, settings.GetInt("http_port", 0));
+  CANOPY_ASSIGN_OR_RETURN(const int64_t lease_ttl_s, settings.GetInt("lease_ttl", 2));
+  if (lease_ttl_s > 86'400) {
+    return InvalidArgument(settings.Find("lease_ttl").origin + ": lease_ttl: expected at most 86400 seconds");
+  }
+  options.lease_ttl_ms = lease_ttl_s * 1000;
   options.grant_leases = !start.no_leases;
   CANOPY_RETURN_IF_ERROR(PrepareServer(settings, start.server));
   return ServerEnded(controller::RunController(options), start.server);
@@ -35,7 +40,7 @@ void AddController(CLI::App& app, Context& context) {
   CLI::App* start = AddVerb(*noun, context, "start", "Serve until it is stopped",
                             "canopy controller start --listen 0.0.0.0:7443 --credentials ~/canopy-cluster",
                             [&context, options] { return Start(context, *options); });
-  for (const char* setting : {"state_dir", "listen", "credentials", "http_port", "log_level"}) {
+  for (const char* setting : {"state_dir", "listen", "credentials", "http_port", "lease_ttl", "log_level"}) {
     AddSetting(start, context, setting);
   }
   start->add_flag("--no-leases", options->no_leases, "answer people, grant workers nothing");

@@ -55,6 +55,8 @@ const std::vector<SettingSpec>& SettingSpecs() {
       {"credentials", "", "folder with the certificate and key that `canopy cluster` made"},
       {"listen", "", "host:port at which the controller also serves over TCP; empty: its Unix socket only"},
       {"http_port", "0", "loopback port of /healthz, /readyz and /metrics; 0: none"},
+      {"lease_ttl", "30",
+       "seconds without a sign of life after which a worker's trial may be given to another; 2 or more"},
       {"slots", "0", "candidates that an agent trains at once; 0: as many as it has cores"},
       {"trainer", "", "path of canopy-trainer; empty: beside this program"},
       {"operator_libraries", "",

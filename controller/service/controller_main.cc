@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <memory>
@@ -102,14 +103,17 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   WorkPool pool(kUserThreads, kMaxWaitingCalls);
   engine::EngineOptions engine_options;
   engine_options.ticks = options.grant_leases;
+  CoreLimits& limits = engine_options.limits;
+  limits.lease_ttl_ms = options.lease_ttl_ms;
+  limits.heartbeat_interval_ms = std::min(limits.heartbeat_interval_ms, options.lease_ttl_ms / 5);
   engine_options.on_campaign_ended = [&](int64_t campaign_id) {
     pool.Add([&, campaign_id] { WriteResultOf(campaign_id, *reader, options.state_dir, database_id); });
   };
   CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine,
-                          engine::Engine::Start(std::move(engine_options), std::move(store), clock));
+                          engine::Engine::Start(engine_options, std::move(store), clock));
   CampaignDesk desk({options.state_dir, database_path, database_id, OwnProgram(), options.grant_leases},
                     *engine, *reader);
-  WorkerService workers({database_id, incarnation, CoreLimits{}, options.grant_leases}, *engine);
+  WorkerService workers({database_id, incarnation, limits, options.grant_leases}, *engine);
   CampaignService campaigns(desk, pool);
   std::unique_ptr<http::HttpServer> http;
   if (options.http_port != 0) {

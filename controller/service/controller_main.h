@@ -13,6 +13,8 @@ struct ControllerOptions {
   std::string credentials_dir;
   // Loopback port of /healthz, /readyz and /metrics; 0: none.
   int64_t http_port = 0;
+  // How long a lease lives without a heartbeat; positive.
+  int64_t lease_ttl_ms = 30'000;
   // False: answers people, grants workers nothing and lets no time pass for campaigns.
   bool grant_leases = true;
 };

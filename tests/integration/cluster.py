@@ -58,7 +58,7 @@ class Daemon:
 class Cluster:
     """One controller and its agents under a folder of their own. Used as a context manager."""
 
-    def __init__(self, programs, trainer=None, environment=None, data=None):
+    def __init__(self, programs, trainer=None, environment=None, data=None, lease_ttl_s=30):
         self.programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="canopy-"))
         self.trainer = trainer or programs.trainer
@@ -69,7 +69,7 @@ class Cluster:
                 del self.environment[name]
         self.state = self.folder / "state"
         self.controller = Daemon(
-            [programs.canopy, "controller", "start", "--state-dir", self.state],
+            [programs.canopy, "controller", "start", "--state-dir", self.state, "--lease-ttl", lease_ttl_s],
             self.folder / "controller.log", self.environment)
         self.agents = {}
 

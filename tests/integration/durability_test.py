@@ -128,7 +128,7 @@ def check_rows(cluster, programs, trials):
 def launch(cluster, agents, slots, space, trials, epochs=1):
     file = cluster.folder / "campaign.yaml"
     file.write_text(CAMPAIGN.format(space=ROOT / "search_spaces/catalog" / space, trials=trials, epochs=epochs))
-    for index in range(agents):
+    for index in range(agents - len(cluster.agents)):
         cluster.add_agent(f"agent{index}", slots)
     cluster.start()
     cluster.wait_for_workers(agents)

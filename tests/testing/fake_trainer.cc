@@ -242,7 +242,7 @@ class FakeTrainer {
                         .sha256 = Sha256Hex(weights),
                         .bytes = static_cast<int64_t>(weights.size())};
     }
-    Record();
+    Record(result.correct);
     connection_.Send(result);
   }
 
@@ -265,13 +265,14 @@ class FakeTrainer {
     }
   }
 
-  void Record() const {
+  void Record(int64_t correct) const {
     const std::string path = Variable("CANOPY_FAKE_TRAINER_RECORD");
     if (path.empty()) return;
     const json entry = {{"attempt_id", job_.attempt_id},
                         {"fence", std::to_string(job_.fence)},
                         {"purpose", ToString(job_.purpose)},
-                        {"decisions", decisions_}};
+                        {"decisions", decisions_},
+                        {"correct", correct}};
     const std::string line = entry.dump() + "\n";
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     CANOPY_CHECK(fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()));

@@ -153,6 +153,8 @@ void Agent::Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict) {
   if (verdict == v1::OUTCOME_VERDICT_ARCHIVED)
     CANOPY_LOG(Warning, "an outcome came too late and was archived",
                {{"attempt", std::to_string(outcome.attempt_id())}});
+  CANOPY_LOG(Debug, "an outcome was acknowledged",
+             {{"result_id", outcome.result_id()}, {"verdict", v1::OutcomeVerdict_Name(verdict)}});
   if (const Status removed = parts_.spool.Remove(outcome.result_id()); !removed.ok())
     CANOPY_LOG(Warning,
                "an acknowledged outcome stays in the spool and will be sent again: " + Message(removed));
