@@ -23,9 +23,10 @@ void Core::Impl::Handle(LaunchCampaign event) {
   campaign.live.reference = std::move(event.reference);
   campaign.live.progress.epochs = campaign.settings().epochs;
   campaign.active_mark_ms = now.monotonic_ms;
+  campaign.MakeLeaseRecord();
   const int64_t id = campaign.id();
   Write(InsertCampaign{campaign.live.campaign, campaign.live.progress, campaign.live.reference});
-  Campaign& added = campaigns.emplace(id, std::move(campaign)).first->second;
+  Campaign& added = campaigns[id] = std::move(campaign);
   Log(id, 0, 0, "campaign_launched",
       nlohmann::json{{"project", added.live.campaign.project}, {"name", added.live.campaign.name}}.dump(),
       event.principal);
@@ -84,7 +85,11 @@ void Core::Impl::SetState(Campaign& campaign, CampaignState state, const std::st
   SaveProgress(campaign);  // counts the time up to now under the old state
   campaign.progress().state = state;
   campaign.progress().reason = reason;
-  if (model::IsTerminal(state)) campaign.progress().finished_us = now.wall_us;
+  if (model::IsTerminal(state)) {
+    campaign.progress().finished_us = now.wall_us;
+    ended.push_back(campaign.id());
+  }
+  Place(campaign);
   Write(UpdateCampaign{campaign.id(), campaign.progress()});
   Log(campaign.id(), 0, 0, event_kind, nlohmann::json{{"reason", reason}}.dump(), principal);
 }
@@ -101,13 +106,19 @@ void Core::Impl::Advance(Campaign& campaign) {
 }
 
 void Core::Impl::Handle(Tick) {
+  std::set<std::pair<int64_t, int64_t>> expired;  // campaign, attempt
+  while (!lease_checks.empty() && lease_checks.begin()->first <= now.monotonic_ms) {
+    const int64_t attempt_id = lease_checks.begin()->second;
+    lease_checks.erase(lease_checks.begin());
+    const auto [campaign, attempt] = FindAttempt(attempt_id);
+    attempt->check_ms = std::max(attempt->expires_ms, now.monotonic_ms + 1);
+    lease_checks.emplace(attempt->check_ms, attempt_id);
+    if (attempt->expires_ms <= now.monotonic_ms) expired.emplace(campaign->id(), attempt_id);
+  }
+  for (const auto& [campaign_id, attempt_id] : expired)
+    LoseAttempt(campaigns.at(campaign_id), attempt_id, model::AttemptState::kExpired,
+                "no heartbeat within the lease's time to live");
   for (auto& [id, campaign] : campaigns) {
-    std::vector<int64_t> expired;
-    for (const auto& [attempt_id, attempt] : campaign.attempts)
-      if (attempt.expires_ms <= now.monotonic_ms) expired.push_back(attempt_id);
-    for (const int64_t attempt_id : expired)
-      LoseAttempt(campaign, attempt_id, model::AttemptState::kExpired,
-                  "no heartbeat within the lease's time to live");
     Advance(campaign);
     // A restart loses no more of the running time than this.
     if (campaign.active() && now.monotonic_ms - campaign.active_mark_ms >= kSaveProgressMs)
@@ -118,11 +129,14 @@ void Core::Impl::Handle(Tick) {
     else if (campaign.idle_since_ms == 0)
       campaign.idle_since_ms = now.monotonic_ms;
   }
+  const size_t known = workers.size();
   std::erase_if(workers, [&](const auto& entry) {
-    if (now.monotonic_ms - entry.second.seen_ms <= limits.worker_forgotten_ms) return false;
-    return std::none_of(polls.begin(), polls.end(),
-                        [&](const ParkedPoll& poll) { return poll.worker_id == entry.first; });
+    const auto& [worker_id, worker] = entry;
+    if (now.monotonic_ms - worker.seen_ms <= limits.worker_forgotten_ms || polls.Has(worker_id)) return false;
+    ForgetWorkerIndices(worker.record);
+    return true;
   });
+  if (workers.size() < known) OfferParticular();
 }
 
 }  // namespace canopy::controller

@@ -19,6 +19,7 @@ int64_t Core::NextTickMs() const {
 }
 
 std::string Core::DurableText() const { return impl_->DurableText(); }
+std::string Core::IndexErrors() const { return impl_->IndexErrors(); }
 
 std::vector<Core::CampaignGlance> Core::Campaigns(const Now& now) const {
   impl_->now = now;
@@ -28,12 +29,6 @@ std::vector<Core::CampaignGlance> Core::Campaigns(const Now& now) const {
 std::vector<Core::WorkerGlance> Core::Workers(const Now& now) const {
   impl_->now = now;
   return impl_->Workers();
-}
-
-int64_t Campaign::Count(model::Purpose purpose, std::optional<model::TrialState> state) const {
-  return std::count_if(trials.begin(), trials.end(), [&](const auto& entry) {
-    return entry.second.purpose == purpose && (!state || entry.second.state == *state);
-  });
 }
 
 int64_t Campaign::ActiveMs(const Now& now) const {
@@ -52,28 +47,22 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
   for (const model::SlotResult& result : state.slot_results)
     last_result_ids[result.worker_id][result.slot] = result.result_id;
   for (LiveCampaign& live : state.campaigns) {
-    Campaign campaign;
-    for (model::TrialRecord& trial : live.trials) {
-      const int64_t id = trial.id;
-      campaign.trials.emplace(id, std::move(trial));
-    }
-    for (model::AttemptRecord& attempt : live.attempts) {
-      const int64_t id = attempt.id;
+    auto trials = std::move(live.trials);
+    auto attempts = std::move(live.attempts), expired = std::move(live.expired);
+    Campaign& campaign = campaigns[live.campaign.id];
+    campaign.active_mark_ms = now.monotonic_ms;
+    campaign.live = std::move(live);
+    campaign.MakeLeaseRecord();
+    for (model::TrialRecord& trial : trials) KeepTrial(campaign, std::move(trial));
+    for (model::AttemptRecord& attempt : attempts) {
       const int64_t granted_ms = granted(attempt);
       // Agents get time to find the restarted controller and claim what they run.
-      campaign.attempts[id] = {std::move(attempt), granted_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms};
+      KeepAttempt(campaign, {std::move(attempt), granted_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms});
     }
-    for (model::AttemptRecord& attempt : live.expired) {
-      const int64_t trial_id = attempt.trial_id, granted_ms = granted(attempt);
-      campaign.expired[trial_id] = {std::move(attempt), granted_ms};
+    for (model::AttemptRecord& attempt : expired) {
+      const int64_t granted_ms = granted(attempt);
+      KeepExpired(campaign, {std::move(attempt), granted_ms});
     }
-    live.trials.clear();
-    live.attempts.clear();
-    live.expired.clear();
-    campaign.active_mark_ms = now.monotonic_ms;
-    const int64_t id = live.campaign.id;
-    campaign.live = std::move(live);
-    campaigns.emplace(id, std::move(campaign));
   }
 }
 
@@ -87,8 +76,7 @@ Effects Core::Impl::Step(const Now& step_now, Event event) {
   }
   std::visit([this](auto&& concrete) { Handle(std::move(concrete)); }, std::move(event));
   Dispatch();
-  std::erase_if(campaigns,
-                [](const auto& entry) { return model::IsTerminal(entry.second.progress().state); });
+  ForgetEndedCampaigns();
   if (counters_changed) Write(counters);
   return std::move(effects);
 }

@@ -75,6 +75,8 @@ class Core {
   int64_t NextTickMs() const;
   // Canonical text of all durable state, for comparing memory with a core rebuilt from the database.
   std::string DurableText() const;
+  // How the core's indices differ from what they index, for tests; empty where they do not. Scans all.
+  std::string IndexErrors() const;
 
   // What a status page shows beyond the database; valid until the next Step.
   struct CampaignGlance {

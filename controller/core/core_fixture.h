@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <deque>
 #include <map>
 #include <optional>
@@ -64,6 +66,7 @@ class World {
     now_.monotonic_ms += 10;
     now_.wall_us += 10'000;
     Effects effects = core_.Step(now_, std::move(event));
+    EXPECT_EQ(core_.IndexErrors(), "");
     Keep(effects);
     for (const RequestProposals& request : effects.requests) requests_.push_back(request);
     return effects;
@@ -99,9 +102,23 @@ class World {
     Step(WorkerExchange{
         token, worker, request.empty() ? "r" + std::to_string(token) : request, slot, {}, true});
     AnswerRefills();
+    const auto* answer = Answer(token);
+    if (answer == nullptr) return std::nullopt;
+    return std::get<Exchanged>(**answer).lease;
+  }
+  // The same of a worker that may be unknown.
+  std::optional<Lease> TryPoll(const std::string& worker, int64_t slot) {
+    Step(WorkerExchange{++token_, worker, "r" + std::to_string(token_), slot, {}, true});
+    const uint64_t token = token_;
+    AnswerRefills();
+    const auto* answer = Answer(token);
+    if (answer == nullptr || !answer->ok()) return std::nullopt;
+    return std::get<Exchanged>(**answer).lease;
+  }
+  // What the token was answered; nullptr: nothing yet.
+  const StatusOr<ReplyBody>* Answer(uint64_t token) const {
     const auto answer = replies_.find(token);
-    if (answer == replies_.end()) return std::nullopt;
-    return std::get<Exchanged>(*answer->second).lease;
+    return answer == replies_.end() ? nullptr : &answer->second;
   }
 
   // The answer to a request for work.
@@ -147,6 +164,14 @@ class World {
     Step(WorkerExchange{token, worker, "o" + std::to_string(token), 0, std::move(outcome), false});
     AnswerRefills();
     return std::get<Exchanged>(*replies_.at(token)).verdict;
+  }
+
+  OutcomeVerdict TryReport(const std::string& worker, AttemptOutcome outcome) {
+    Step(WorkerExchange{++token_, worker, "o" + std::to_string(token_), 0, std::move(outcome), false});
+    const uint64_t token = token_;
+    AnswerRefills();
+    const auto& answer = replies_.at(token);
+    return answer.ok() ? std::get<Exchanged>(*answer).verdict : OutcomeVerdict::kNone;
   }
 
   template <typename T>

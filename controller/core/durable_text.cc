@@ -82,11 +82,19 @@ std::string Core::Impl::DurableText() const {
 }
 
 std::string Core::Impl::WaitingReason(const Campaign& campaign) const {
+  // A plain trial speaks for all of them, and a few of the others for those.
+  constexpr size_t kParticular = 8;
+  std::vector<const model::TrialRecord*> some;
+  const WaitingTrials& waiting = campaign.waiting;
+  if (!waiting.plain.empty()) some.push_back(&campaign.trials.at(waiting.plain.begin()->second));
+  for (auto key = waiting.particular.begin(); key != waiting.particular.end() && some.size() < kParticular;
+       ++key)
+    some.push_back(&campaign.trials.at(key->second));
   std::string reason = "no worker is connected";
   for (const auto& [worker_id, worker] : workers)
-    for (const auto& [trial_id, trial] : campaign.trials) {
+    for (const model::TrialRecord* const trial : some) {
       std::string why;
-      if (Eligible(worker, campaign, trial, &why)) return "the workers that could run it are busy";
+      if (Eligible(worker, campaign, *trial, &why)) return "the workers that could run it are busy";
       reason = why;
     }
   return reason;
@@ -98,8 +106,8 @@ std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
   for (const auto& [id, campaign] : campaigns) {
     CampaignGlance glance;
     glance.campaign_id = id;
-    for (const auto& [trial_id, trial] : campaign.trials)
-      ++(trial.state == model::TrialState::kLeased ? glance.leased : glance.pending);
+    for (const auto& [purpose_and_state, trials] : campaign.counts)
+      (purpose_and_state.second == model::TrialState::kLeased ? glance.leased : glance.pending) += trials;
     glance.slots = KnownSlots();
     if (campaign.settings().budget_duration_ms > 0)
       glance.deadline_left_ms =
@@ -118,9 +126,7 @@ std::vector<Core::WorkerGlance> Core::Impl::Workers() const {
   std::vector<WorkerGlance> glances;
   for (const auto& [id, worker] : workers) {
     WorkerGlance glance{worker.record, now.monotonic_ms - worker.seen_ms, {}};
-    for (const auto& [campaign_id, campaign] : campaigns)
-      for (const auto& [attempt_id, attempt] : campaign.attempts)
-        if (attempt.record.worker_id == id) glance.attempts.push_back(attempt_id);
+    for (const auto& [campaign, attempt_id] : AttemptsOf(id)) glance.attempts.push_back(attempt_id);
     glances.push_back(std::move(glance));
   }
   return glances;

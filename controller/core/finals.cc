@@ -1,7 +1,8 @@
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <queue>
 #include <utility>
 
 #include "base/strings.h"
@@ -43,14 +44,25 @@ std::vector<Finalist> Finalists(const Campaign& campaign) {
 // When slots that are given one trial after another have done them.
 class SlotTimes {
  public:
-  explicit SlotTimes(int64_t slots) : times_(static_cast<size_t>(std::max<int64_t>(1, slots))) {}
+  explicit SlotTimes(int64_t slots) : idle_(std::max<int64_t>(1, slots)) {}
   void Add(int64_t cost_ms, int64_t trials = 1) {
-    for (int64_t i = 0; i < trials; ++i) *std::min_element(times_.begin(), times_.end()) += cost_ms;
+    for (int64_t i = 0; i < trials; ++i) {
+      int64_t time_ms = cost_ms;
+      if (idle_ > 0) {
+        --idle_;
+      } else {
+        time_ms += times_.top();
+        times_.pop();
+      }
+      times_.push(time_ms);
+      last_ms_ = std::max(last_ms_, time_ms);
+    }
   }
-  int64_t Last() const { return *std::max_element(times_.begin(), times_.end()); }
+  int64_t Last() const { return last_ms_; }
 
  private:
-  std::vector<int64_t> times_;
+  int64_t idle_, last_ms_ = 0;
+  std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> times_;  // of the others, soonest first
 };
 
 // Kept for TEST and MEASURE.
@@ -190,6 +202,7 @@ void Core::Impl::TrimSearch(Campaign& campaign) {
     one.Add(best[0].busy_ms, campaign.settings().finals_seeds);
     too_late = LeftMs(campaign) - TestsMs(campaign.settings()) <= one.Last();
   }
+  if (!no_time && !too_late) return;
   std::vector<int64_t> late;
   for (const auto& [id, trial] : campaign.trials)
     if (trial.purpose == Purpose::kSearch && (trial.state == TrialState::kPending ? no_time : too_late))

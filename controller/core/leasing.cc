@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <climits>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,25 +14,6 @@ using model::AttemptState;
 using model::Purpose;
 using model::TrialState;
 
-// What runs first among a campaign's waiting trials: probe, search, finals, tests, measurements.
-int Rank(Purpose purpose) {
-  switch (purpose) {
-    case Purpose::kProxy:
-      return 0;
-    case Purpose::kSearch:
-      return 1;
-    case Purpose::kFinal:
-      return 2;
-    case Purpose::kTest:
-      return 3;
-    case Purpose::kAudit:
-      return 4;
-    case Purpose::kMeasure:
-      return 5;
-  }
-  return 6;
-}
-
 // What may make two devices' figures differ.
 std::string DeviceClass(const model::WorkerRecord& worker) {
   return worker.device_kind + " " + worker.device_model;
@@ -38,25 +21,24 @@ std::string DeviceClass(const model::WorkerRecord& worker) {
 
 }  // namespace
 
-int64_t Core::Impl::KnownSlots() const {
-  int64_t slots = 0;
-  for (const auto& [id, worker] : workers) slots += worker.record.slots;
-  return slots;
+std::pair<Campaign*, LiveAttempt*> Core::Impl::FindAttempt(int64_t attempt_id) {
+  const auto found = campaign_by_attempt.find(attempt_id);
+  if (found == campaign_by_attempt.end()) return {nullptr, nullptr};
+  return {found->second, &found->second->attempts.at(attempt_id)};
 }
 
-std::pair<Campaign*, LiveAttempt*> Core::Impl::FindAttempt(int64_t attempt_id) {
-  for (auto& [id, campaign] : campaigns)
-    if (const auto found = campaign.attempts.find(attempt_id); found != campaign.attempts.end())
-      return {&campaign, &found->second};
-  return {nullptr, nullptr};
+std::vector<std::pair<Campaign*, int64_t>> Core::Impl::AttemptsOf(const std::string& worker_id) const {
+  std::vector<std::pair<Campaign*, int64_t>> attempts;
+  if (const auto found = attempts_by_worker.find(worker_id); found != attempts_by_worker.end())
+    for (const auto& [campaign_id, attempt_id] : found->second)
+      attempts.emplace_back(campaign_by_attempt.at(attempt_id), attempt_id);
+  return attempts;
 }
 
 bool Core::Impl::SlotIsTaken(const std::string& worker_id, int64_t slot) const {
-  return std::any_of(campaigns.begin(), campaigns.end(), [&](const auto& entry) {
-    const auto& attempts = entry.second.attempts;
-    return std::any_of(attempts.begin(), attempts.end(), [&](const auto& other) {
-      return other.second.record.worker_id == worker_id && other.second.record.slot == slot;
-    });
+  const std::vector<std::pair<Campaign*, int64_t>> attempts = AttemptsOf(worker_id);
+  return std::any_of(attempts.begin(), attempts.end(), [&](const auto& entry) {
+    return entry.first->attempts.at(entry.second).record.slot == slot;
   });
 }
 
@@ -67,40 +49,40 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
     live->expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
     return live;
   }
-  for (auto& [id, candidate] : campaigns) {
-    const auto expired =
-        std::find_if(candidate.expired.begin(), candidate.expired.end(),
-                     [&](const auto& entry) { return entry.second.record.id == attempt_id; });
-    if (expired == candidate.expired.end()) continue;
-    LiveAttempt attempt = expired->second;
-    if (attempt.record.fence != fence || attempt.record.worker_id != worker_id ||
-        SlotIsTaken(worker_id, attempt.record.slot))
-      return nullptr;
-    model::TrialRecord& trial = candidate.trials.at(expired->first);
-    candidate.expired.erase(expired);
-    attempt.record.state = AttemptState::kRunning;
-    attempt.record.failure.reset();
-    attempt.record.message.clear();
-    attempt.record.ended_us = 0;
-    attempt.record.cost = {};
-    attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
-    trial.state = TrialState::kLeased;
-    trial.reason.clear();
-    trial.failure.reset();
-    --trial.interruptions;
-    Write(UpdateAttempt{attempt.record});
-    Write(UpdateTrial{trial});
-    Log(candidate.id(), trial.id, attempt_id, "attempt_reinstated", nlohmann::json{{"fence", fence}}.dump(),
-        "worker:" + worker_id);
-    return &(candidate.attempts[attempt_id] = std::move(attempt));
-  }
-  return nullptr;
+  const auto expired = expired_by_attempt.find(attempt_id);
+  if (expired == expired_by_attempt.end()) return nullptr;
+  Campaign& owner = *expired->second.first;
+  model::TrialRecord& trial = owner.trials.at(expired->second.second);
+  LiveAttempt attempt = owner.expired.at(trial.id);
+  if (attempt.record.fence != fence || attempt.record.worker_id != worker_id ||
+      SlotIsTaken(worker_id, attempt.record.slot))
+    return nullptr;
+  ForgetExpired(owner, trial.id);
+  attempt.record.state = AttemptState::kRunning;
+  attempt.record.failure.reset();
+  attempt.record.message.clear();
+  attempt.record.ended_us = 0;
+  attempt.record.cost = {};
+  attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+  SetTrialState(owner, trial, TrialState::kLeased);
+  trial.reason.clear();
+  trial.failure.reset();
+  --trial.interruptions;
+  Write(UpdateAttempt{attempt.record});
+  Write(UpdateTrial{trial});
+  Log(owner.id(), trial.id, attempt_id, "attempt_reinstated", nlohmann::json{{"fence", fence}}.dump(),
+      "worker:" + worker_id);
+  return &KeepAttempt(owner, std::move(attempt));
 }
 
 void Core::Impl::Handle(WorkerHello event) {
   Worker& worker = workers[event.worker.id];
   const int64_t first_seen = worker.record.first_seen_us;
+  ForgetWorkerIndices(worker.record);
   worker.record = std::move(event.worker);
+  KeepWorkerIndices(worker.record);
+  for (const uint64_t token : polls.Of(worker.record.id)) untried.push_back(token);
+  OfferParticular();
   worker.record.first_seen_us = first_seen != 0 ? first_seen : now.wall_us;
   worker.Seen(now);
   worker.failed_datasets.clear();
@@ -114,16 +96,10 @@ void Core::Impl::Handle(WorkerHello event) {
     else
       claimed.push_back(attempt_id);
   }
-  for (auto& [id, campaign] : campaigns) {
-    std::vector<int64_t> lost;
-    for (const auto& [attempt_id, attempt] : campaign.attempts)
-      if (attempt.record.worker_id == worker.record.id &&
-          std::find(claimed.begin(), claimed.end(), attempt_id) == claimed.end())
-        lost.push_back(attempt_id);
-    for (const int64_t attempt_id : lost)
-      LoseAttempt(campaign, attempt_id, AttemptState::kExpired, "the worker restarted without it");
-    Advance(campaign);
-  }
+  for (const auto& [campaign, attempt_id] : AttemptsOf(worker.record.id))
+    if (std::find(claimed.begin(), claimed.end(), attempt_id) == claimed.end())
+      LoseAttempt(*campaign, attempt_id, AttemptState::kExpired, "the worker restarted without it");
+  for (auto& [id, campaign] : campaigns) Advance(campaign);
   Answer(event.token, ReplyBody{std::move(welcome)});
 }
 
@@ -179,37 +155,32 @@ void Core::Impl::Handle(WorkerExchange event) {
   }
   // A slot that asks for work runs nothing: what it was given before is repeated to the same request, and
   // lost to another one.
-  for (auto& [id, campaign] : campaigns) {
-    std::vector<int64_t> lost;
-    for (auto& [attempt_id, attempt] : campaign.attempts) {
-      if (attempt.record.worker_id != event.worker_id || attempt.record.slot != event.slot) continue;
-      if (attempt.record.request_id != event.request_id) {
-        lost.push_back(attempt_id);
-        continue;
-      }
+  for (const auto& [campaign, attempt_id] : AttemptsOf(event.worker_id)) {
+    LiveAttempt& attempt = campaign->attempts.at(attempt_id);
+    if (attempt.record.slot != event.slot) continue;
+    if (attempt.record.request_id == event.request_id) {
       attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
-      answer.lease = MakeLease(campaign, campaign.trials.at(attempt.record.trial_id), attempt);
+      answer.lease = MakeLease(*campaign, campaign->trials.at(attempt.record.trial_id), attempt);
+    } else {
+      LoseAttempt(*campaign, attempt_id, AttemptState::kExpired, "the worker's slot asked for other work");
+      Advance(*campaign);
     }
-    for (const int64_t attempt_id : lost)
-      LoseAttempt(campaign, attempt_id, AttemptState::kExpired, "the worker's slot asked for other work");
   }
   if (answer.lease) {
     Answer(event.token, ReplyBody{std::move(answer)});
     return;
   }
   // An older poll of the slot has been given up by its caller.
-  std::erase_if(polls, [&](const ParkedPoll& poll) {
-    if (poll.worker_id != event.worker_id || poll.slot != event.slot) return false;
-    Answer(poll.token, ReplyBody{Exchanged{}});
-    return true;
-  });
+  if (const auto older = polls.TakeOfSlot(event.worker_id, event.slot))
+    Answer(older->token, ReplyBody{Exchanged{}});
   const ParkedPoll poll{event.token, event.worker_id, event.request_id, event.slot};
   if (answer.verdict == OutcomeVerdict::kNone) {
-    polls.push_back(poll);
+    polls.Add(poll);
+    untried.push_back(poll.token);
     return;
   }
   // An acknowledgement never waits for work.
-  if (!TryGrant(poll)) {
+  if (!TryGrant(poll, grantable)) {
     Answer(event.token, ReplyBody{std::move(answer)});
     return;
   }
@@ -217,17 +188,33 @@ void Core::Impl::Handle(WorkerExchange event) {
 }
 
 void Core::Impl::Handle(PollEnded event) {
-  std::erase_if(polls, [&](const ParkedPoll& poll) {
-    if (poll.token != event.token) return false;
-    Answer(poll.token, ReplyBody{Exchanged{}});
-    return true;
-  });
+  if (const auto poll = polls.TakeByToken(event.token)) Answer(poll->token, ReplyBody{Exchanged{}});
 }
 
 void Core::Impl::Dispatch() {
-  std::vector<ParkedPoll> waiting = std::exchange(polls, {});
-  for (ParkedPoll& poll : waiting)
-    if (!TryGrant(poll)) polls.push_back(std::move(poll));
+  // A grant may change campaigns again: what it pins makes others wait for other workers.
+  while (!changed.empty() && !polls.empty()) {
+    const std::set<int64_t> now_offered = std::exchange(changed, {});
+    const auto set_offered = [&](bool value) {
+      for (const int64_t id : now_offered)
+        if (const auto found = campaigns.find(id); found != campaigns.end()) {
+          Campaign& campaign = found->second;
+          campaign.offered = value;
+          if (campaign.place && value) offered.insert(*campaign.place);
+        }
+      if (!value) offered.clear();
+    };
+    set_offered(true);
+    for (auto next = polls.by_arrival().begin(); next != polls.by_arrival().end() && !offered.empty();) {
+      const ParkedPoll& poll = (next++)->second;
+      if (TryGrant(poll, offered)) polls.TakeByToken(poll.token);
+    }
+    set_offered(false);
+  }
+  changed.clear();
+  for (const uint64_t token : std::exchange(untried, {}))
+    if (const ParkedPoll* const poll = polls.Find(token); poll != nullptr && TryGrant(*poll, grantable))
+      polls.TakeByToken(token);
 }
 
 bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
@@ -291,9 +278,12 @@ bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const 
   };
   const std::string& host = worker.record.host;
   if (!crashed_on(host)) return true;
-  const bool another = std::any_of(workers.begin(), workers.end(), [&](const auto& entry) {
-    std::string ignored;
-    return !crashed_on(entry.second.record.host) && Fits(entry.second, campaign, trial, &ignored);
+  const bool another = std::any_of(workers_by_host.begin(), workers_by_host.end(), [&](const auto& entry) {
+    return !crashed_on(entry.first) &&
+           std::any_of(entry.second.begin(), entry.second.end(), [&](const std::string& id) {
+             std::string ignored;
+             return Fits(workers.at(id), campaign, trial, &ignored);
+           });
   });
   *why = "it crashed on host " + host + " and waits for another";
   return !another;
@@ -301,86 +291,104 @@ bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const 
 
 void Core::Impl::Pin(Campaign& campaign, const model::WorkerRecord& worker) {
   model::CampaignProgress& progress = campaign.progress();
+  const auto pins = [&progress] {
+    return progress.pinned_dataset_digest + progress.pinned_trainer_build + progress.pinned_device;
+  };
+  const std::string before = pins();
   if (progress.pinned_dataset_digest.empty())
     for (const model::DatasetOnWorker& dataset : worker.datasets)
       if (dataset.name == campaign.settings().task.dataset) progress.pinned_dataset_digest = dataset.digest;
   if (progress.pinned_trainer_build.empty()) progress.pinned_trainer_build = worker.trainer_build;
   if (progress.pinned_device.empty()) progress.pinned_device = DeviceClass(worker);
+  if (pins() != before) Offer(campaign);
 }
 
-bool Core::Impl::TryGrant(const ParkedPoll& poll) {
+bool Core::Impl::TryGrant(const ParkedPoll& poll, const Places& places) {
   const auto worker = workers.find(poll.worker_id);
   if (worker == workers.end()) return false;
-  // Campaigns share: the one with the fewest running attempts first.
-  std::vector<Campaign*> order;
-  for (auto& [id, campaign] : campaigns)
-    if (campaign.active()) order.push_back(&campaign);
-  std::stable_sort(order.begin(), order.end(), [](const Campaign* a, const Campaign* b) {
-    return a->attempts.size() < b->attempts.size();
-  });
-  for (Campaign* campaign : order) {
-    Advance(*campaign);  // a deadline may have passed since
-    if (!campaign->active()) continue;
-    model::TrialRecord* chosen = nullptr;
-    for (auto& [id, trial] : campaign->trials) {
-      std::string why;
-      if (trial.state != TrialState::kPending) continue;
-      if (trial.purpose != Purpose::kProxy && campaign->progress().epochs == 0) continue;
-      if (chosen != nullptr && Rank(chosen->purpose) <= Rank(trial.purpose)) continue;
-      if (Eligible(worker->second, *campaign, trial, &why)) chosen = &trial;
-    }
-    if (chosen == nullptr) continue;
-
-    LiveAttempt attempt;
-    model::AttemptRecord& record = attempt.record;
-    record.id = counters.next_attempt_id++;
-    record.fence = counters.next_fence++;
-    counters_changed = true;
-    record.trial_id = chosen->id;
-    record.campaign_id = campaign->id();
-    record.worker_id = poll.worker_id;
-    record.request_id = poll.request_id;
-    record.owner = campaign->live.campaign.owner;
-    record.slot = poll.slot;
-    const model::WorkerRecord& host = worker->second.record;
-    record.host = host.host;
-    record.device_kind = host.device_kind;
-    record.device_uuid = host.device_uuid;
-    record.device_model = host.device_model;
-    record.device_count = chosen->device_count;
-    record.device_share = 1.0 / static_cast<double>(std::max<int64_t>(1, host.slots));
-    record.cores = 1;  // a trainer computes with one thread: more would give other numbers
-    record.started_us = now.wall_us;
-    attempt.granted_ms = now.monotonic_ms;
-    attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
-    if (const auto earlier = campaign->expired.find(chosen->id); earlier != campaign->expired.end()) {
-      earlier->second.record.state = AttemptState::kSuperseded;
-      Write(UpdateAttempt{earlier->second.record});
-      campaign->expired.erase(earlier);
-    }
-    Pin(*campaign, host);
-    chosen->state = TrialState::kLeased;
-    chosen->last_attempt_id = record.id;
-    chosen->last_fence = record.fence;
-    Write(UpdateTrial{*chosen});
-    Write(InsertAttempt{record});
-    Log(campaign->id(), chosen->id, record.id, "attempt_started",
-        nlohmann::json{{"worker", record.worker_id}, {"fence", record.fence}, {"slot", record.slot}}.dump(),
-        "worker:" + record.worker_id);
-    if (chosen->purpose == Purpose::kTest) {
-      ++campaign->progress().test_reads;
-      Log(campaign->id(), chosen->id, record.id, "test_read",
-          nlohmann::json{{"reads", campaign->progress().test_reads}}.dump(), "worker:" + record.worker_id);
-    }
-    const LiveAttempt& granted = campaign->attempts.emplace(record.id, attempt).first->second;
-    SaveProgress(*campaign);
-    Exchanged answer;
-    answer.lease = MakeLease(*campaign, *chosen, granted);
-    Answer(poll.token, ReplyBody{std::move(answer)});
-    if (campaign->progress().state == model::CampaignState::kRunning) Refill(*campaign);
+  // A campaign that moves on may take another place or none.
+  std::pair<size_t, int64_t> place{0, 0};
+  for (auto next = places.begin(); next != places.end(); next = places.upper_bound(place)) {
+    place = *next;
+    Campaign& campaign = campaigns.at(place.second);
+    if (campaign.settings().budget_duration_ms > 0) Advance(campaign);  // its time may be over since
+    if (!campaign.place) continue;
+    const std::optional<int64_t> chosen = Choose(worker->second, campaign);
+    if (!chosen) continue;
+    Grant(poll, worker->second, campaign, campaign.trials.at(*chosen));
     return true;
   }
   return false;
+}
+
+std::optional<int64_t> Core::Impl::Choose(const Worker& worker, const Campaign& campaign) const {
+  // Until the fidelity is settled, probes alone run.
+  const int last_rank = campaign.progress().epochs > 0 ? INT_MAX : WaitingTrials::Rank(Purpose::kProxy);
+  std::string why;
+  const auto& plain = campaign.waiting.plain;
+  auto end = std::pair(last_rank, INT64_MAX);
+  std::optional<int64_t> chosen;
+  if (!plain.empty() && plain.begin()->first <= last_rank &&
+      Eligible(worker, campaign, campaign.trials.at(plain.begin()->second), &why)) {
+    end = *plain.begin();
+    chosen = end.second;
+  }
+  for (const WaitingTrials::Key& key : campaign.waiting.particular) {
+    if (key > end) break;
+    if (Eligible(worker, campaign, campaign.trials.at(key.second), &why)) return key.second;
+  }
+  return chosen;
+}
+
+void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& campaign,
+                       model::TrialRecord& trial) {
+  LiveAttempt attempt;
+  model::AttemptRecord& record = attempt.record;
+  record.id = counters.next_attempt_id++;
+  record.fence = counters.next_fence++;
+  counters_changed = true;
+  record.trial_id = trial.id;
+  record.campaign_id = campaign.id();
+  record.worker_id = poll.worker_id;
+  record.request_id = poll.request_id;
+  record.owner = campaign.live.campaign.owner;
+  record.slot = poll.slot;
+  const model::WorkerRecord& host = worker.record;
+  record.host = host.host;
+  record.device_kind = host.device_kind;
+  record.device_uuid = host.device_uuid;
+  record.device_model = host.device_model;
+  record.device_count = trial.device_count;
+  record.device_share = 1.0 / static_cast<double>(std::max<int64_t>(1, host.slots));
+  record.cores = 1;  // a trainer computes with one thread: more would give other numbers
+  record.started_us = now.wall_us;
+  attempt.granted_ms = now.monotonic_ms;
+  attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+  if (const auto earlier = campaign.expired.find(trial.id); earlier != campaign.expired.end()) {
+    earlier->second.record.state = AttemptState::kSuperseded;
+    Write(UpdateAttempt{earlier->second.record});
+    ForgetExpired(campaign, trial.id);
+  }
+  Pin(campaign, host);
+  SetTrialState(campaign, trial, TrialState::kLeased);
+  trial.last_attempt_id = record.id;
+  trial.last_fence = record.fence;
+  Write(UpdateTrial{trial});
+  Write(InsertAttempt{record});
+  Log(campaign.id(), trial.id, record.id, "attempt_started",
+      nlohmann::json{{"worker", record.worker_id}, {"fence", record.fence}, {"slot", record.slot}}.dump(),
+      "worker:" + record.worker_id);
+  if (trial.purpose == Purpose::kTest) {
+    ++campaign.progress().test_reads;
+    Log(campaign.id(), trial.id, record.id, "test_read",
+        nlohmann::json{{"reads", campaign.progress().test_reads}}.dump(), "worker:" + record.worker_id);
+  }
+  const LiveAttempt& granted = KeepAttempt(campaign, std::move(attempt));
+  SaveProgress(campaign);
+  Exchanged answer;
+  answer.lease = MakeLease(campaign, trial, granted);
+  Answer(poll.token, ReplyBody{std::move(answer)});
+  if (campaign.progress().state == model::CampaignState::kRunning) Refill(campaign);
 }
 
 Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& trial,
@@ -389,10 +397,8 @@ Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& 
   Lease lease;
   lease.attempt = attempt.record;
   lease.trial = trial;
-  lease.campaign = campaign.live.campaign;
+  lease.campaign = campaign.lease_record;
   lease.campaign.settings.task.dataset_digest = campaign.progress().pinned_dataset_digest;
-  lease.campaign.campaign_text.clear();
-  lease.campaign.space_text.clear();
   const bool probe = trial.purpose == Purpose::kProxy;
   lease.epochs = probe ? 1 : campaign.progress().epochs;
   lease.max_steps = probe ? kProbeSteps : 0;
@@ -411,23 +417,21 @@ Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& 
 
 void Core::Impl::LoseAttempt(Campaign& campaign, int64_t attempt_id, AttemptState state,
                              const std::string& why) {
-  const auto found = campaign.attempts.find(attempt_id);
-  if (found == campaign.attempts.end()) return;
-  LiveAttempt lost = found->second;
+  if (campaign.attempts.count(attempt_id) == 0) return;
+  LiveAttempt lost = ForgetAttempt(campaign, attempt_id);
   model::AttemptRecord& record = lost.record;
   record.state = state;
   record.failure = model::FailureClass::kWorkerLost;
   record.message = why;
   record.ended_us = now.wall_us;
-  record.cost.allocated_ms = now.monotonic_ms - found->second.granted_ms;
-  campaign.attempts.erase(found);
+  record.cost.allocated_ms = now.monotonic_ms - lost.granted_ms;
   Write(UpdateAttempt{record});
   Log(campaign.id(), record.trial_id, record.id, "attempt_ended",
       nlohmann::json{{"state", std::string(model::ToString(state))}, {"message", why}}.dump());
   const int64_t trial_id = record.trial_id;
   if (const auto trial = campaign.trials.find(trial_id); trial != campaign.trials.end())
     ApplyFailure(campaign, trial->second, record);
-  if (campaign.trials.count(trial_id) > 0) campaign.expired[trial_id] = std::move(lost);
+  if (campaign.trials.count(trial_id) > 0) KeepExpired(campaign, std::move(lost));
 }
 
 }  // namespace canopy::controller

@@ -52,10 +52,9 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
   if (outcome.database_id != database_id || outcome.incarnation != incarnation)
     return archive("it belongs to another database or to a state before a restore");
 
-  for (auto& [id, campaign] : campaigns) {
-    const auto found = campaign.trials.find(outcome.trial_id);
-    if (found == campaign.trials.end()) continue;
-    model::TrialRecord& trial = found->second;
+  if (const auto found = campaign_by_trial.find(outcome.trial_id); found != campaign_by_trial.end()) {
+    Campaign& campaign = *found->second;
+    model::TrialRecord& trial = campaign.trials.at(outcome.trial_id);
     // The newest lease counts even after it expired: nobody was given the trial since.
     if (trial.last_attempt_id != outcome.attempt_id || trial.last_fence != outcome.fence)
       return archive("a newer lease of the trial exists");
@@ -82,8 +81,8 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     if (attempt.state == AttemptState::kFailed)
       attempt.failure = outcome.failure.value_or(FailureClass::kTrainerCrash);
     last_result_ids[worker_id][attempt.slot] = outcome.result_id;
-    if (expired != campaign.expired.end()) campaign.expired.erase(expired);
-    if (live != campaign.attempts.end()) campaign.attempts.erase(live);
+    ForgetExpired(campaign, trial.id);
+    if (live != campaign.attempts.end()) ForgetAttempt(campaign, attempt.id);
     Write(UpdateAttempt{attempt});
     Log(campaign.id(), trial.id, attempt.id, "attempt_ended",
         nlohmann::json{{"state", std::string(model::ToString(attempt.state))},
@@ -238,9 +237,11 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
         EndTrial(campaign, trial.id, TrialState::kFailed, reason);
         break;
       }
-      for (auto& [id, worker] : workers)
-        if (worker.record.host == attempt.host)
-          worker.failed_datasets.insert(campaign.settings().task.dataset);
+      if (const auto host = workers_by_host.find(attempt.host); host != workers_by_host.end()) {
+        for (const std::string& worker_id : host->second)
+          workers.at(worker_id).failed_datasets.insert(campaign.settings().task.dataset);
+        OfferParticular();
+      }
       if (++trial.data_failures <= kRetriesAfterData)
         Requeue(campaign, trial, reason);
       else
@@ -285,8 +286,8 @@ void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const st
              "the space's current version sets it aside, and it is not tried again after " + why);
     return;
   }
-  trial.state = TrialState::kPending;
   trial.reason = why;
+  SetTrialState(campaign, trial, TrialState::kPending);
   Write(UpdateTrial{trial});
   Log(campaign.id(), trial.id, 0, "trial_requeued",
       nlohmann::json{{"why", why}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -295,7 +296,7 @@ void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const st
 void Core::Impl::EndTrial(Campaign& campaign, int64_t trial_id, TrialState state, const std::string& reason) {
   model::TrialRecord& trial = campaign.trials.at(trial_id);
   if (state == TrialState::kCompleted) trial.failure.reset();
-  trial.state = state;
+  SetTrialState(campaign, trial, state);
   trial.reason = reason;
   trial.finished_us = now.wall_us;
   Write(UpdateTrial{trial});
@@ -306,13 +307,13 @@ void Core::Impl::EndTrial(Campaign& campaign, int64_t trial_id, TrialState state
   const bool probe_failed = trial.purpose == Purpose::kProxy && state != TrialState::kCompleted;
   if (probe_failed && !model::IsTerminal(campaign.progress().state) && campaign.progress().epochs == 0)
     SettleFidelity(campaign, {}, "");
-  campaign.expired.erase(trial_id);
-  campaign.trials.erase(trial_id);
+  ForgetTrial(campaign, trial_id);
 }
 
 void Core::Impl::CancelTrial(Campaign& campaign, int64_t trial_id, const std::string& reason) {
-  for (auto& [attempt_id, attempt] : campaign.attempts) {
-    if (attempt.record.trial_id != trial_id) continue;
+  const int64_t attempt_id = campaign.trials.at(trial_id).last_attempt_id;
+  if (campaign.attempts.count(attempt_id) > 0) {
+    LiveAttempt attempt = ForgetAttempt(campaign, attempt_id);
     attempt.record.state = AttemptState::kCancelled;
     attempt.record.message = reason;
     attempt.record.ended_us = now.wall_us;
@@ -321,8 +322,6 @@ void Core::Impl::CancelTrial(Campaign& campaign, int64_t trial_id, const std::st
     Log(campaign.id(), trial_id, attempt_id, "attempt_ended",
         nlohmann::json{{"state", "CANCELLED"}, {"failure", ""}, {"message", reason}}.dump());
   }
-  std::erase_if(campaign.attempts,
-                [&](const auto& entry) { return entry.second.record.trial_id == trial_id; });
   EndTrial(campaign, trial_id, TrialState::kCancelled, reason);
 }
 

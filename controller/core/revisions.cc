@@ -32,6 +32,7 @@ void Core::Impl::Handle(ReviseCampaign event) {
   record.created_us = campaign.live.campaign.created_us;
   record.space_version += event.new_version;
   campaign.live.campaign = std::move(record);
+  campaign.MakeLeaseRecord();
   campaign.live.reference = std::move(event.reference);
   campaign.live.best = std::move(event.best);
   Write(ChangeCampaign{campaign.live.campaign, campaign.live.reference});
@@ -45,6 +46,7 @@ void Core::Impl::Handle(ReviseCampaign event) {
     WriteVersion(campaign, event.set_aside, event.principal);
     BeginVersion(campaign, event.set_aside);
   }
+  Offer(campaign);
   SaveProgress(campaign);
   Advance(campaign);
   Answer(event.token, ReplyBody{Revised{campaign.live.campaign.space_version}});

@@ -51,9 +51,7 @@ int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
   trial.space_version = campaign.live.campaign.space_version;
   ++campaign.live.trials_total;
   Write(InsertTrial{trial});
-  const int64_t id = trial.id;
-  campaign.trials.emplace(id, std::move(trial));
-  return id;
+  return KeepTrial(campaign, std::move(trial)).id;
 }
 
 void Core::Impl::Refill(Campaign& campaign) {
@@ -171,6 +169,7 @@ void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& r
         std::llround(std::floor(budget_s / ((kSearchTrials + finals) * epoch_s * kSlower))), 1, 1000);
   }
   campaign.progress().epochs = epochs;
+  Place(campaign);
   SaveProgress(campaign);
   Log(campaign.id(), result.trial_id, result.attempt_id, "fidelity_settled",
       nlohmann::json{{"epochs", epochs},

@@ -17,8 +17,24 @@ struct LiveAttempt {
   model::AttemptRecord record;
   int64_t granted_ms = 0, expires_ms = 0;
   int64_t step = 0, total_steps = 0;
+  int64_t check_ms = 0;  // when a tick looks at it next; the index's own
 };
 
+// PENDING trials, in the order in which they are given out: probe, search, finals, tests, measurements.
+struct WaitingTrials {
+  using Key = std::pair<int, int64_t>;  // the purpose's rank, the id
+  // Which workers can run it is the campaign's affair alone, so the first stands for all of them; and those
+  // that ask more of a worker than their campaign does.
+  std::set<Key> plain, particular;
+
+  static int Rank(model::Purpose purpose);
+  static bool IsPlain(const model::TrialRecord& trial);
+  void Add(const model::TrialRecord& trial);
+  void Remove(const model::TrialRecord& trial);
+  bool empty() const { return plain.empty() && particular.empty(); }
+};
+
+// `trials`, `attempts` and `expired` change by the functions of indices.cc alone.
 struct Campaign {
   LiveCampaign live;  // `trials` and `attempts` are moved into the maps below
   std::map<int64_t, model::TrialRecord> trials;
@@ -26,9 +42,14 @@ struct Campaign {
   // By trial: the newest attempt of a PENDING one, where it expired. Its worker may still bring the result,
   // or show that it goes on, until another is given the trial.
   std::map<int64_t, LiveAttempt> expired;
-  int64_t active_mark_ms = 0;  // monotonic time up to which progress.active_ms counts
-  bool refill_failed = false;  // the open refill was answered with an error: resuming asks again
-  int64_t idle_since_ms = 0;   // since when work waits and nothing runs; 0: not so
+  WaitingTrials waiting;
+  std::map<std::pair<model::Purpose, model::TrialState>, int64_t> counts;  // of `trials`
+  std::optional<std::pair<size_t, int64_t>> place;                         // its key in Impl::grantable
+  bool offered = false;                                                    // it is in Impl::offered, too
+  model::CampaignRecord lease_record;  // what leases carry of live.campaign: without its texts
+  int64_t active_mark_ms = 0;          // monotonic time up to which progress.active_ms counts
+  bool refill_failed = false;          // the open refill was answered with an error: resuming asks again
+  int64_t idle_since_ms = 0;           // since when work waits and nothing runs; 0: not so
 
   const model::CampaignSettings& settings() const { return live.campaign.settings; }
   model::CampaignProgress& progress() { return live.progress; }
@@ -43,6 +64,8 @@ struct Campaign {
     return live.progress.state == model::CampaignState::kRunning ||
            live.progress.state == model::CampaignState::kFinalizing;
   }
+  // After each change of live.campaign.
+  void MakeLeaseRecord();
   int64_t Count(model::Purpose purpose, std::optional<model::TrialState> state = std::nullopt) const;
   // Running time so far, which the last commit need not know.
   int64_t ActiveMs(const Now& now) const;
@@ -52,6 +75,29 @@ struct ParkedPoll {
   uint64_t token = 0;
   std::string worker_id, request_id;
   int64_t slot = 0;
+};
+
+// Requests for work that wait, at most one of a slot.
+class ParkedPolls {
+ public:
+  // REQUIRES that the slot has none.
+  void Add(ParkedPoll poll);
+  std::optional<ParkedPoll> TakeOfSlot(const std::string& worker_id, int64_t slot);
+  std::optional<ParkedPoll> TakeByToken(uint64_t token);
+  bool Has(const std::string& worker_id) const;
+  // Tokens of the worker's polls.
+  std::vector<uint64_t> Of(const std::string& worker_id) const;
+  const ParkedPoll* Find(uint64_t token) const;
+  const std::map<uint64_t, ParkedPoll>& by_arrival() const { return by_arrival_; }
+  bool empty() const { return by_arrival_.empty(); }
+
+ private:
+  std::optional<ParkedPoll> Take(uint64_t arrival);
+
+  uint64_t next_arrival_ = 1;
+  std::map<uint64_t, ParkedPoll> by_arrival_;
+  std::map<uint64_t, uint64_t> by_token_;
+  std::map<std::pair<std::string, int64_t>, uint64_t> by_slot_;
 };
 
 struct Worker {
@@ -118,6 +164,27 @@ struct Core::Impl {
   int64_t FinalCostMs(const Campaign& campaign, const std::string& candidate_hash) const;
   bool IsControl(const Campaign& campaign, const std::string& candidate_hash) const;
 
+  // indices.cc
+  model::TrialRecord& KeepTrial(Campaign& campaign, model::TrialRecord trial);
+  void SetTrialState(Campaign& campaign, model::TrialRecord& trial, model::TrialState state);
+  void ForgetTrial(Campaign& campaign, int64_t trial_id);
+  LiveAttempt& KeepAttempt(Campaign& campaign, LiveAttempt attempt);
+  LiveAttempt ForgetAttempt(Campaign& campaign, int64_t attempt_id);
+  void KeepExpired(Campaign& campaign, LiveAttempt attempt);
+  void ForgetExpired(Campaign& campaign, int64_t trial_id);
+  void KeepWorkerIndices(const model::WorkerRecord& worker);
+  void ForgetWorkerIndices(const model::WorkerRecord& worker);
+  // After a change of what decides whether and when the campaign's trials are given out: its state, its
+  // settled fidelity, its waiting trials, its attempts.
+  void Place(Campaign& campaign);
+  // Parked polls are tried against the campaign once more: it has work for them that it had not.
+  void Offer(const Campaign& campaign) { changed.insert(campaign.id()); }
+  // Workers came, went or changed: what waits for a worker unlike others may find it now.
+  void OfferParticular();
+  void ForgetEndedCampaigns();
+  // What the indices have otherwise than a scan finds; empty where they are right.
+  std::string IndexErrors() const;
+
   // leasing.cc
   void Handle(WorkerHello event);
   void Handle(WorkerExchange event);
@@ -125,7 +192,12 @@ struct Core::Impl {
   void Handle(WorkerHeartbeat event);
   // Gives parked polls what they can run.
   void Dispatch();
-  bool TryGrant(const ParkedPoll& poll);
+  using Places = std::set<std::pair<size_t, int64_t>>;
+  // The campaigns in the order of `places`.
+  bool TryGrant(const ParkedPoll& poll, const Places& places);
+  void Grant(const ParkedPoll& poll, const Worker& worker, Campaign& campaign, model::TrialRecord& trial);
+  // The trial of the campaign that the worker is given.
+  std::optional<int64_t> Choose(const Worker& worker, const Campaign& campaign) const;
   // The worker can run the trial, crashes on its host aside.
   bool Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
             std::string* why) const;
@@ -137,11 +209,13 @@ struct Core::Impl {
                   const LiveAttempt& attempt) const;
   void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why);
   std::pair<Campaign*, LiveAttempt*> FindAttempt(int64_t attempt_id);
+  // Live attempts of the worker, in the order of their campaigns and ids.
+  std::vector<std::pair<Campaign*, int64_t>> AttemptsOf(const std::string& worker_id) const;
   bool SlotIsTaken(const std::string& worker_id, int64_t slot) const;
   // The worker's live attempt of that fence, one that expired and whose trial nobody was given since
   // included: it lives again. nullptr: it has to stop.
   LiveAttempt* Claim(const std::string& worker_id, int64_t attempt_id, int64_t fence);
-  int64_t KnownSlots() const;
+  int64_t KnownSlots() const { return known_slots; }
 
   // outcomes.cc
   OutcomeVerdict TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome);
@@ -182,10 +256,25 @@ struct Core::Impl {
   SaveCounters counters;
   std::map<int64_t, Campaign> campaigns;  // live ones
   std::map<std::string, Worker> workers;  // heard of since the start
-  std::vector<ParkedPoll> polls;          // in order of arrival
+  ParkedPolls polls;
   // By worker and slot, the newest outcome that was accepted, for telling a repeat from a stale one.
   std::map<std::string, std::map<int64_t, std::string>> last_result_ids;
   bool started = false;  // unanswered refills were asked for again
+
+  // Indices of the above. Campaigns stay where they are in memory while they live.
+  std::map<int64_t, Campaign*> campaign_by_trial, campaign_by_attempt;
+  std::map<int64_t, std::pair<Campaign*, int64_t>> expired_by_attempt;              // campaign and trial
+  std::map<std::string, std::set<std::pair<int64_t, int64_t>>> attempts_by_worker;  // campaign, attempt
+  std::set<std::pair<int64_t, int64_t>> lease_checks;  // check_ms and attempt, of live ones
+  std::map<std::string, std::set<std::string>> workers_by_host;
+  int64_t known_slots = 0;     // of `workers`
+  std::vector<int64_t> ended;  // campaigns that did in this step
+  // Active campaigns with waiting trials that may run. They share: the one with the fewest running attempts
+  // comes first.
+  Places grantable, offered;
+  // Nothing in `grantable` is for a parked poll, but for changed campaigns and untried polls.
+  std::set<int64_t> changed;
+  std::vector<uint64_t> untried;  // tokens, in order of arrival
 
   // Of the step that runs.
   Now now;

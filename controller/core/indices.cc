@@ -1,0 +1,311 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "controller/core/state.h"
+
+namespace canopy::controller {
+
+using model::Purpose;
+using model::TrialState;
+
+int WaitingTrials::Rank(Purpose purpose) {
+  switch (purpose) {
+    case Purpose::kProxy:
+      return 0;
+    case Purpose::kSearch:
+      return 1;
+    case Purpose::kFinal:
+      return 2;
+    case Purpose::kTest:
+      return 3;
+    case Purpose::kAudit:
+      return 4;
+    case Purpose::kMeasure:
+      return 5;
+  }
+  return 6;
+}
+
+bool WaitingTrials::IsPlain(const model::TrialRecord& trial) {
+  return trial.required_worker_id.empty() && trial.out_of_memory == 0 && trial.crash_hosts.empty();
+}
+
+void WaitingTrials::Add(const model::TrialRecord& trial) {
+  (IsPlain(trial) ? plain : particular).emplace(Rank(trial.purpose), trial.id);
+}
+
+void WaitingTrials::Remove(const model::TrialRecord& trial) {
+  // It may have been another sort when it came in.
+  if (plain.erase({Rank(trial.purpose), trial.id}) == 0) particular.erase({Rank(trial.purpose), trial.id});
+}
+
+void Campaign::MakeLeaseRecord() {
+  lease_record = live.campaign;
+  for (std::string* const text : {&lease_record.campaign_text, &lease_record.space_text}) text->clear();
+}
+
+int64_t Campaign::Count(Purpose purpose, std::optional<TrialState> state) const {
+  int64_t count = 0;
+  for (auto entry = counts.lower_bound({purpose, TrialState{}});
+       entry != counts.end() && entry->first.first == purpose; ++entry)
+    if (!state || entry->first.second == *state) count += entry->second;
+  return count;
+}
+
+void ParkedPolls::Add(ParkedPoll poll) {
+  const uint64_t arrival = next_arrival_++;
+  const bool added = by_slot_.emplace(std::pair(poll.worker_id, poll.slot), arrival).second;
+  CANOPY_CHECK(added, "the slot's earlier poll is still there");
+  by_token_.insert_or_assign(poll.token, arrival);
+  by_arrival_.emplace(arrival, std::move(poll));
+}
+
+std::optional<ParkedPoll> ParkedPolls::TakeOfSlot(const std::string& worker_id, int64_t slot) {
+  const auto found = by_slot_.find({worker_id, slot});
+  return found == by_slot_.end() ? std::nullopt : Take(found->second);
+}
+
+std::optional<ParkedPoll> ParkedPolls::TakeByToken(uint64_t token) {
+  const auto found = by_token_.find(token);
+  return found == by_token_.end() ? std::nullopt : Take(found->second);
+}
+
+std::optional<ParkedPoll> ParkedPolls::Take(uint64_t arrival) {
+  const auto found = by_arrival_.find(arrival);
+  ParkedPoll poll = std::move(found->second);
+  by_arrival_.erase(found);
+  by_token_.erase(poll.token);
+  by_slot_.erase({poll.worker_id, poll.slot});
+  return poll;
+}
+
+bool ParkedPolls::Has(const std::string& worker_id) const {
+  const auto first = by_slot_.lower_bound({worker_id, INT64_MIN});
+  return first != by_slot_.end() && first->first.first == worker_id;
+}
+
+std::vector<uint64_t> ParkedPolls::Of(const std::string& worker_id) const {
+  std::vector<uint64_t> tokens;
+  for (auto slot = by_slot_.lower_bound({worker_id, INT64_MIN});
+       slot != by_slot_.end() && slot->first.first == worker_id; ++slot)
+    tokens.push_back(by_arrival_.at(slot->second).token);
+  return tokens;
+}
+
+const ParkedPoll* ParkedPolls::Find(uint64_t token) const {
+  const auto found = by_token_.find(token);
+  return found == by_token_.end() ? nullptr : &by_arrival_.at(found->second);
+}
+
+model::TrialRecord& Core::Impl::KeepTrial(Campaign& campaign, model::TrialRecord trial) {
+  const int64_t id = trial.id;
+  model::TrialRecord& kept = campaign.trials[id] = std::move(trial);
+  campaign_by_trial[id] = &campaign;
+  ++campaign.counts[{kept.purpose, kept.state}];
+  if (kept.state == TrialState::kPending) {
+    campaign.waiting.Add(kept);
+    Offer(campaign);
+  }
+  Place(campaign);
+  return kept;
+}
+
+void Core::Impl::SetTrialState(Campaign& campaign, model::TrialRecord& trial, TrialState state) {
+  if (trial.state == TrialState::kPending) campaign.waiting.Remove(trial);
+  --campaign.counts[{trial.purpose, trial.state}];
+  ++campaign.counts[{trial.purpose, state}];
+  trial.state = state;
+  if (state == TrialState::kPending) {
+    campaign.waiting.Add(trial);
+    Offer(campaign);
+  }
+  Place(campaign);
+}
+
+void Core::Impl::ForgetTrial(Campaign& campaign, int64_t trial_id) {
+  const model::TrialRecord& trial = campaign.trials.at(trial_id);
+  if (trial.state == TrialState::kPending) campaign.waiting.Remove(trial);
+  --campaign.counts[{trial.purpose, trial.state}];
+  campaign_by_trial.erase(trial_id);
+  ForgetExpired(campaign, trial_id);
+  campaign.trials.erase(trial_id);
+  Place(campaign);
+}
+
+LiveAttempt& Core::Impl::KeepAttempt(Campaign& campaign, LiveAttempt attempt) {
+  const int64_t id = attempt.record.id;
+  attempt.check_ms = attempt.expires_ms;
+  LiveAttempt& kept = campaign.attempts[id] = std::move(attempt);
+  campaign_by_attempt[id] = &campaign;
+  attempts_by_worker[kept.record.worker_id].emplace(campaign.id(), id);
+  lease_checks.emplace(kept.check_ms, id);
+  Place(campaign);
+  return kept;
+}
+
+LiveAttempt Core::Impl::ForgetAttempt(Campaign& campaign, int64_t attempt_id) {
+  const auto found = campaign.attempts.find(attempt_id);
+  LiveAttempt attempt = std::move(found->second);
+  campaign.attempts.erase(found);
+  campaign_by_attempt.erase(attempt_id);
+  const auto of_worker = attempts_by_worker.find(attempt.record.worker_id);
+  of_worker->second.erase({campaign.id(), attempt_id});
+  if (of_worker->second.empty()) attempts_by_worker.erase(of_worker);
+  lease_checks.erase({attempt.check_ms, attempt_id});
+  Place(campaign);
+  return attempt;
+}
+
+void Core::Impl::KeepExpired(Campaign& campaign, LiveAttempt attempt) {
+  const int64_t trial_id = attempt.record.trial_id;
+  ForgetExpired(campaign, trial_id);
+  expired_by_attempt[attempt.record.id] = {&campaign, trial_id};
+  campaign.expired[trial_id] = std::move(attempt);
+}
+
+void Core::Impl::ForgetExpired(Campaign& campaign, int64_t trial_id) {
+  const auto found = campaign.expired.find(trial_id);
+  if (found == campaign.expired.end()) return;
+  expired_by_attempt.erase(found->second.record.id);
+  campaign.expired.erase(found);
+}
+
+void Core::Impl::KeepWorkerIndices(const model::WorkerRecord& worker) {
+  known_slots += worker.slots;
+  workers_by_host[worker.host].insert(worker.id);
+}
+
+void Core::Impl::ForgetWorkerIndices(const model::WorkerRecord& worker) {
+  known_slots -= worker.slots;
+  const auto host = workers_by_host.find(worker.host);
+  if (host == workers_by_host.end()) return;
+  host->second.erase(worker.id);
+  if (host->second.empty()) workers_by_host.erase(host);
+}
+
+void Core::Impl::Place(Campaign& campaign) {
+  const bool probe_waits = !campaign.waiting.plain.empty() &&
+                           campaign.waiting.plain.begin()->first == WaitingTrials::Rank(Purpose::kProxy);
+  const bool particular_probe =
+      !campaign.waiting.particular.empty() &&
+      campaign.waiting.particular.begin()->first == WaitingTrials::Rank(Purpose::kProxy);
+  const bool grants = campaign.active() && !campaign.waiting.empty() &&
+                      (campaign.progress().epochs > 0 || probe_waits || particular_probe);
+  std::optional<std::pair<size_t, int64_t>> place;
+  if (grants) place.emplace(campaign.attempts.size(), campaign.id());
+  if (place == campaign.place) return;
+  if (campaign.place) {
+    grantable.erase(*campaign.place);
+    offered.erase(*campaign.place);
+  } else {
+    Offer(campaign);
+  }
+  campaign.place = place;
+  if (!place) return;
+  grantable.insert(*place);
+  if (campaign.offered) offered.insert(*place);
+}
+
+void Core::Impl::OfferParticular() {
+  for (const auto& [id, campaign] : campaigns)
+    if (!campaign.waiting.particular.empty()) Offer(campaign);
+}
+
+void Core::Impl::ForgetEndedCampaigns() {
+  for (const int64_t id : std::exchange(ended, {})) {
+    const auto found = campaigns.find(id);
+    if (found == campaigns.end()) continue;
+    Campaign& campaign = found->second;
+    while (!campaign.attempts.empty()) ForgetAttempt(campaign, campaign.attempts.begin()->first);
+    while (!campaign.trials.empty()) ForgetTrial(campaign, campaign.trials.begin()->first);
+    changed.erase(id);
+    campaigns.erase(found);
+  }
+}
+
+std::string Core::Impl::IndexErrors() const {
+  std::string errors;
+  const auto expect = [&](bool right, const std::string& what) {
+    if (!right) errors += what + "; ";
+  };
+  size_t trials = 0, attempts = 0, expired = 0, placed = 0;
+  for (const auto& [id, campaign] : campaigns) {
+    const std::string name = "campaign " + std::to_string(id) + ": ";
+    WaitingTrials waiting;
+    std::map<std::pair<Purpose, TrialState>, int64_t> counts;
+    for (const auto& [trial_id, trial] : campaign.trials) {
+      ++trials;
+      ++counts[{trial.purpose, trial.state}];
+      if (trial.state == TrialState::kPending) waiting.Add(trial);
+      const auto by_trial = campaign_by_trial.find(trial_id);
+      expect(by_trial != campaign_by_trial.end() && by_trial->second == &campaign, name + "trial's campaign");
+    }
+    auto kept = campaign.counts;
+    std::erase_if(kept, [](const auto& entry) { return entry.second == 0; });
+    expect(kept == counts, name + "counts");
+    expect(waiting.plain == campaign.waiting.plain && waiting.particular == campaign.waiting.particular,
+           name + "waiting trials");
+    for (const auto& [attempt_id, attempt] : campaign.attempts) {
+      ++attempts;
+      const auto by_attempt = campaign_by_attempt.find(attempt_id);
+      expect(by_attempt != campaign_by_attempt.end() && by_attempt->second == &campaign,
+             name + "attempt's campaign");
+      const auto by_worker = attempts_by_worker.find(attempt.record.worker_id);
+      expect(by_worker != attempts_by_worker.end() && by_worker->second.count({id, attempt_id}) == 1,
+             name + "attempt's worker");
+      expect(
+          lease_checks.count({attempt.check_ms, attempt_id}) == 1 && attempt.check_ms <= attempt.expires_ms,
+          name + "lease check");
+      const auto trial = campaign.trials.find(attempt.record.trial_id);
+      expect(trial != campaign.trials.end() && trial->second.last_attempt_id == attempt_id,
+             name + "a live attempt is not its trial's newest");
+    }
+    for (const auto& [trial_id, attempt] : campaign.expired) {
+      ++expired;
+      const auto found = expired_by_attempt.find(attempt.record.id);
+      expect(found != expired_by_attempt.end() && found->second.first == &campaign &&
+                 found->second.second == trial_id,
+             name + "expired attempt");
+    }
+    const bool runs = campaign.active() && std::any_of(campaign.trials.begin(), campaign.trials.end(),
+                                                       [&campaign = campaign](const auto& entry) {
+                                                         return entry.second.state == TrialState::kPending &&
+                                                                (campaign.progress().epochs > 0 ||
+                                                                 entry.second.purpose == Purpose::kProxy);
+                                                       });
+    expect(campaign.place.has_value() == runs, name + "place");
+    expect(campaign.lease_record.space_hash == campaign.live.campaign.space_hash &&
+               campaign.lease_record.settings.constraints == campaign.settings().constraints,
+           name + "what leases carry of it");
+    if (!campaign.place) continue;
+    ++placed;
+    for (const auto& [arrival, poll] : polls.by_arrival())
+      if (const auto worker = workers.find(poll.worker_id); worker != workers.end())
+        expect(!Choose(worker->second, campaign), name + "work that a parked poll was not given");
+    expect(
+        *campaign.place == std::pair(campaign.attempts.size(), id) && grantable.count(*campaign.place) == 1,
+        name + "key of its place");
+  }
+  size_t by_worker = 0;
+  for (const auto& [worker_id, of_worker] : attempts_by_worker) by_worker += of_worker.size();
+  int64_t slots = 0;
+  size_t on_hosts = 0;
+  for (const auto& [worker_id, worker] : workers) {
+    slots += worker.record.slots;
+    const auto host = workers_by_host.find(worker.record.host);
+    expect(host != workers_by_host.end() && host->second.count(worker_id) == 1,
+           "host of worker " + worker_id);
+  }
+  for (const auto& [host, ids] : workers_by_host) on_hosts += ids.size();
+  expect(campaign_by_trial.size() == trials, "trials that are gone");
+  expect(campaign_by_attempt.size() == attempts && by_worker == attempts && lease_checks.size() == attempts,
+         "attempts that are gone");
+  expect(expired_by_attempt.size() == expired, "expired attempts that are gone");
+  expect(grantable.size() == placed && offered.empty(), "places that are gone");
+  expect(slots == known_slots && on_hosts == workers.size(), "workers that are gone");
+  return errors;
+}
+
+}  // namespace canopy::controller
