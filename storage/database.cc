@@ -11,6 +11,8 @@
 namespace canopy::storage {
 namespace {
 
+constexpr int kBusyTimeoutMs = 5'000;
+
 int64_t SteadyNs() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 int Bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
@@ -109,7 +111,7 @@ StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode
   const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
   std::unique_ptr<Database> database(new Database(connection));
   if (code != SQLITE_OK) return SqliteStatus(connection, code, "open database '" + path + "'");
-  sqlite3_busy_timeout(connection, 5'000);
+  sqlite3_busy_timeout(connection, kBusyTimeoutMs);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
@@ -163,6 +165,19 @@ StatusOr<int64_t> Database::QueryInt(std::string_view sql, const std::vector<Sql
   CANOPY_ASSIGN_OR_RETURN(Rows rows, Query(sql, values));
   CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
   return found ? rows.Int(0) : 0;
+}
+
+StatusOr<int64_t> Database::Checkpoint(int64_t patience_ms) {
+  int pages = 0, moved = 0;
+  if (patience_ms > 0) sqlite3_busy_timeout(connection_, static_cast<int>(patience_ms));
+  const int code = sqlite3_wal_checkpoint_v2(
+      connection_, "main", patience_ms > 0 ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &pages,
+      &moved);
+  sqlite3_busy_timeout(connection_, kBusyTimeoutMs);
+  // Readers that stay are no error.
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return SqliteStatus(connection_, code, "checkpoint");
+  CANOPY_ASSIGN_OR_RETURN(const int64_t page_bytes, QueryInt("PRAGMA page_size"));
+  return std::max(0, pages) * page_bytes;
 }
 
 bool Database::in_transaction() const { return sqlite3_get_autocommit(connection_) == 0; }

@@ -68,6 +68,9 @@ class Database {
   // The first column of the first row, 0 where there is none.
   StatusOr<int64_t> QueryInt(std::string_view sql, const std::vector<SqlValue>& values = {});
   bool in_transaction() const;
+  // Moves the WAL into the database file and gives the WAL's size, which is 0 where it begins anew. Waits
+  // that long for readers; 0: leaves what they hold back.
+  StatusOr<int64_t> Checkpoint(int64_t patience_ms);
   // Statements that run longer than this after the call end with DeadlineExceeded; 0: no bound.
   void SetDeadline(int64_t timeout_ms);
   sqlite3* connection() const { return connection_; }

@@ -1,6 +1,7 @@
 #include "storage/live_rows.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -12,7 +13,8 @@ namespace {
 using Live = TrialStore::LiveRows;
 
 constexpr char kTrialFrom[] = " FROM trial t JOIN candidate c ON c.id = t.candidate_id ";
-constexpr int64_t kFirstSignatures = 5, kLastSignatures = 20;
+constexpr int64_t kFirstSignatures = 5;
+constexpr size_t kLastSignatures = 20;
 
 Status ReadTrials(Database& database, Live& live) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + TrialColumns(true) + kTrialFrom +
@@ -85,17 +87,16 @@ Status ReadSignatures(Database& database, Live& live) {
   // A candidate counts once, by its newest end.
   CANOPY_ASSIGN_OR_RETURN(
       Rows rows,
-      database.Query("SELECT a.signature, c.candidate_hash FROM attempt a JOIN trial t ON t.id = a.trial_id "
-                     "JOIN candidate c ON c.id = t.candidate_id "
-                     "WHERE a.campaign_id = ? AND a.signature_seq IS NOT NULL AND a.id >= ? AND NOT EXISTS "
-                     "(SELECT 1 FROM trial u JOIN attempt b ON b.trial_id = u.id WHERE u.campaign_id = "
-                     "t.campaign_id AND u.candidate_id = t.candidate_id AND b.signature_seq > "
-                     "a.signature_seq AND b.id >= ?) ORDER BY a.signature_seq DESC LIMIT ?",
-                     {id, first_id, first_id, kLastSignatures}));
-  while (true) {
+      database.Query(
+          "SELECT a.signature, c.candidate_hash FROM attempt a JOIN trial t ON t.id = a.trial_id "
+          "JOIN candidate c ON c.id = t.candidate_id WHERE a.campaign_id = ? AND a.signature_seq IS "
+          "NOT NULL AND a.id >= ? ORDER BY a.signature_seq DESC",
+          {id, first_id}));
+  std::set<std::string> candidates;
+  while (candidates.size() < kLastSignatures) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
     if (!more) break;
-    live.last_signatures.push_back({rows.Text(0), rows.Text(1)});
+    if (candidates.insert(rows.Text(1)).second) live.last_signatures.push_back({rows.Text(0), rows.Text(1)});
   }
   std::reverse(live.last_signatures.begin(), live.last_signatures.end());
   return {};
@@ -127,12 +128,13 @@ Status ReadRest(Database& database, Live& live) {
       live.expired,
       ReadAttempts(database,
                    " FROM trial t JOIN attempt a ON a.id = t.last_attempt_id WHERE t.campaign_id = ? AND "
-                   "t.state = 'PENDING' AND a.state = 'EXPIRED' ORDER BY a.id",
+                   "t.state IN ('PENDING', 'LEASED', 'PAUSED') AND t.state = 'PENDING' AND a.state = "
+                   "'EXPIRED' ORDER BY a.id",
                    {live.campaign.id}));
   CANOPY_ASSIGN_OR_RETURN(live.best, ReadBestFinished(database, live.campaign, nullptr));
   CANOPY_ASSIGN_OR_RETURN(
       live.finals, ReadFinished(database,
-                                "WHERE r.campaign_id = ? AND r.purpose = 'FINAL' AND t.state = 'COMPLETED' "
+                                "WHERE t.campaign_id = ? AND t.purpose = 'FINAL' AND t.state = 'COMPLETED' "
                                 "ORDER BY t.id",
                                 {live.campaign.id}));
   CANOPY_RETURN_IF_ERROR(ReadSignatures(database, live));
@@ -223,18 +225,31 @@ StatusOr<std::vector<Live>> ReadLiveCampaigns(Database& database) {
 }
 
 StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database) {
-  CANOPY_ASSIGN_OR_RETURN(
-      Rows rows, database.Query("SELECT worker_id, slot, result_id, MAX(ended_us) FROM attempt WHERE "
-                                "result_id <> '' GROUP BY worker_id, slot ORDER BY worker_id, slot"));
   std::vector<model::SlotResult> results;
+  std::string worker_id;
+  int64_t slot = 0;
   while (true) {
+    // From one worker's slot to the next along the index, whatever the number of their results.
+    CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                            database.Query("SELECT worker_id, slot FROM attempt WHERE result_id <> '' AND "
+                                           "(worker_id, slot) > (?, ?) ORDER BY worker_id, slot LIMIT 1",
+                                           {worker_id, results.empty() ? int64_t{-1} : slot}));
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
     if (!more) return results;
-    results.push_back({rows.Text(0), rows.Int(1), rows.Text(2)});
+    worker_id = rows.Text(0);
+    slot = rows.Int(1);
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows newest, database.Query("SELECT result_id FROM attempt WHERE result_id <> '' AND worker_id = ? "
+                                    "AND slot = ? ORDER BY ended_us DESC, id DESC LIMIT 1",
+                                    {worker_id, slot}));
+    CANOPY_ASSIGN_OR_RETURN(const bool found, newest.Next());
+    if (found) results.push_back({worker_id, slot, newest.Text(0)});
   }
 }
 
-StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id) {
+StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id, int64_t last_seq) {
+  // A reader that stays long keeps the WAL from beginning anew.
+  constexpr int64_t kPage = 20'000;
   TrialStore::ProposerRows proposer;
   {
     CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT state, seen_seq FROM proposer_state WHERE "
@@ -247,19 +262,45 @@ StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t camp
     }
   }
   CANOPY_ASSIGN_OR_RETURN(
-      Rows rows, database.Query("SELECT t.decisions_json, c.candidate_hash, t.replicate, r.seq, r.feasible, "
-                                "r.objective FROM trial t JOIN candidate c ON c.id = t.candidate_id "
-                                "LEFT JOIN result r ON r.trial_id = t.id "
-                                "WHERE t.campaign_id = ? AND t.purpose = 'SEARCH' AND " +
-                                    NotSetAside() + "ORDER BY t.id",
-                                {campaign_id}));
-  while (true) {
-    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) return proposer;
-    const bool has_result = !rows.IsNull(3);
-    proposer.searches.push_back({rows.Text(0), rows.Text(1), rows.Int(2), rows.Int(3),
-                                 !has_result || rows.Int(4) != 0, rows.Real(5)});
+      const int64_t trials,
+      database.QueryInt("SELECT COALESCE(SUM(trials), 0) FROM trial_count WHERE campaign_id = ? AND purpose "
+                        "= 'SEARCH'",
+                        {campaign_id}));
+  proposer.known.reserve(static_cast<size_t>(trials));
+  std::map<int64_t, int64_t> unseen;  // trial by the number of its result
+  int64_t after_id = 0, read = kPage;
+  while (read == kPage) {
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows rows,
+        database.Query("SELECT t.id, c.candidate_hash, t.replicate, r.seq, r.feasible, r.objective, " +
+                           NotSetAside() +
+                           " FROM trial t JOIN candidate c ON c.id = t.candidate_id LEFT JOIN result r ON "
+                           "r.trial_id = t.id WHERE t.campaign_id = ? AND t.purpose = 'SEARCH' AND t.id > ? "
+                           "ORDER BY t.id LIMIT ?",
+                       {campaign_id, after_id, kPage}));
+    for (read = 0;; ++read) {
+      CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+      if (!more) break;
+      after_id = rows.Int(0);
+      if (rows.Int(6) == 0) continue;
+      const int64_t seq = rows.IsNull(3) ? 0 : rows.Int(3);
+      const bool seen = seq > 0 && seq <= proposer.seen_seq;
+      proposer.known.push_back({model::CandidateKey::Of(rows.Text(1)), seen ? rows.Real(5) : 0.0,
+                                static_cast<int32_t>(rows.Int(2)), seen, !seen || rows.Int(4) != 0});
+      if (seq > proposer.seen_seq && seq <= last_seq) unseen.emplace(seq, after_id);
+    }
   }
+  for (const auto& [seq, trial_id] : unseen) {
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows rows, database.Query("SELECT t.decisions_json, c.candidate_hash, r.feasible, r.objective FROM "
+                                  "trial t JOIN candidate c ON c.id = t.candidate_id JOIN result r ON "
+                                  "r.trial_id = t.id WHERE t.id = ?",
+                                  {trial_id}));
+    CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+    if (!found) return DataLoss("trial " + std::to_string(trial_id) + " has lost its result");
+    proposer.unseen.push_back({seq, rows.Text(0), rows.Text(1), rows.Int(2) != 0, rows.Real(3)});
+  }
+  return proposer;
 }
 
 }  // namespace canopy::storage

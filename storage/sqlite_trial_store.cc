@@ -12,6 +12,7 @@
 #include "storage/live_rows.h"
 #include "storage/migrations.h"
 #include "storage/model/failure_signature.h"
+#include "storage/open_files.h"
 #include "storage/row_mapping.h"
 #include "storage/values_table.h"
 
@@ -20,8 +21,10 @@ namespace {
 
 class Store final : public TrialStore {
  public:
-  Store(FileLock lock, std::unique_ptr<Database> database, std::string database_id, int64_t incarnation)
-      : lock_(std::move(lock)),
+  Store(FileLock lock, std::string path, std::unique_ptr<Database> database, std::string database_id,
+        int64_t incarnation)
+      : path_(std::move(path)),
+        lock_(std::move(lock)),
         database_(std::move(database)),
         values_(*database_),
         database_id_(std::move(database_id)),
@@ -70,12 +73,29 @@ class Store final : public TrialStore {
   }
   std::string database_id() const override { return database_id_; }
   int64_t incarnation() const override { return incarnation_; }
-  StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) override {
-    return ReadProposer(*database_, campaign_id);
+  StatusOr<ProposerRows> LoadProposer(int64_t campaign_id, int64_t last_seq) override {
+    return ReadProposer(*database_, campaign_id, last_seq);
+  }
+  ProposerLoader LaterProposer(int64_t campaign_id, int64_t last_seq) override {
+    return [path = path_, campaign_id, last_seq]() -> StatusOr<ProposerRows> {
+      CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
+                              Database::Open(path, Database::Mode::kReadOnly));
+      return ReadProposer(*database, campaign_id, last_seq);
+    };
   }
   StatusOr<std::vector<model::SlotResult>> LoadSlotResults() override { return ReadSlotResults(*database_); }
-  Status Checkpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(PASSIVE)"); }
-  Status FinalCheckpoint() override { return database_->RunScript("PRAGMA wal_checkpoint(TRUNCATE)"); }
+  StatusOr<int64_t> Checkpoint(int64_t restart_bytes) override {
+    CANOPY_ASSIGN_OR_RETURN(int64_t bytes, database_->Checkpoint(0));
+    if (bytes <= restart_bytes) return bytes;
+    constexpr int64_t kPatienceMs = 100;
+    return database_->Checkpoint(kPatienceMs);
+  }
+  Status FinalCheckpoint() override {
+    // The next start makes up for what a reader holds back.
+    constexpr int64_t kPatienceMs = 1'000;
+    return database_->Checkpoint(kPatienceMs).status();
+  }
+  std::vector<std::string> OtherProcesses() override { return ProcessesWithOpen(path_); }
 
  private:
   // The candidate's row, and the graph as this writing has it where that differs; NULL otherwise.
@@ -95,6 +115,7 @@ class Store final : public TrialStore {
   // Internal where no row has that id.
   Status Update(const ColumnWriter& row, std::string_view table, int64_t id);
 
+  const std::string path_;
   const FileLock lock_;
   const std::unique_ptr<Database> database_;
   ValuesTables values_;
@@ -257,7 +278,9 @@ Status Store::UpdateAttempt(const model::AttemptRecord& attempt) {
   if (!signature) return {};
   return Write(
              "UPDATE attempt SET signature = ?, signature_seq = COALESCE(signature_seq, (SELECT "
-             "COALESCE(MAX(signature_seq), 0) + 1 FROM attempt WHERE campaign_id = ?)) WHERE id = ?",
+             "COALESCE(MAX(signature_seq), 0) + 1 FROM attempt WHERE campaign_id = ? AND signature_seq IS "
+             "NOT "
+             "NULL)) WHERE id = ?",
              {*signature, attempt.campaign_id, attempt.id})
       .status();
 }
@@ -394,7 +417,8 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   CANOPY_RETURN_IF_ERROR(SyncDirectory(directory));
   CANOPY_ASSIGN_OR_RETURN(const std::string database_id, MetaText(*database, "database_id"));
   CANOPY_ASSIGN_OR_RETURN(const std::string incarnation, MetaText(*database, "incarnation"));
-  return std::make_unique<Store>(*std::move(lock), std::move(database), database_id, std::stoll(incarnation));
+  return std::make_unique<Store>(*std::move(lock), path, std::move(database), database_id,
+                                 std::stoll(incarnation));
 }
 
 }  // namespace canopy::storage

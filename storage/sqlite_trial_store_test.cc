@@ -1,10 +1,14 @@
 #include "storage/sqlite_trial_store.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <limits>
+#include <thread>
 
 #include "base/random.h"
 #include "gmock/gmock.h"
@@ -290,7 +294,7 @@ TEST_F(SqliteTrialStoreTest, SeveralTrialsMayEndWithoutAWorkersResult) {
     EXPECT_TRUE(status.ok()) << status;
   }
   EXPECT_EQ(Live().search_completed, 0);
-  EXPECT_FALSE(store_->LoadProposer(1)->searches.at(1).feasible);
+  EXPECT_FALSE(store_->LoadProposer(1, 2)->unseen.at(1).feasible);
 }
 
 TEST_F(SqliteTrialStoreTest, NumbersThatAreNotFiniteStayOut) {
@@ -346,15 +350,56 @@ TEST_F(SqliteTrialStoreTest, ProposerRowsHoldStateAndOutcomes) {
                 return store_->SaveProposerState(1, 8, 1, "second");
               }).ok());
   Reopen();
-  const auto proposer = store_->LoadProposer(1);
+  const auto proposer = store_->LoadProposer(1, 1);
   ASSERT_TRUE(proposer.ok()) << proposer.status();
   EXPECT_EQ(proposer->state, "second");
   EXPECT_EQ(proposer->seen_seq, 1);
-  ASSERT_EQ(proposer->searches.size(), 2u);
-  EXPECT_EQ(proposer->searches[0].candidate_json, SampleCandidate(1).candidate_json);
-  EXPECT_EQ(proposer->searches[0].result_seq, 1);
-  EXPECT_EQ(proposer->searches[0].objective, 0.5);
-  EXPECT_EQ(proposer->searches[1].result_seq, 0);
+  ASSERT_EQ(proposer->known.size(), 2u);
+  EXPECT_EQ(proposer->known[0].candidate, model::CandidateKey::Of(SampleCandidate(1).candidate_hash));
+  EXPECT_TRUE(proposer->known[0].seen);
+  EXPECT_EQ(proposer->known[0].objective, 0.5);
+  EXPECT_FALSE(proposer->known[1].seen);
+  EXPECT_TRUE(proposer->unseen.empty());
+}
+
+TEST_F(SqliteTrialStoreTest, AnotherThreadReadsAProposersRowsAsTheyWereAtOneResult) {
+  for (int id = 1; id <= 3; ++id) ASSERT_TRUE(AddCompletedTrial(*store_, id, 0.1 * id).ok());
+  ASSERT_TRUE(Write([&] { return store_->SaveProposerState(1, 7, 1, "state"); }).ok());
+  const TrialStore::ProposerLoader load = store_->LaterProposer(1, 2);
+  StatusOr<TrialStore::ProposerRows> rows = absl::UnknownError("not read");
+  std::thread([&] { rows = load(); }).join();
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_EQ(rows->known.size(), 3u);
+  ASSERT_EQ(rows->unseen.size(), 1u) << "the third result is told by the one who asks";
+  EXPECT_EQ(rows->unseen[0].seq, 2);
+  EXPECT_EQ(rows->unseen[0].candidate_json, SampleCandidate(2).candidate_json);
+  EXPECT_EQ(rows->unseen[0].objective, 0.2);
+}
+
+TEST_F(SqliteTrialStoreTest, EachSlotsNewestResultIsFound) {
+  int64_t id = 0;
+  for (const char* worker : {"a", "b"})
+    for (int64_t slot = 0; slot < 3; ++slot)
+      for (int64_t ended_us : {20, 30, 10}) {
+        ++id;
+        model::AttemptRecord attempt = SampleAttempt(id, id);
+        attempt.worker_id = worker;
+        attempt.slot = slot;
+        attempt.ended_us = ended_us;
+        attempt.result_id = worker + std::to_string(slot) + "/" + std::to_string(ended_us);
+        model::WorkerRecord record = SampleWorker();
+        record.id = worker;
+        ASSERT_TRUE(Write([&]() -> Status {
+                      CANOPY_RETURN_IF_ERROR(store_->UpsertWorker(record));
+                      CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(id)));
+                      return store_->InsertAttempt(attempt);
+                    }).ok());
+      }
+  const auto results = store_->LoadSlotResults();
+  ASSERT_TRUE(results.ok()) << results.status();
+  ASSERT_EQ(results->size(), 6u);
+  for (const model::SlotResult& result : *results)
+    EXPECT_EQ(result.result_id, result.worker_id + std::to_string(result.slot) + "/30");
 }
 
 TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheStrategy) {
@@ -386,7 +431,7 @@ TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheSt
     EXPECT_EQ(live.best[i].trial.id, static_cast<int64_t>(2 - i));
     EXPECT_EQ(best->at(i).trial.id, static_cast<int64_t>(2 - i));
   }
-  EXPECT_EQ(store_->LoadProposer(1)->searches.size(), 2u);
+  EXPECT_EQ(store_->LoadProposer(1, 3)->known.size(), 2u);
   const auto reader = Reader::Open(path_);
   ASSERT_TRUE(reader.ok()) << reader.status();
   EXPECT_EQ((*reader)->Best(1, 10)->size(), 2u);
@@ -394,7 +439,7 @@ TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheSt
 
   ASSERT_TRUE(begin(3, {}).ok());
   EXPECT_EQ(Live().best.at(0).trial.id, 3);
-  EXPECT_EQ(store_->LoadProposer(1)->searches.size(), 4u);
+  EXPECT_EQ(store_->LoadProposer(1, 3)->known.size(), 4u);
   const auto versions = (*reader)->SpaceVersions(1);
   ASSERT_TRUE(versions.ok()) << versions.status();
   ASSERT_EQ(versions->size(), 2u);
@@ -481,8 +526,38 @@ TEST_F(SqliteTrialStoreTest, CheckpointWaitsForNoReader) {
   ASSERT_TRUE((*reader)->QueryInt("SELECT COUNT(*) FROM trial").ok());
   ASSERT_TRUE(AddCompletedTrial(*store_, 2, 0.5).ok());
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_TRUE(store_->Checkpoint().ok());
+  EXPECT_TRUE(store_->Checkpoint(INT64_MAX).ok());
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+}
+
+TEST_F(SqliteTrialStoreTest, ALogThatMayBeginAnewDoesOnceItIsLargeEnough) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
+  EXPECT_GT(*store_->Checkpoint(INT64_MAX), 0);
+  EXPECT_EQ(*store_->Checkpoint(1), 0);
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0u);
+}
+
+TEST_F(SqliteTrialStoreTest, AnotherProcessThatHasTheDatabaseOpenIsNamed) {
+  EXPECT_THAT(store_->OtherProcesses(), IsEmpty());
+  int ready[2] = {0, 0};
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int file = open(path_.c_str(), O_RDONLY);
+    const char opened = file >= 0 ? '1' : '0';
+    if (write(ready[1], &opened, 1) == 1) pause();
+    _exit(0);
+  }
+  char opened = 0;
+  EXPECT_EQ(read(ready[0], &opened, 1), 1);
+  EXPECT_EQ(opened, '1');
+  const std::vector<std::string> processes = store_->OtherProcesses();
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  close(ready[0]);
+  close(ready[1]);
+  ASSERT_EQ(processes.size(), 1u);
+  EXPECT_THAT(processes[0], HasSubstr("pid " + std::to_string(child) + " (storage_test"));
 }
 
 TEST_F(SqliteTrialStoreTest, EndedCampaignsAreNotLoaded) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "storage/model/candidate_key.h"
 #include "storage/model/records.h"
 
 namespace canopy::storage {
@@ -114,21 +115,38 @@ class TrialStore {
   struct ProposerRows {
     std::string state;  // empty: none yet
     int64_t seen_seq = 0;
-    struct Search {
+    // A SEARCH trial that is not set aside; millions of them.
+    struct Known {
+      model::CandidateKey candidate;
+      double objective = 0;
+      int32_t replicate = 0;
+      bool seen = false;  // it has a result, which the state has seen
+      bool feasible = true;
+    };
+    std::vector<Known> known;  // ascending trial id
+    struct Unseen {
+      int64_t seq = 0;
       std::string candidate_json, candidate_hash;
-      int64_t replicate = 0;
-      int64_t result_seq = 0;  // 0: no result
       bool feasible = true;
       double objective = 0;
     };
-    std::vector<Search> searches;  // SEARCH trials that are not set aside, ascending id
+    std::vector<Unseen> unseen;  // results that the state has not seen, ascending seq
   };
-  virtual StatusOr<ProposerRows> LoadProposer(int64_t campaign_id) = 0;
+  // Without results after number `last_seq`.
+  virtual StatusOr<ProposerRows> LoadProposer(int64_t campaign_id, int64_t last_seq) = 0;
+  // The same as a function that any thread may call once, while the store goes on.
+  using ProposerLoader = std::function<StatusOr<ProposerRows>()>;
+  virtual ProposerLoader LaterProposer(int64_t campaign_id, int64_t last_seq) = 0;
 
-  // Moves WAL pages into the database file, as many as no reader holds back, without waiting for one.
-  virtual Status Checkpoint() = 0;
+  // Moves WAL pages into the database file, as many as no reader holds back, without waiting for one; gives
+  // the WAL's size afterwards. Where it is larger than `restart_bytes` it waits a moment for readers, so that
+  // the WAL begins anew.
+  virtual StatusOr<int64_t> Checkpoint(int64_t restart_bytes) = 0;
   // The same, and truncates the WAL, waiting a while for readers: for the end.
   virtual Status FinalCheckpoint() = 0;
+  // Other processes that have the database open, as "pid 17 (sqlite3)": one that reads for long keeps the WAL
+  // growing.
+  virtual std::vector<std::string> OtherProcesses() = 0;
 };
 
 }  // namespace canopy::storage

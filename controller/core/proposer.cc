@@ -86,20 +86,22 @@ Proposer::Proposer(const model::CampaignRecord& campaign, search_space::SearchSp
 Status Proposer::Restore(std::string_view state, std::span<const Known> known) {
   if (!state.empty()) CANOPY_RETURN_IF_ERROR(strategy_->Restore(state));
   outcomes_.clear();
-  for (const Known& trial : known) {
-    Outcome& outcome = outcomes_[trial.candidate_hash];
-    outcome.replicates = std::max(outcome.replicates, trial.replicate + 1);
-    if (trial.finished) outcome = {outcome.replicates, true, trial.feasible, trial.score};
-  }
+  for (const Known& trial : known) Know(trial);
   return {};
+}
+
+void Proposer::Know(const Known& trial) {
+  Outcome& outcome = outcomes_[trial.candidate];
+  outcome.replicates = std::max(outcome.replicates, static_cast<int32_t>(trial.replicate) + 1);
+  if (trial.finished) outcome = {trial.score, outcome.replicates, true, trial.feasible};
 }
 
 StatusOr<ProposalBatch> Proposer::Propose(std::span<const ObservedResult> results, int64_t seen_seq,
                                           int64_t count) {
   for (const ObservedResult& result : results) {
     CANOPY_ASSIGN_OR_RETURN(Candidate candidate, space_.ParseCandidate(result.candidate_json));
-    Outcome& outcome = outcomes_[result.candidate_hash];
-    outcome = {std::max<int64_t>(outcome.replicates, 1), true, result.feasible, result.score};
+    Outcome& outcome = outcomes_[model::CandidateKey::Of(result.candidate_hash)];
+    outcome = {result.score, std::max(outcome.replicates, 1), true, result.feasible};
     strategy_->Record(Observed(std::move(candidate), result.feasible, result.score));
   }
   ProposalBatch batch;
@@ -150,7 +152,7 @@ StatusOr<Proposal> Proposer::Judge() {
     strategy_->Record({Observation::Kind::kRejected, std::move(candidate), 0, violation});
     return proposal;
   }
-  Outcome& outcome = outcomes_[proposal.candidate.candidate_hash];
+  Outcome& outcome = outcomes_[model::CandidateKey::Of(proposal.candidate.candidate_hash)];
   if (outcome.replicates == 0 || duplicates_ == model::DuplicatePolicy::kEvaluate) {
     proposal.replicate = outcome.replicates++;
   } else if (outcome.finished) {

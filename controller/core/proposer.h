@@ -11,6 +11,7 @@
 #include "controller/core/strategy.h"
 #include "search_spaces/space.h"
 #include "search_spaces/training_memory.h"
+#include "storage/model/candidate_key.h"
 #include "storage/model/records.h"
 
 namespace canopy::controller {
@@ -64,12 +65,14 @@ class Proposer {
   // Continues from a state that Propose gave. `known` are the campaign's SEARCH candidates in trial order
   // with their outcomes as of `seen_seq` of that state.
   struct Known {
-    std::string candidate_hash;
+    model::CandidateKey candidate;
     int64_t replicate = 0;
     bool finished = false, feasible = true;
     double score = 0;
   };
   Status Restore(std::string_view state, std::span<const Known> known);
+  // The same, one after the other: Restore without any, then these.
+  void Know(const Known& trial);
 
   // Shows `results` (ascending seq, each once over the proposer's life) to the strategy, then proposes
   // until `count` are accepted or a bound ends it.
@@ -77,9 +80,9 @@ class Proposer {
 
  private:
   struct Outcome {
-    int64_t replicates = 0;
-    bool finished = false, feasible = true;
     double score = 0;
+    int32_t replicates = 0;
+    bool finished = false, feasible = true;
   };
   StatusOr<Proposal> ProposeOne();
   StatusOr<Proposal> Judge();  // graph_json stays
@@ -92,7 +95,8 @@ class Proposer {
   const search_space::SearchSpace space_;
   const std::vector<search_space::Constraint> constraints_;
   const std::unique_ptr<Strategy> strategy_;
-  std::unordered_map<std::string, Outcome> outcomes_;  // by candidate hash; looked up, never iterated
+  // Millions of them. Looked up, never iterated.
+  std::unordered_map<model::CandidateKey, Outcome, model::CandidateKeyHash> outcomes_;
 };
 
 }  // namespace canopy::controller

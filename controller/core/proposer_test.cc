@@ -207,7 +207,8 @@ TEST_F(ProposerTest, RestoredProposerGoesOnAsTheUninterruptedOne) {
 
   Proposer restored = Scripted(script);
   std::vector<Proposer::Known> known;
-  for (const Proposal& proposal : first->proposals) known.push_back({proposal.candidate.candidate_hash, 0});
+  for (const Proposal& proposal : first->proposals)
+    known.push_back({model::CandidateKey::Of(proposal.candidate.candidate_hash), 0});
   ASSERT_TRUE(restored.Restore(first->state, known).ok());
   const auto actual = restored.Propose(results, 1, 1);
   ASSERT_EQ(actual->proposals.size(), expected->proposals.size());

@@ -62,6 +62,8 @@ void Core::Impl::Refill(Campaign& campaign) {
   if (campaign.settings().budget_trials > 0)
     wanted = std::min(wanted, campaign.settings().budget_trials - campaign.live.search_trials);
   if (wanted <= 0) return;
+  // Thousands of trials written at once would keep everybody waiting.
+  wanted = std::min<int64_t>(wanted, 256);
   progress.refill_count = wanted;
   progress.refill_seen_seq = progress.last_result_seq;
   SaveProgress(campaign);

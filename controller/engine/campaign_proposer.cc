@@ -1,6 +1,5 @@
 #include "controller/engine/campaign_proposer.h"
 
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,26 +19,19 @@ StatusOr<std::unique_ptr<Proposer>> Continue(const model::CampaignRecord& campai
                                              const TrialStore::ProposerRows& rows,
                                              const StrategyFactory& make_strategy) {
   CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Proposer> proposer, MakeProposer(campaign, make_strategy));
-  std::vector<Proposer::Known> known;
-  for (const TrialStore::ProposerRows::Search& search : rows.searches) {
-    const bool finished = search.result_seq > 0 && search.result_seq <= rows.seen_seq;
-    known.push_back({search.candidate_hash, search.replicate, finished, search.feasible,
-                     finished && search.feasible ? Score(campaign.settings, search.objective) : 0});
-  }
-  CANOPY_RETURN_IF_ERROR(proposer->Restore(rows.state, known));
+  CANOPY_RETURN_IF_ERROR(proposer->Restore(rows.state, {}));
+  for (const TrialStore::ProposerRows::Known& trial : rows.known)
+    proposer->Know({trial.candidate, trial.replicate, trial.seen, trial.feasible,
+                    trial.seen && trial.feasible ? Score(campaign.settings, trial.objective) : 0});
   return proposer;
 }
 
 std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign,
                                   const TrialStore::ProposerRows& rows) {
-  std::map<int64_t, ObservedResult> by_seq;
-  for (const TrialStore::ProposerRows::Search& search : rows.searches)
-    if (search.result_seq > rows.seen_seq)
-      by_seq[search.result_seq] = {search.result_seq, search.candidate_json, search.candidate_hash,
-                                   search.feasible,
-                                   search.feasible ? Score(campaign.settings, search.objective) : 0};
   std::deque<ObservedResult> unseen;
-  for (auto& [seq, result] : by_seq) unseen.push_back(std::move(result));
+  for (const TrialStore::ProposerRows::Unseen& result : rows.unseen)
+    unseen.push_back({result.seq, result.candidate_json, result.candidate_hash, result.feasible,
+                      result.feasible ? Score(campaign.settings, result.objective) : 0});
   return unseen;
 }
 

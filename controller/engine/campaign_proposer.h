@@ -33,6 +33,7 @@ class CampaignProposer {
   // A proposer that cannot be made answers every request with the reason.
   CampaignProposer(const model::CampaignRecord& campaign, const storage::TrialStore::ProposerRows& rows,
                    const StrategyFactory& make_strategy);
+  explicit CampaignProposer(const Status& why_not) : proposer_(why_not) {}
   // Ascending seq; one that the database had must not be published again.
   void Publish(controller::ObservedResult result) { unseen_.push_back(std::move(result)); }
   // After an error what is in memory may differ from what is saved: make another.
@@ -52,6 +53,12 @@ class Proposers {
   // Continues from what the database has: a result that it knows must not be published again.
   virtual void Add(std::shared_ptr<const model::CampaignRecord> campaign,
                    storage::TrialStore::ProposerRows rows) = 0;
+  // The same with rows that are read later, on a thread of its own, as millions take seconds. False: not
+  // here.
+  virtual bool AddLater(const std::shared_ptr<const model::CampaignRecord>& /*campaign*/,
+                        const storage::TrialStore::ProposerLoader& /*load*/) {
+    return false;
+  }
   // Forgets the campaign; what runs for it is answered to nobody.
   virtual void Remove(int64_t campaign_id) = 0;
   // Ascending seq; nothing where the campaign has no proposer here.

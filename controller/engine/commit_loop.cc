@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -19,6 +20,7 @@ namespace {
 constexpr int64_t kIdleMs = 500;
 // About 16 MiB of WAL.
 constexpr int64_t kWritesPerCheckpoint = 4'000;
+constexpr int64_t kRestartIntervalMs = 1'000;
 
 std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
     const controller::CoreState& state) {
@@ -26,6 +28,13 @@ std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
   for (const controller::LiveCampaign& live : state.campaigns)
     records[live.campaign.id] = std::make_shared<const model::CampaignRecord>(live.campaign);
   return records;
+}
+
+std::map<int64_t, int64_t> LastResultSeqsOf(const controller::CoreState& state) {
+  std::map<int64_t, int64_t> seqs;
+  for (const controller::LiveCampaign& live : state.campaigns)
+    seqs[live.campaign.id] = live.progress.last_result_seq;
+  return seqs;
 }
 
 }  // namespace
@@ -37,6 +46,7 @@ CommitLoop::CommitLoop(CommitLoopOptions options, std::unique_ptr<storage::Trial
       clock_(clock),
       proposers_(proposers),
       campaigns_(RecordsOf(state)),
+      last_result_seqs_(LastResultSeqsOf(state)),
       core_(std::move(state), options_.limits, Now()) {}
 
 int64_t CommitLoop::WakeMs() const {
@@ -80,7 +90,7 @@ Status CommitLoop::Commit(std::deque<Job> batch) {
   const auto start = std::chrono::steady_clock::now();
   Status status = store_->Transaction([&] {
     for (Job& job : batch) CANOPY_RETURN_IF_ERROR(store_->Savepoint([&] { return Handle(job); }));
-    return absl::OkStatus();
+    return WriteNewest();
   });
   if (status.ok()) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -113,6 +123,7 @@ Status CommitLoop::Handle(Job& job) {
 
 Status CommitLoop::HandleEvent(EventJob& job) {
   const bool tick = std::holds_alternative<controller::Tick>(job.event);
+  if (HoldsBack(job)) return absl::OkStatus();
   if (job.done) {
     waiting_[job.token] = std::move(job.done);
     if (job.poll_deadline_ms >= 0) poll_deadlines_.emplace(job.poll_deadline_ms, job.token);
@@ -133,6 +144,8 @@ Status CommitLoop::HandleForUser(UserJob& job) {
   if (absl::IsFailedPrecondition(earlier.status())) return deliver(earlier.status());
   CANOPY_RETURN_IF_ERROR(earlier.status());
   if (*earlier) return deliver(**earlier);
+  if (!held_back_.empty() && std::holds_alternative<controller::LaunchCampaign>(job.event))
+    return deliver(ResourceExhausted(held_back_));
   const Status fine = Prepare(job.event);
   // A user's mistake is the answer of the call, not the database's failure.
   if (absl::IsAlreadyExists(fine) || absl::IsInvalidArgument(fine)) return deliver(fine);
@@ -176,13 +189,37 @@ Status CommitLoop::HandleRecall(RecallJob& job) {
 StatusOr<std::vector<controller::Reply>> CommitLoop::Step(controller::Event event) {
   controller::Effects effects = core_.Step(Now(), std::move(event));
   for (const controller::Write& write : effects.writes) {
-    CANOPY_RETURN_IF_ERROR(ApplyWrite(write, *store_));
     NoteCampaign(write);
+    if (const auto* update = std::get_if<controller::UpdateCampaign>(&write))
+      newest_progress_.insert_or_assign(update->campaign_id, update->progress);
+    else if (const auto* counters = std::get_if<controller::SaveCounters>(&write))
+      newest_counters_ = *counters;
+    else
+      CANOPY_RETURN_IF_ERROR(ApplyWrite(write, *store_));
   }
   writes_since_checkpoint_ += static_cast<int64_t>(effects.writes.size());
   std::move(effects.published.begin(), effects.published.end(), std::back_inserter(published_));
   std::move(effects.requests.begin(), effects.requests.end(), std::back_inserter(requests_));
   return std::move(effects.replies);
+}
+
+Status CommitLoop::WriteNewest() {
+  for (auto& [campaign_id, progress] : std::exchange(newest_progress_, {}))
+    CANOPY_RETURN_IF_ERROR(ApplyWrite(controller::UpdateCampaign{campaign_id, std::move(progress)}, *store_));
+  if (const auto counters = std::exchange(newest_counters_, std::nullopt))
+    return ApplyWrite(*counters, *store_);
+  return absl::OkStatus();
+}
+
+bool CommitLoop::HoldsBack(EventJob& job) {
+  auto* const exchange = std::get_if<controller::WorkerExchange>(&job.event);
+  if (held_back_.empty() || exchange == nullptr || !exchange->wants_lease) return false;
+  exchange->wants_lease = false;
+  if (exchange->outcome) return false;
+  deliveries_.push_back([done = std::move(job.done), why = ResourceExhausted(held_back_)] {
+    if (done) done(why);
+  });
+  return true;
 }
 
 void CommitLoop::Deliver(controller::Reply reply) {
@@ -201,7 +238,10 @@ void CommitLoop::NoteCampaign(const controller::Write& write) {
     known = std::make_shared<const model::CampaignRecord>(change->campaign);
   }
   const auto* update = std::get_if<controller::UpdateCampaign>(&write);
-  if (update == nullptr || !model::IsTerminal(update->progress.state)) return;
+  if (update == nullptr) return;
+  last_result_seqs_[update->campaign_id] = update->progress.last_result_seq;
+  if (!model::IsTerminal(update->progress.state)) return;
+  last_result_seqs_.erase(update->campaign_id);
   if (campaigns_.erase(update->campaign_id) > 0) ended_.push_back(update->campaign_id);
 }
 
@@ -224,10 +264,13 @@ Status CommitLoop::HandOut(const controller::RequestProposals& request) {
   if (campaign == campaigns_.end() || !proposing_.emplace(request.campaign_id, proposing).second)
     return absl::OkStatus();
   if (!proposers_.Has(request.campaign_id)) {
-    // Read after the commit: what is published from now on is not among these rows.
-    CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows,
-                            store_->LoadProposer(request.campaign_id));
-    proposers_.Add(campaign->second, std::move(rows));
+    // What is published from now on comes after this result.
+    const int64_t last_seq = last_result_seqs_[request.campaign_id];
+    if (!proposers_.AddLater(campaign->second, store_->LaterProposer(request.campaign_id, last_seq))) {
+      CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows,
+                              store_->LoadProposer(request.campaign_id, last_seq));
+      proposers_.Add(campaign->second, std::move(rows));
+    }
   }
   proposers_.Request(request);
   return absl::OkStatus();
@@ -238,10 +281,39 @@ void CommitLoop::AnswerAllThatWaits(const Status& why) {
 }
 
 void CommitLoop::CheckpointWhenGrown() {
-  if (writes_since_checkpoint_ < kWritesPerCheckpoint) return;
+  const int64_t now_ms = clock_.MonotonicMs();
+  const bool restarts = now_ms >= next_restart_ms_;
+  if (writes_since_checkpoint_ < kWritesPerCheckpoint && (held_back_.empty() || !restarts)) return;
   writes_since_checkpoint_ = 0;
-  if (const Status status = store_->Checkpoint(); !status.ok())
-    CANOPY_LOG(Warning, "A checkpoint failed and is tried again later", {{"error", Message(status)}});
+  // A log that readers keep from beginning anew is worth a wait, but not at every turn.
+  const int64_t patient_from = restarts ? options_.max_wal_bytes / 4 : std::numeric_limits<int64_t>::max();
+  const StatusOr<int64_t> wal_bytes = store_->Checkpoint(patient_from);
+  if (!wal_bytes.ok()) {
+    CANOPY_LOG(Warning, "A checkpoint failed and is tried again later",
+               {{"error", Message(wal_bytes.status())}});
+    return;
+  }
+  if (restarts && *wal_bytes > patient_from) next_restart_ms_ = now_ms + kRestartIntervalMs;
+  NoteWalSize(*wal_bytes);
+}
+
+void CommitLoop::NoteWalSize(int64_t wal_bytes) {
+  const bool was_held_back = !held_back_.empty();
+  held_back_.clear();
+  if (wal_bytes > options_.max_wal_bytes) {
+    std::string readers;
+    for (const std::string& process : store_->OtherProcesses())
+      readers += (readers.empty() ? "" : ", ") + process;
+    held_back_ =
+        "the log of the database has grown to " + std::to_string(wal_bytes >> 20) +
+        " MiB because a program reads the database for long: " +
+        (readers.empty() ? "one of another user or of the controller's own" : readers) +
+        ". No more work is given out until it ends; read a copy made by `canopy db snapshot` instead";
+  }
+  statistics_.RecordWal(wal_bytes, held_back_);
+  if (was_held_back == held_back_.empty())
+    CANOPY_LOG(Warning, held_back_.empty() ? "Work is given out again" : "No more work is given out",
+               {{"why", held_back_}, {"wal_bytes", std::to_string(wal_bytes)}});
 }
 
 void CommitLoop::FinalCheckpoint() {

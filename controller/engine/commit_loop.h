@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct CommitLoopOptions {
   bool ticks = true;
   // A strategy that takes longer pauses its campaign.
   int64_t proposal_deadline_ms = 120'000;
+  // The log of the database may grow to this while readers keep it from beginning anew; then no more work is
+  // given out.
+  int64_t max_wal_bytes = int64_t{256} << 20;
   // A campaign's terminal state is committed. Must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
 };
@@ -62,6 +66,8 @@ class CommitLoop {
   // The answer to a user's mistake that only the database knows of; gives a revision the ranking it needs.
   Status Prepare(controller::Event& event);
   Status HandleRecall(RecallJob& job);
+  // Where the log is too large: refuses what would make new work, and lets results in.
+  bool HoldsBack(EventJob& job);
   // Steps the core and carries out its writes; gives its replies.
   StatusOr<std::vector<controller::Reply>> Step(controller::Event event);
   // Hands the reply to whoever waits for it, once the batch is committed.
@@ -70,6 +76,9 @@ class CommitLoop {
   Status ServeProposers();
   Status HandOut(const controller::RequestProposals& request);
   void NoteCampaign(const controller::Write& write);
+  // The newest of what each step of the batch writes anew.
+  Status WriteNewest();
+  void NoteWalSize(int64_t wal_bytes);
   controller::Now Now() const { return {clock_.MonotonicMs(), clock_.WallUs()}; }
 
   const CommitLoopOptions options_;
@@ -77,6 +86,7 @@ class CommitLoop {
   const Clock& clock_;
   Proposers& proposers_;
   std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;  // live ones
+  std::map<int64_t, int64_t> last_result_seqs_;  // of live campaigns, as of the last step
   controller::Core core_;
   StatisticsRecorder statistics_;
 
@@ -89,6 +99,12 @@ class CommitLoop {
   std::map<int64_t, Proposing> proposing_;
   int64_t next_tick_ms_ = 0;
   int64_t writes_since_checkpoint_ = 0;
+  int64_t next_restart_ms_ = 0;  // when the log is next made to begin anew
+  std::string held_back_;        // why no work is given out; empty: it is
+
+  // Of the batch that runs; written at its end.
+  std::map<int64_t, model::CampaignProgress> newest_progress_;  // by campaign
+  std::optional<controller::SaveCounters> newest_counters_;
 
   // Of the batch that runs; done after its commit.
   std::vector<std::function<void()>> deliveries_;

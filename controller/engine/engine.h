@@ -29,6 +29,8 @@ struct EngineOptions {
   size_t max_queued_events = 65'536;
   // A strategy that takes longer pauses its campaign.
   int64_t proposal_deadline_ms = 120'000;
+  // CommitLoopOptions::max_wal_bytes.
+  int64_t max_wal_bytes = int64_t{256} << 20;
   // A campaign's terminal state is committed. On the engine's thread; must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
   // A write or a commit failed. By default it is logged and the process ends with kExitStorageFailed; a

@@ -19,6 +19,7 @@
 #include "controller/core/space_mapping.h"
 #include "controller/core/strategy.h"
 #include "controller/engine/replay.h"
+#include "storage/database.h"
 #include "storage/reader.h"
 #include "storage/sqlite_trial_store.h"
 
@@ -487,6 +488,40 @@ TEST_F(EngineTest, AWriteThatFailsEndsTheEngineAndAcknowledgesNothing) {
   EXPECT_EQ(failure->get_future().get().code(), absl::StatusCode::kResourceExhausted);
   StartEngine();
   EXPECT_EQ(static_cast<int64_t>((*storage::Reader::Open(path_))->Campaigns(0, 1000)->size()), acknowledged);
+}
+
+TEST_F(EngineTest, WhileAReaderKeepsTheLogGrowingNoWorkIsGivenOutAndResultsAreTaken) {
+  StartEngine({.max_wal_bytes = 256 * 1024});
+  Hello();
+  controller::LaunchCampaign launch = Campaign("c", 5'000);
+  launch.campaign.settings.duplicates = model::DuplicatePolicy::kEvaluate;
+  ASSERT_TRUE(CallForUser("u1", "d", launch).ok());
+  controller::Lease lease = TakeLease("first");
+  auto reader = storage::Database::Open(path_, storage::Database::Mode::kReadOnly);
+  ASSERT_TRUE(reader.ok());
+  ASSERT_TRUE((*reader)->RunScript("BEGIN; SELECT COUNT(*) FROM trial").ok());
+
+  Status refused;
+  for (int i = 0; i < 2'000 && refused.ok(); ++i) {
+    EXPECT_EQ(Report(lease), OutcomeVerdict::kAccepted);
+    const StatusOr<ReplyBody> reply = Call(Ask("r" + std::to_string(i)), 60'000);
+    refused = reply.status();
+    if (reply.ok()) lease = std::get<Exchanged>(*reply).lease.value();
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(Message(refused), HasSubstr("reads the database for long"));
+  EXPECT_THAT(engine_->statistics().held_back, HasSubstr("No more work"));
+  EXPECT_TRUE(absl::IsResourceExhausted(CallForUser("u2", "d", Campaign("d", 5)).status()));
+
+  ASSERT_TRUE((*reader)->RunScript("COMMIT").ok());
+  clock_.Advance(2'000);
+  StatusOr<ReplyBody> reply = Call(Ask("again"), 60'000);
+  for (int i = 0; i < 100 && absl::IsResourceExhausted(reply.status()); ++i) {
+    clock_.Advance(2'000);
+    reply = Call(Ask("again" + std::to_string(i)), 60'000);
+  }
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_TRUE(std::get<Exchanged>(*reply).lease.has_value());
 }
 
 TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {

@@ -63,6 +63,11 @@ bool ProposerPool::Has(int64_t campaign_id) const {
 }
 
 void ProposerPool::Add(std::shared_ptr<const model::CampaignRecord> campaign, TrialStore::ProposerRows rows) {
+  AddLater(campaign, [rows = std::move(rows)] { return rows; });
+}
+
+bool ProposerPool::AddLater(const std::shared_ptr<const model::CampaignRecord>& campaign,
+                            const TrialStore::ProposerLoader& load) {
   const int64_t campaign_id = campaign->id;
   {
     MutexLock lock(shared_->mutex);
@@ -70,7 +75,8 @@ void ProposerPool::Add(std::shared_ptr<const model::CampaignRecord> campaign, Tr
     lane->campaign_id = campaign_id;
     shared_->lanes.insert_or_assign(campaign_id, std::move(lane));
   }
-  Push(campaign_id, Addition{std::move(campaign), std::move(rows)});
+  Push(campaign_id, Addition{campaign, load});
+  return true;
 }
 
 void ProposerPool::Remove(int64_t campaign_id) {
@@ -126,7 +132,11 @@ void ProposerPool::Run(const std::shared_ptr<Shared>& shared) {
       lane->tasks.pop_front();
     }
     if (auto* addition = std::get_if<Addition>(&task)) {
-      lane->proposer.emplace(*addition->campaign, addition->rows, shared->make_strategy);
+      const StatusOr<TrialStore::ProposerRows> rows = addition->load();
+      if (rows.ok())
+        lane->proposer.emplace(*addition->campaign, *rows, shared->make_strategy);
+      else
+        lane->proposer.emplace(rows.status());
     } else if (auto* published = std::get_if<controller::PublishResult>(&task)) {
       lane->proposer->Publish(std::move(published->result));
     } else {

@@ -27,6 +27,8 @@ class ProposerPool final : public Proposers {
   bool Has(int64_t campaign_id) const override;
   void Add(std::shared_ptr<const model::CampaignRecord> campaign,
            storage::TrialStore::ProposerRows rows) override;
+  bool AddLater(const std::shared_ptr<const model::CampaignRecord>& campaign,
+                const storage::TrialStore::ProposerLoader& load) override;
   void Remove(int64_t campaign_id) override;
   void Publish(controller::PublishResult result) override;
   void Request(controller::RequestProposals request) override;
@@ -34,7 +36,7 @@ class ProposerPool final : public Proposers {
  private:
   struct Addition {
     std::shared_ptr<const model::CampaignRecord> campaign;
-    storage::TrialStore::ProposerRows rows;
+    storage::TrialStore::ProposerLoader load;
   };
   using Task = std::variant<Addition, controller::PublishResult, controller::RequestProposals>;
   struct Lane;

@@ -52,7 +52,7 @@ Status Replay(const ProposalLog::Version& version, const model::CampaignSettings
               controller::Proposer& proposer) {
   std::vector<controller::Proposer::Known> known;
   for (const ProposalLog::Known& trial : version.known)
-    known.push_back({trial.candidate_hash, trial.replicate, false, true, 0});
+    known.push_back({model::CandidateKey::Of(trial.candidate_hash), trial.replicate, false, true, 0});
   CANOPY_RETURN_IF_ERROR(proposer.Restore("", known));
   std::vector<Logged> logged;
   for (const ProposalLog::Proposal& event : version.proposals) {

@@ -16,6 +16,12 @@ void StatisticsRecorder::RecordCommit(int64_t events, double seconds) {
   statistics_.commit_seconds += seconds;
 }
 
+void StatisticsRecorder::RecordWal(int64_t bytes, const std::string& held_back) {
+  MutexLock lock(mutex_);
+  statistics_.wal_bytes = bytes;
+  statistics_.held_back = held_back;
+}
+
 Statistics StatisticsRecorder::Read() const {
   MutexLock lock(mutex_);
   return statistics_;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "base/mutex.h"
 
@@ -15,12 +16,15 @@ struct Statistics {
   int64_t queued = 0, events = 0, commits = 0;
   std::array<int64_t, kBucketBounds.size() + 1> commit_latency{};  // counts, one bucket each
   double commit_seconds = 0;                                       // their sum
+  int64_t wal_bytes = 0;
+  std::string held_back;  // why no work is given out
 };
 
 // Counts batches. Thread-safe.
 class StatisticsRecorder {
  public:
   void RecordCommit(int64_t events, double seconds) CANOPY_EXCLUDES(mutex_);
+  void RecordWal(int64_t bytes, const std::string& held_back) CANOPY_EXCLUDES(mutex_);
   Statistics Read() const CANOPY_EXCLUDES(mutex_);
 
  private:

@@ -31,7 +31,7 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
         queue_.Push(job, /*internal=*/true);
       });
   loop_ = std::make_unique<CommitLoop>(
-      CommitLoopOptions{options.limits, options.ticks, options.proposal_deadline_ms,
+      CommitLoopOptions{options.limits, options.ticks, options.proposal_deadline_ms, options.max_wal_bytes,
                         std::move(options.on_campaign_ended)},
       std::move(store), clock, std::move(state), *proposers_);
   thread_ = std::thread([this] { Run(); });

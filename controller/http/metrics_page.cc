@@ -92,6 +92,11 @@ StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reade
               static_cast<double>(statistics.queued));
   page.Single("canopy_events_total", "counter", "Events that the writer has handled.",
               static_cast<double>(statistics.events));
+  page.Single("canopy_wal_bytes", "gauge", "The database's write-ahead log.",
+              static_cast<double>(statistics.wal_bytes));
+  page.Single("canopy_held_back", "gauge",
+              "1 while no work is given out, as a reader keeps that log growing.",
+              statistics.held_back.empty() ? 0 : 1);
   AddCommits(statistics, page);
   return page.Take();
 }

@@ -1,6 +1,7 @@
 #include "controller/service/controller_main.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +60,15 @@ class StopSignals {
   sigset_t signals_{}, before_{};
 };
 
+// Each worker has a connection, and a usual soft limit is 1,024 descriptors.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    CANOPY_LOG(Warning, "The limit of open files stays low; `ulimit -n` raises it");
+}
+
 // Writes the result of a campaign that has ended, where it has one.
 void WriteResultOf(int64_t campaign_id, storage::Reader& reader, const std::string& state_dir,
                    const std::string& database_id) {
@@ -89,6 +99,7 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   if (!options.listen.empty()) {
     CANOPY_ASSIGN_OR_RETURN(credential, config::LoadCredential(options.credentials_dir, "controller"));
   }
+  RaiseDescriptorLimit();
   CANOPY_RETURN_IF_ERROR(MakeStateDirectories(options.state_dir));
   const std::string database_path = options.state_dir + "/canopy.db";
   CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<storage::TrialStore> store,
