@@ -95,6 +95,12 @@ std::string Rows::Text(int column) const {
 }
 
 StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
+  // Refused, and no matter, once SQLite is in use.
+  [[maybe_unused]] static const bool configured = [] {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);  // counting memory takes a lock at every allocation
+    return sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1) ==
+           SQLITE_OK;  // what a savepoint keeps needs no file
+  }();
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   switch (mode) {
     case Mode::kReadOnly:

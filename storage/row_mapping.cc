@@ -145,6 +145,10 @@ bool FromSql(const Rows& rows, int column, std::vector<model::DatasetOnWorker>& 
 bool FromSql(const Rows& rows, int column, model::Metrics& value) { return ReadJson(rows, column, value); }
 
 void ColumnWriter::Add(std::string_view name, SqlValue value) {
+  if (names_.empty()) {
+    names_.reserve(48);
+    values_.reserve(48);
+  }
   names_.emplace_back(name);
   values_.push_back(std::move(value));
 }

@@ -379,7 +379,7 @@ Status Store::SaveRequest(const std::string& request_id, const std::string& dige
 constexpr char kPragmas[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = "
     "OFF; "
-    "PRAGMA wal_autocheckpoint = 16384";
+    "PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -65536";
 
 StatusOr<std::string> MetaText(Database& database, const std::string& name) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT value FROM meta WHERE name = ?", {name}));

@@ -96,6 +96,13 @@ void Core::Impl::Log(int64_t campaign_id, int64_t trial_id, int64_t attempt_id, 
   Write(AppendEvent{std::move(event)});
 }
 
+void Core::Impl::WriteTrial(model::TrialRecord& trial) {
+  // Its network may have a hundred thousand characters, and does not change.
+  std::string graph = std::exchange(trial.candidate.graph_json, {});
+  Write(UpdateTrial{trial});
+  trial.candidate.graph_json = std::move(graph);
+}
+
 void Core::Impl::Answer(uint64_t token, StatusOr<ReplyBody> body) {
   if (token != 0) effects.replies.push_back({token, std::move(body)});
 }

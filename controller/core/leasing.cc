@@ -69,7 +69,7 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
   trial.failure.reset();
   --trial.interruptions;
   Write(UpdateAttempt{attempt.record});
-  Write(UpdateTrial{trial});
+  WriteTrial(trial);
   Log(owner.id(), trial.id, attempt_id, "attempt_reinstated", nlohmann::json{{"fence", fence}}.dump(),
       "worker:" + worker_id);
   return &KeepAttempt(owner, std::move(attempt));
@@ -373,7 +373,7 @@ void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& c
   SetTrialState(campaign, trial, TrialState::kLeased);
   trial.last_attempt_id = record.id;
   trial.last_fence = record.fence;
-  Write(UpdateTrial{trial});
+  WriteTrial(trial);
   Write(InsertAttempt{record});
   Log(campaign.id(), trial.id, record.id, "attempt_started",
       nlohmann::json{{"worker", record.worker_id}, {"fence", record.fence}, {"slot", record.slot}}.dump(),

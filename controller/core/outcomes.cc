@@ -288,7 +288,7 @@ void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const st
   }
   trial.reason = why;
   SetTrialState(campaign, trial, TrialState::kPending);
-  Write(UpdateTrial{trial});
+  WriteTrial(trial);
   Log(campaign.id(), trial.id, 0, "trial_requeued",
       nlohmann::json{{"why", why}}.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
@@ -299,7 +299,7 @@ void Core::Impl::EndTrial(Campaign& campaign, int64_t trial_id, TrialState state
   SetTrialState(campaign, trial, state);
   trial.reason = reason;
   trial.finished_us = now.wall_us;
-  Write(UpdateTrial{trial});
+  WriteTrial(trial);
   Log(campaign.id(), trial_id, 0, "trial_ended",
       nlohmann::json{{"state", std::string(model::ToString(state))}, {"reason", reason}}.dump(
           -1, ' ', false, nlohmann::json::error_handler_t::replace));

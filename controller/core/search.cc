@@ -86,8 +86,8 @@ void Core::Impl::Handle(ProposalsReady event) {
                "the strategy failed: " + Message(event.batch.status()), "campaign_paused");
     return;
   }
-  const ProposalBatch& batch = *event.batch;
-  for (const Proposal& proposal : batch.proposals) AcceptProposal(campaign, proposal, batch.seen_seq);
+  ProposalBatch& batch = *event.batch;
+  for (Proposal& proposal : batch.proposals) AcceptProposal(campaign, std::move(proposal), batch.seen_seq);
   progress.refill_count = 0;
   if (!batch.ended.empty()) {
     progress.strategy_exhausted = true;
@@ -99,18 +99,19 @@ void Core::Impl::Handle(ProposalsReady event) {
   Advance(campaign);
 }
 
-void Core::Impl::AcceptProposal(Campaign& campaign, const Proposal& proposal, int64_t seen_seq) {
+void Core::Impl::AcceptProposal(Campaign& campaign, Proposal proposal, int64_t seen_seq) {
   ++campaign.progress().proposals;
+  const std::string payload = ProposalPayload(proposal, seen_seq);
   int64_t trial_id = 0;
   if (proposal.verdict == Proposal::Verdict::kAccepted) {
     model::TrialRecord trial;
-    trial.candidate = proposal.candidate;
+    trial.candidate = std::move(proposal.candidate);
     trial.replicate = proposal.replicate;
     trial.seen_seq = seen_seq;
     trial_id = AddTrial(campaign, std::move(trial));
     ++campaign.live.search_trials;
   }
-  Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict), ProposalPayload(proposal, seen_seq));
+  Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict), payload);
 }
 
 bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) const {

@@ -136,7 +136,7 @@ struct Core::Impl {
 
   // search.cc
   void Handle(ProposalsReady event);
-  void AcceptProposal(Campaign& campaign, const Proposal& proposal, int64_t seen_seq);
+  void AcceptProposal(Campaign& campaign, Proposal proposal, int64_t seen_seq);
   void Refill(Campaign& campaign);
   bool SearchIsClosed(const Campaign& campaign, std::string* why) const;
   // A SEARCH trial that started now would not end before the finals must begin.
@@ -241,6 +241,8 @@ struct Core::Impl {
   void Write(controller::Write write) { effects.writes.push_back(std::move(write)); }
   void Log(int64_t campaign_id, int64_t trial_id, int64_t attempt_id, const std::string& kind,
            const std::string& payload_json, const std::string& principal = "controller");
+  // Writes what changes of a trial.
+  void WriteTrial(model::TrialRecord& trial);
   void Answer(uint64_t token, StatusOr<ReplyBody> body);
   void SaveProgress(Campaign& campaign);
 

@@ -18,8 +18,7 @@ namespace canopy::engine {
 namespace {
 
 constexpr int64_t kIdleMs = 500;
-// About 16 MiB of WAL.
-constexpr int64_t kWritesPerCheckpoint = 4'000;
+constexpr int64_t kPageBytes = 4'096;
 constexpr int64_t kRestartIntervalMs = 1'000;
 
 std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
@@ -101,7 +100,11 @@ Status CommitLoop::Commit(std::deque<Job> batch) {
     deliveries_.clear();  // nothing of it is durable
     return status;
   }
-  for (const std::function<void()>& deliver : std::exchange(deliveries_, {})) deliver();
+  std::vector<std::function<void()>> answers = std::exchange(deliveries_, {});
+  if (options_.answer)
+    options_.answer(std::move(answers));
+  else
+    for (const std::function<void()>& answer : answers) answer();
   for (const int64_t campaign_id : std::exchange(ended_, {})) {
     proposers_.Remove(campaign_id);
     if (options_.on_campaign_ended) options_.on_campaign_ended(campaign_id);
@@ -225,7 +228,8 @@ bool CommitLoop::HoldsBack(EventJob& job) {
 void CommitLoop::Deliver(controller::Reply reply) {
   const auto waiting = waiting_.find(reply.token);
   if (waiting == waiting_.end()) return;
-  deliveries_.push_back([done = std::move(waiting->second), body = std::move(reply.body)] { done(body); });
+  deliveries_.push_back(
+      [done = std::move(waiting->second), body = std::move(reply.body)]() mutable { done(std::move(body)); });
   waiting_.erase(waiting);
 }
 
@@ -283,7 +287,9 @@ void CommitLoop::AnswerAllThatWaits(const Status& why) {
 void CommitLoop::CheckpointWhenGrown() {
   const int64_t now_ms = clock_.MonotonicMs();
   const bool restarts = now_ms >= next_restart_ms_;
-  if (writes_since_checkpoint_ < kWritesPerCheckpoint && (held_back_.empty() || !restarts)) return;
+  // A write changes about a page. Late, so that a page that many results change is moved once.
+  const int64_t writes = options_.max_wal_bytes / 4 / kPageBytes;
+  if (writes_since_checkpoint_ < writes && (held_back_.empty() || !restarts)) return;
   writes_since_checkpoint_ = 0;
   // A log that readers keep from beginning anew is worth a wait, but not at every turn.
   const int64_t patient_from = restarts ? options_.max_wal_bytes / 4 : std::numeric_limits<int64_t>::max();

@@ -30,6 +30,8 @@ struct CommitLoopOptions {
   int64_t max_wal_bytes = int64_t{256} << 20;
   // A campaign's terminal state is committed. Must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
+  // Gives a committed batch's answers, in their order; empty: they are given at once.
+  std::function<void(std::vector<std::function<void()>> answers)> answer;
 };
 
 // Core and store, one batch of jobs after another: each is one transaction, and nobody is answered before it

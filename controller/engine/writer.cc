@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 
@@ -31,8 +33,10 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
         queue_.Push(job, /*internal=*/true);
       });
   loop_ = std::make_unique<CommitLoop>(
-      CommitLoopOptions{options.limits, options.ticks, options.proposal_deadline_ms, options.max_wal_bytes,
-                        std::move(options.on_campaign_ended)},
+      CommitLoopOptions{
+          options.limits, options.ticks, options.proposal_deadline_ms, options.max_wal_bytes,
+          std::move(options.on_campaign_ended),
+          [this](std::vector<std::function<void()>> answers) { answers_.Give(std::move(answers)); }},
       std::move(store), clock, std::move(state), *proposers_);
   thread_ = std::thread([this] { Run(); });
 }
@@ -48,6 +52,7 @@ void Writer::Run() {
   }
   if (!failed_) Commit(queue_.Take(SIZE_MAX, 0));
   proposers_.reset();
+  answers_.Stop();
   const Status stopped = Unavailable("the controller is stopping; try again when it is up");
   loop_->AnswerAllThatWaits(stopped);
   for (Job& job : queue_.Take(SIZE_MAX, 0)) Refuse(job, stopped);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "controller/engine/answers.h"
 #include "controller/engine/commit_loop.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/event_queue.h"
@@ -38,6 +39,7 @@ class Writer {
   EventQueue& queue_;
   bool failed_ = false;
 
+  Answers answers_;
   std::unique_ptr<ProposerPool> proposers_;
   std::unique_ptr<CommitLoop> loop_;
   std::thread thread_;
