@@ -264,7 +264,12 @@ class CommandLineTest(unittest.TestCase):
         text = self.succeed("space", "cost", "nas_bench_201", "--format", "csv", stdin=json.dumps(cell))
         header, row = text.splitlines()
         self.assertTrue(header.startswith("params,macs,"))
-        self.assertEqual(dict(zip(header.split(","), row.split(",")))["depends_on_input"], "yes")
+        costs = dict(zip(header.split(","), row.split(",")))
+        self.assertEqual(costs["depends_on_input"], "yes")
+        # The nodes of the cell that are cut off still stand as written.
+        self.assertEqual([int(costs[f"{cost}_as_written"]) - int(costs[cost]) for cost in ("params", "macs", "depth")],
+                         [0, 0, 0])
+        self.assertGreater(int(costs["activation_memory_as_written"]), int(costs["activation_memory"]))
 
     def test_costs_of_a_folder_are_refused(self):
         done = self.canopy("space", "cost", "tiny.yaml", "--from", ".")
