@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "search_spaces/cost.h"
 #include "search_spaces/space.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy::search_space {
 namespace {
@@ -19,11 +20,7 @@ std::string ErrorOf(const std::string& text) {
   return Message(SearchSpace::Parse(std::string(kBegin) + text, "s.yaml").status());
 }
 
-SearchSpace Parse(const std::string& text) {
-  auto space = SearchSpace::Parse(std::string(kBegin) + text, "s.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *std::move(space);
-}
+SearchSpace Parse(const std::string& text) { return ParseSpace(std::string(kBegin) + text); }
 
 std::vector<std::string> NamesOf(const SearchSpace& space) {
   std::vector<std::string> names;
@@ -81,7 +78,7 @@ TEST(BranchesTest, ErrorsNameTheirPlace) {
       Parse("network: {branches: {merge: add, bodies: [relu, {conv2d: {out_channels: 4, kernel: 1}}]}}\n");
   EXPECT_EQ(
       Message(space.Lower(Candidate(), {{3, 8, 8}, 10}).status()),
-      "s.yaml:3:10: network: branches: add: expected inputs of equal shapes, found {3, 8, 8} and {4, 8, "
+      "space.yaml:3:10: network: branches: add: expected inputs of equal shapes, found {3, 8, 8} and {4, 8, "
       "8}");
 }
 
@@ -290,7 +287,7 @@ TEST(CellTest, SearchedEdgesLeaveOutWhatIsOnNoPath) {
   };
   EXPECT_EQ(lower(R"("edge_0_1":true,"edge_0_2":true,"edge_1_2":true,"edge_0_3":false,"edge_1_3":false,)"
                   R"("edge_2_3":false)"),
-            "s.yaml:3:10: network: cell: expected a path from its input to its output, found none");
+            "space.yaml:3:10: network: cell: expected a path from its input to its output, found none");
   EXPECT_THAT(lower(R"("edge_0_1":true,"edge_0_2":true,"edge_1_2":true,"edge_0_3":false,"edge_1_3":false,)"
                     R"("edge_2_3":true)"),
               HasSubstr("cell: expected at most 2 edges, found 4"));

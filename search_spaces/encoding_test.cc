@@ -15,18 +15,13 @@
 #include "search_spaces/catalog/catalog.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/graph_encoding.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy::search_space {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-SearchSpace Parse(std::string_view text) {
-  auto space = SearchSpace::Parse(text, "space.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *std::move(space);
-}
 
 std::unique_ptr<Encoding> Make(std::string_view kind, const SearchSpace& space,
                                const Encoding::Options& options = {}) {
@@ -55,7 +50,7 @@ NetworkGraph Residual() {
 
 TEST(EncodingTest, EverySpaceHasOneLengthAndEqualCandidatesAreEqual) {
   for (const std::string& name : CatalogNames()) {
-    const SearchSpace space = Parse(*CatalogSpace(name));
+    const SearchSpace space = ParseSpace(*CatalogSpace(name));
     for (const std::string& kind : EncodingKinds()) {
       const auto encoding = Make(kind, space, {.max_nodes = 1024, .buckets = 128});
       const size_t length = encoding->columns().size();
@@ -76,7 +71,7 @@ TEST(EncodingTest, EverySpaceHasOneLengthAndEqualCandidatesAreEqual) {
 }
 
 TEST(EncodingTest, ColumnsHaveNamesOfTheirOwn) {
-  const SearchSpace space = Parse(*CatalogSpace("fashion_macro"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("fashion_macro"));
   for (const std::string& kind : EncodingKinds()) {
     const auto columns = Make(kind, space, {.max_nodes = 40, .buckets = 16})->columns();
     EXPECT_EQ(std::set<std::string>(columns.begin(), columns.end()).size(), columns.size()) << kind;
@@ -84,7 +79,7 @@ TEST(EncodingTest, ColumnsHaveNamesOfTheirOwn) {
 }
 
 TEST(NumericEncodingTest, ChoicesAreOneHotNumbersAreScaledAndWhatIsInactiveIsMarked) {
-  const SearchSpace space = Parse(R"(
+  const SearchSpace space = ParseSpace(R"(
 canopy: 1
 name: numbers
 network: [relu, {dropout: {rate: {ordinal: [0, 0.1, 0.5]}}}]
@@ -108,7 +103,7 @@ recipe:
 }
 
 TEST(NumericEncodingTest, TellsAllCandidatesApart) {
-  const SearchSpace space = Parse(*CatalogSpace("fashion_macro"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("fashion_macro"));
   const auto encoding = Make("numeric", space);
   Rng rng(2);
   std::map<std::vector<double>, std::string> known;
@@ -174,7 +169,7 @@ TEST(PathEncodingTest, ManyPathsAreCutToTheShortest) {
 }
 
 TEST(PathEncodingTest, EqualNetworksHaveEqualPathsAndOthersMostlyNot) {
-  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("nas_bench_201"));
   const auto encoding = Make("path", space);
   Rng rng(3);
   std::map<std::string, std::vector<double>> by_hash;
@@ -194,7 +189,7 @@ TEST(PathEncodingTest, EqualNetworksHaveEqualPathsAndOthersMostlyNot) {
 }
 
 TEST(EncodingTest, UnknownKindsAndSizesAreExplained) {
-  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("nas_bench_201"));
   const auto error = [&](std::string_view kind, const Encoding::Options& options) {
     return Message(MakeEncoding(kind, space, *space.default_task(), options).status());
   };
@@ -206,7 +201,7 @@ TEST(EncodingTest, UnknownKindsAndSizesAreExplained) {
 
 // A predictor trained on them goes on with every release.
 TEST(EncodingTest, GoldenValuesStayTheSameOnEveryRelease) {
-  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("nas_bench_201"));
   const auto digest = [&](std::string_view kind) {
     const std::vector<double> code = *Make(kind, space)->Encode(*space.reference());
     std::string text;

@@ -11,6 +11,7 @@
 #include "search_spaces/assignments.h"
 #include "search_spaces/catalog/catalog.h"
 #include "search_spaces/evaluation.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy::search_space {
 namespace {
@@ -18,15 +19,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-SearchSpace Parse(std::string_view text) {
-  auto space = SearchSpace::Parse(text, "space.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *std::move(space);
-}
-
 std::vector<SearchSpace> CatalogSpaces() {
   std::vector<SearchSpace> spaces;
-  for (const std::string& name : CatalogNames()) spaces.push_back(Parse(*CatalogSpace(name)));
+  for (const std::string& name : CatalogNames()) spaces.push_back(ParseSpace(*CatalogSpace(name)));
   return spaces;
 }
 
@@ -74,7 +69,7 @@ std::string HashOf(const SearchSpace& space, const Candidate& candidate) {
 
 TEST(MutateTest, NetworkMutationIsAnotherCandidateInAllButItsName) {
   for (const char* name : {"nas_bench_201", "fashion_macro"}) {
-    const SearchSpace space = Parse(*CatalogSpace(name));
+    const SearchSpace space = ParseSpace(*CatalogSpace(name));
     Rng rng(5);
     for (int i = 0; i < 50; ++i) {
       const Candidate parent = space.Sample(rng);
@@ -88,7 +83,7 @@ TEST(MutateTest, NetworkMutationIsAnotherCandidateInAllButItsName) {
 }
 
 TEST(MutateTest, NoNetworkMutationIsAClearStatus) {
-  const SearchSpace space = Parse(R"(
+  const SearchSpace space = ParseSpace(R"(
 canopy: 1
 name: alike
 input: {shape: [1, 8, 8], classes: 10}
@@ -107,7 +102,7 @@ network:
 TEST(MutateTest, NeighboursAreTriedWhereDrawsFindNoOtherNetwork) {
   std::string choices = "a0: identity";
   for (int i = 1; i < 1000; ++i) choices += ", a" + std::to_string(i) + ": identity";
-  const SearchSpace space = Parse(
+  const SearchSpace space = ParseSpace(
       "canopy: 1\nname: rare\ninput: {shape: [1, 8, 8], classes: 10}\nnetwork:\n  - one_of: {choices: {" +
       choices + ", last: relu}}\n  - global_avg_pool\n  - linear: {features: classes}\n");
   for (uint64_t seed = 1; seed <= 5; ++seed) {
@@ -121,7 +116,7 @@ TEST(MutateTest, NeighboursAreTriedWhereDrawsFindNoOtherNetwork) {
 
 TEST(CrossoverTest, EachDecisionIsThatOfAParentInWhichItIsActive) {
   std::vector<SearchSpace> spaces = CatalogSpaces();
-  spaces.push_back(Parse(kConditional));
+  spaces.push_back(ParseSpace(kConditional));
   for (const SearchSpace& space : spaces) {
     Rng rng(3);
     std::map<std::string, int> from_first, from_second;
@@ -146,7 +141,7 @@ TEST(CrossoverTest, EachDecisionIsThatOfAParentInWhichItIsActive) {
 }
 
 TEST(CrossoverTest, WhatNoParentHasIsDrawn) {
-  const SearchSpace space = Parse(R"(
+  const SearchSpace space = ParseSpace(R"(
 canopy: 1
 name: pair
 network: relu
@@ -165,8 +160,8 @@ recipe:
 
 TEST(NeighboursTest, EachIsACandidateThatDiffersInItsDecision) {
   std::vector<SearchSpace> spaces = CatalogSpaces();
-  spaces.push_back(Parse(kConditional));
-  spaces.push_back(Parse(kRate));
+  spaces.push_back(ParseSpace(kConditional));
+  spaces.push_back(ParseSpace(kRate));
   for (const SearchSpace& space : spaces) {
     Rng rng(4);
     for (int i = 0; i < 5; ++i) {
@@ -188,9 +183,9 @@ TEST(NeighboursTest, EachIsACandidateThatDiffersInItsDecision) {
 }
 
 TEST(NeighboursTest, AreAllOthersOfChoicesAndFewOfRanges) {
-  const SearchSpace cells = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace cells = ParseSpace(*CatalogSpace("nas_bench_201"));
   EXPECT_EQ(MovesFrom(cells, *cells.reference()).size(), 24u);
-  const SearchSpace space = Parse(kRate);
+  const SearchSpace space = ParseSpace(kRate);
   const auto values = [&](std::string_view decision) {
     std::vector<double> values;
     for (const Move& move : MovesFrom(space, *space.ParseCandidate(R"({"f":64,"rate":1,"many":500})"))) {
@@ -203,7 +198,7 @@ TEST(NeighboursTest, AreAllOthersOfChoicesAndFewOfRanges) {
   EXPECT_THAT(values("many"), ElementsAre(250, 438, 484, 499, 501, 516, 563, 750));
   EXPECT_THAT(values("rate"), ElementsAre(testing::DoubleEq(0.1), testing::DoubleNear(0.56234132519, 1e-11),
                                           testing::DoubleNear(0.86596432336, 1e-11)));
-  const SearchSpace conditional = Parse(kConditional);
+  const SearchSpace conditional = ParseSpace(kConditional);
   const Candidate candidate = *conditional.ParseCandidate(
       R"({"width":4,"layers":1,"block1_op":"skip","batch_size":32,"optimizer":"adamw","accumulate":false})");
   EXPECT_EQ(Apply(conditional, candidate, {1, int64_t{2}}).ToJson(),
@@ -230,7 +225,7 @@ recipe:
 TEST(EnumerationTest, HasEveryCandidateOnceUnderConditions) {
   for (const auto& [text, size] : {std::pair(kConditional, 2 * (3 + 9) * 3 * (17 + 2)),
                                    std::pair(kIntervals, (6 + 14 * 3) * (5 + 5 * 2))}) {
-    const SearchSpace space = Parse(text);
+    const SearchSpace space = ParseSpace(text);
     const Enumeration all = *Enumeration::Make(space);
     ASSERT_EQ(all.size(), size);
     EXPECT_EQ(std::to_string(size), space.Size());
@@ -245,7 +240,7 @@ TEST(EnumerationTest, HasEveryCandidateOnceUnderConditions) {
 }
 
 TEST(EnumerationTest, ArchitecturesHaveTheFirstRecipe) {
-  const SearchSpace space = Parse(kConditional);
+  const SearchSpace space = ParseSpace(kConditional);
   const Enumeration architectures = *Enumeration::Make(space, Enumeration::Scope::kArchitectures);
   EXPECT_EQ(architectures.size(), 24);
   EXPECT_EQ(architectures.At(0).ToJson(),
@@ -278,7 +273,7 @@ TEST(EnumerationTest, RandomCandidatesOfEverySpaceAreFoundByTheirNumber) {
 
 TEST(EnumerationTest, WhatHasNoNumbersIsRefusedWithItsReason) {
   const auto error = [](const std::string& network) {
-    return Message(Enumeration::Make(Parse("canopy: 1\nname: s\nnetwork: " + network)).status());
+    return Message(Enumeration::Make(ParseSpace("canopy: 1\nname: s\nnetwork: " + network)).status());
   };
   EXPECT_EQ(
       error("{dropout: {rate: {float: [0.1, 0.5]}}}\n"),
@@ -298,8 +293,8 @@ TEST(EnumerationTest, WhatHasNoNumbersIsRefusedWithItsReason) {
 
 // 2^127 - 1 apart, and the digits in the order of the decisions.
 TEST(EnumerationTest, LargeNumbersAreExact) {
-  const SearchSpace space =
-      Parse("canopy: 1\nname: s\nnetwork: {repeat: {count: 127, body: {one_of: {choices: [relu, silu]}}}}\n");
+  const SearchSpace space = ParseSpace(
+      "canopy: 1\nname: s\nnetwork: {repeat: {count: 127, body: {one_of: {choices: [relu, silu]}}}}\n");
   const Enumeration all = *Enumeration::Make(space);
   const absl::uint128 last = (absl::uint128(1) << 127) - 1;
   ASSERT_EQ(all.size(), last + 1);
@@ -310,7 +305,7 @@ TEST(EnumerationTest, LargeNumbersAreExact) {
 }
 
 TEST(DistinctNetworksTest, AreTheFirstOfEachHash) {
-  const SearchSpace space = Parse(R"(
+  const SearchSpace space = ParseSpace(R"(
 canopy: 1
 name: twice
 input: {shape: [1, 8, 8], classes: 10}
@@ -330,7 +325,7 @@ network:
 }
 
 TEST(SampleRecipeTest, KeepsTheArchitectureAndDrawsTheRecipe) {
-  const SearchSpace space = Parse(kConditional);
+  const SearchSpace space = ParseSpace(kConditional);
   Rng rng(2);
   const Candidate candidate = space.Sample(rng);
   std::set<std::string> recipes;
@@ -345,7 +340,7 @@ TEST(SampleRecipeTest, KeepsTheArchitectureAndDrawsTheRecipe) {
 }
 
 TEST(PermutationTest, WalksThroughEveryCellOfNasBench201Once) {
-  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("nas_bench_201"));
   const Enumeration all = *Enumeration::Make(space);
   ASSERT_EQ(all.size(), 15625);
   const Permutation order(all.size(), 7);
@@ -386,7 +381,7 @@ TEST(PermutationTest, PlacesAreUniformOverSeeds) {
 
 // What was drawn once is drawn again by every release.
 TEST(ExplorationTest, GoldenValuesStayTheSameOnEveryRelease) {
-  const SearchSpace space = Parse(kConditional);
+  const SearchSpace space = ParseSpace(kConditional);
   Rng rng(11);
   const Candidate a = space.Sample(rng), b = space.Sample(rng);
   EXPECT_EQ(a.ToJson(), R"({"width":4,"layers":1,"block1_op":"conv","block1_conv_kernel":3,)"

@@ -11,18 +11,13 @@
 #include "search_spaces/catalog/catalog.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/exploration.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy::search_space {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-SearchSpace Parse(std::string_view text) {
-  auto space = SearchSpace::Parse(text, "space.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *std::move(space);
-}
 
 // Conditions of every kind: a repeat's count, a choice, `when`, an optional block.
 constexpr std::string_view kStages = R"(
@@ -57,7 +52,7 @@ constraints: ["params < 5000", "stage1_depth <= stage2_depth"]
 )";
 
 TEST(SearchSpaceTest, DecisionsHaveReadableNamesInTheFilesOrder) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   std::vector<std::string> names;
   for (const Decision& decision : space.decisions()) names.push_back(decision.name);
   EXPECT_THAT(names, ElementsAre("base", "stage1_expansion", "stage1_depth", "stage1_block1_op",
@@ -72,7 +67,7 @@ TEST(SearchSpaceTest, DecisionsHaveReadableNamesInTheFilesOrder) {
 }
 
 TEST(SearchSpaceTest, SamplesLieInTheSpaceAndLower) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   Rng rng(7);
   std::set<std::string> depths;
   for (int i = 0; i < 200; ++i) {
@@ -92,7 +87,7 @@ TEST(SearchSpaceTest, SamplesLieInTheSpaceAndLower) {
 }
 
 TEST(SearchSpaceTest, MutationChangesOneDecisionAndResamplesWhatItActivates) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   Rng rng(3);
   for (int i = 0; i < 300; ++i) {
     const Candidate parent = space.Sample(rng);
@@ -108,7 +103,7 @@ TEST(SearchSpaceTest, MutationChangesOneDecisionAndResamplesWhatItActivates) {
 }
 
 TEST(SearchSpaceTest, SameSeedSameCandidates) {
-  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("nas_bench_201"));
   Rng rng(1);
   const Candidate candidate = space.Sample(rng);
   EXPECT_EQ(candidate.ToJson(),
@@ -117,7 +112,7 @@ TEST(SearchSpaceTest, SameSeedSameCandidates) {
   EXPECT_EQ(Mutate(space, candidate, rng).ToJson(),
             R"({"edge_0_1":"skip_connect","edge_0_2":"nor_conv_1x1","edge_1_2":"nor_conv_1x1",)"
             R"("edge_0_3":"skip_connect","edge_1_3":"nor_conv_3x3","edge_2_3":"none"})");
-  const SearchSpace stages = Parse(kStages);
+  const SearchSpace stages = ParseSpace(kStages);
   EXPECT_EQ(stages.Sample(rng).ToJson(),
             R"({"base":8,"stage1_expansion":2,"stage1_depth":2,"stage1_block1_op":"skip",)"
             R"("stage1_block2_op":"skip","stage2_expansion":2,"stage2_depth":2,)"
@@ -127,10 +122,10 @@ TEST(SearchSpaceTest, SameSeedSameCandidates) {
 }
 
 TEST(SearchSpaceTest, SizeCountsConditionsExactly) {
-  EXPECT_EQ(Parse(kStages).Size(), "infinite");
-  EXPECT_EQ(Parse(kStages).Size(/*architectures_only=*/true), "infinite");
+  EXPECT_EQ(ParseSpace(kStages).Size(), "infinite");
+  EXPECT_EQ(ParseSpace(kStages).Size(/*architectures_only=*/true), "infinite");
   // Per block 2 kernels or a skip: 3 alternatives; depth 1 or 2: 3 + 9 = 12 a stage.
-  const SearchSpace space = Parse(R"(
+  const SearchSpace space = ParseSpace(R"(
 canopy: 1
 name: counted
 network:
@@ -152,8 +147,8 @@ recipe:
   for (int i = 1; i < 300; ++i) {
     chain += "  d" + std::to_string(i) + ": {choice: [0, 1], when: d" + std::to_string(i - 1) + " == 1}\n";
   }
-  EXPECT_EQ(Parse(chain).Size(), "301");
-  const SearchSpace large = Parse(R"(
+  EXPECT_EQ(ParseSpace(chain).Size(), "301");
+  const SearchSpace large = ParseSpace(R"(
 canopy: 1
 name: large
 network: {repeat: {count: {int: [1, 100]}, body: {one_of: {choices: [relu, silu, gelu]}}}}
@@ -165,7 +160,7 @@ network: {repeat: {count: {int: [1, 100]}, body: {one_of: {choices: [relu, silu,
 // A range is counted by the intervals that conditions cut it into; what computes with it, up to a bound.
 TEST(SearchSpaceTest, SizeOfHugeRangesIsCountedInBoundedTime) {
   const auto size = [](const std::string& condition) {
-    return Parse(
+    return ParseSpace(
                "canopy: 1\nname: huge\nnetwork: relu\nrecipe:\n  n: {int: [1, 9007199254740992]}\n"
                "  m: {choice: [1, 2, 3], when: \"" +
                condition + "\"}\n")
@@ -175,15 +170,15 @@ TEST(SearchSpaceTest, SizeOfHugeRangesIsCountedInBoundedTime) {
   EXPECT_EQ(size("n == 7"), "9007199254740994");              // 2^53 + 2
   EXPECT_EQ(size("not n in [1, 2.5]"), "27021597764222974");  // 1 + 3 (2^53 - 1)
   EXPECT_THAT(size("n % 2 == 0"), HasSubstr("more than "));
-  EXPECT_EQ(Parse("canopy: 1\nname: one\nnetwork: relu\nrecipe:\n  x: {float: [0.5, 0.5]}\n"
-                  "  m: {choice: [1, 2, 3], when: x > 0}\n")
+  EXPECT_EQ(ParseSpace("canopy: 1\nname: one\nnetwork: relu\nrecipe:\n  x: {float: [0.5, 0.5]}\n"
+                       "  m: {choice: [1, 2, 3], when: x > 0}\n")
                 .Size(),
             "3");
 }
 
 // Names within a block mean the same in every copy that shares its decisions.
 TEST(SearchSpaceTest, SharedCopiesKnowTheirDecisionsByTheirOwnNames) {
-  const SearchSpace space = Parse(R"(
+  const SearchSpace space = ParseSpace(R"(
 canopy: 1
 name: shared
 network:
@@ -225,18 +220,18 @@ TEST(SearchSpaceTest, SelectiveSpacesAreAccepted) {
       "canopy: 1\nname: s\nnetwork: [global_avg_pool, {linear: {features: {name: f, int: [1, 100000]}}}, "
       "{linear: {features: classes}}]\n";
   const TaskShape task{{3, 8, 8}, 10};
-  EXPECT_TRUE(CheckSpace(Parse(network + "constraints: [f <= 400]\n"), task, {}).ok());
+  EXPECT_TRUE(CheckSpace(ParseSpace(network + "constraints: [f <= 400]\n"), task, {}).ok());
   // One in a hundred thousand: only the reference shows it.
   const std::string one = network + "constraints: [f == 50000]\n";
-  EXPECT_FALSE(CheckSpace(Parse(one), task, {}).ok());
-  EXPECT_TRUE(CheckSpace(Parse(one + "reference: {f: 50000}\n"), task, {}).ok());
-  const Status status = CheckSpace(Parse(one + "reference: {f: 5}\n"), task, {});
+  EXPECT_FALSE(CheckSpace(ParseSpace(one), task, {}).ok());
+  EXPECT_TRUE(CheckSpace(ParseSpace(one + "reference: {f: 50000}\n"), task, {}).ok());
+  const Status status = CheckSpace(ParseSpace(one + "reference: {f: 5}\n"), task, {});
   EXPECT_EQ(
       Message(status),
       "space.yaml:5:12: reference: expected a network that can be trained, but: expected a candidate that "
       "keeps 'f == 50000'");
   // What the campaign asks of candidates is not asked of the reference.
-  const SearchSpace space = Parse(network + "reference: {f: 50000}\n");
+  const SearchSpace space = ParseSpace(network + "reference: {f: 50000}\n");
   const auto few = Constraint::Parse("f < 10000", space);
   EXPECT_TRUE(CheckSpace(space, task, {*few}).ok());
 }
@@ -261,7 +256,7 @@ TEST(SearchSpaceTest, ContentHashIgnoresDescriptionAndTheOrderOfAttributesAndRef
   const std::string other =
       "description: b\nnetwork: {conv2d: {kernel: {choice: [3, 5]}, out_channels: {choice: [1, 2]}}}\n"
       "reference: {kernel: 3, out_channels: 1}\n";
-  const SearchSpace a = Parse(begin + one), b = Parse(begin + other);
+  const SearchSpace a = ParseSpace(begin + one), b = ParseSpace(begin + other);
   EXPECT_EQ(a.content_hash(), b.content_hash());
   // One hash, one order of decisions: the same seed draws the same candidates.
   EXPECT_EQ(a.decisions()[0].name, b.decisions()[0].name);
@@ -270,12 +265,13 @@ TEST(SearchSpaceTest, ContentHashIgnoresDescriptionAndTheOrderOfAttributesAndRef
 TEST(SearchSpaceTest, ContentHashIgnoresCommentsAndLayout) {
   const std::string flow = "canopy: 1\nname: a\nnetwork: [relu, {dropout: {rate: 0.10}}]\n";
   const std::string block = "# c\ncanopy: 1\nname: 'a'\nnetwork:\n  - relu\n  - dropout:\n      rate: 0.1\n";
-  EXPECT_EQ(Parse(flow).content_hash(), Parse(block).content_hash());
-  EXPECT_NE(Parse(flow).content_hash(), Parse("canopy: 1\nname: a\nnetwork: [relu]\n").content_hash());
+  EXPECT_EQ(ParseSpace(flow).content_hash(), ParseSpace(block).content_hash());
+  EXPECT_NE(ParseSpace(flow).content_hash(),
+            ParseSpace("canopy: 1\nname: a\nnetwork: [relu]\n").content_hash());
 }
 
 TEST(SearchSpaceTest, CandidatesAreReadStrictly) {
-  const SearchSpace space = Parse(*CatalogSpace("nas_bench_201"));
+  const SearchSpace space = ParseSpace(*CatalogSpace("nas_bench_201"));
   const auto error = [&](std::string_view json) { return Message(space.ParseCandidate(json).status()); };
   const std::string rest =
       R"("edge_0_2":"none","edge_1_2":"none","edge_0_3":"none","edge_1_3":"none","edge_2_3":"none"})";
@@ -293,7 +289,7 @@ TEST(SearchSpaceTest, CandidatesAreReadStrictly) {
             "candidate: expected 'edge_0_1' once, found it twice");
   EXPECT_EQ(error(R"({"edge_0_1":18446744073709551615,)" + rest),
             "candidate: expected an integer below 2^63 for 'edge_0_1', found 18446744073709551615");
-  const SearchSpace stages = Parse(kStages);
+  const SearchSpace stages = ParseSpace(kStages);
   Rng rng(1);
   Candidate candidate = stages.Sample(rng);
   while (candidate.Find("momentum")) candidate = stages.Sample(rng);
@@ -305,7 +301,7 @@ TEST(SearchSpaceTest, CandidatesAreReadStrictly) {
 }
 
 TEST(SearchSpaceTest, RecipeAndConstraints) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   Rng rng(11);
   const Candidate candidate = space.Sample(rng);
   const Candidate recipe = space.Recipe(candidate);
@@ -320,7 +316,7 @@ TEST(SearchSpaceTest, RecipeAndConstraints) {
 }
 
 TEST(ConstraintTest, NamesAreChecked) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   const auto error = [&](std::string_view text) { return Message(Constraint::Parse(text, space).status()); };
   EXPECT_EQ(error("macs <= 10 * 1000000 and base < 8"), "");
   EXPECT_EQ(error("parms < 3"),
@@ -335,7 +331,7 @@ TEST(ConstraintTest, NamesAreChecked) {
 
 // A constraint that cannot be computed for a candidate is broken by it, and says why.
 TEST(ConstraintTest, WhatCannotBeComputedIsBroken) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   const auto constraint = Constraint::Parse("params / (base - 4) < 10", space);
   ASSERT_TRUE(constraint.ok()) << constraint.status();
   const auto violations = CheckConstraints({*constraint}, Candidate({{"base", int64_t{4}}}), Costs());
@@ -346,7 +342,7 @@ TEST(ConstraintTest, WhatCannotBeComputedIsBroken) {
 }
 
 TEST(EvaluationTest, EachCandidatesOutputIsChecked) {
-  const SearchSpace space = Parse(
+  const SearchSpace space = ParseSpace(
       "canopy: 1\nname: s\nnetwork: [global_avg_pool, {linear: {features: {name: f, choice: [7, 10]}}}]\n");
   const TaskShape task{{3, 8, 8}, 10};
   EXPECT_TRUE(Evaluate(space, *space.ParseCandidate(R"({"f":10})"), task).ok());
@@ -356,7 +352,7 @@ TEST(EvaluationTest, EachCandidatesOutputIsChecked) {
 }
 
 TEST(EvaluationTest, EqualNetworksWithOtherRecipesAreOtherCandidates) {
-  const SearchSpace space = Parse(kStages);
+  const SearchSpace space = ParseSpace(kStages);
   Rng rng(5);
   const Candidate candidate = space.Sample(rng);
   std::vector<Candidate::Assignment> assignments = candidate.assignments();
@@ -371,7 +367,7 @@ TEST(EvaluationTest, EqualNetworksWithOtherRecipesAreOtherCandidates) {
 
 TEST(CatalogTest, EverySpaceParsesAndHasAValidReference) {
   for (const std::string& name : CatalogNames()) {
-    const SearchSpace space = Parse(*CatalogSpace(name));
+    const SearchSpace space = ParseSpace(*CatalogSpace(name));
     EXPECT_EQ(space.name(), name);
     EXPECT_TRUE(space.reference().has_value()) << name;
     const Status status = CheckSpace(space, *space.default_task(), {});

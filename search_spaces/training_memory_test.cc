@@ -6,6 +6,7 @@
 #include "search_spaces/cost.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/space.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy::search_space {
 namespace {
@@ -22,14 +23,8 @@ network:
   - linear: {features: classes}
 )";
 
-SearchSpace Parse(const std::string& text) {
-  auto space = SearchSpace::Parse(text, "s.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *std::move(space);
-}
-
 NetworkGraph Perceptron() {
-  const SearchSpace space = Parse(kPerceptron);
+  const SearchSpace space = ParseSpace(kPerceptron);
   return *space.Lower(Candidate(), *space.default_task());
 }
 
@@ -63,8 +58,8 @@ TEST(TrainingMemoryTest, DependsOnOptimizerAndNumberType) {
 TEST(TrainingMemoryTest, ReluAndSumTakeNormsAlong) {
   const auto memory = [](const std::string& blocks) {
     const SearchSpace space =
-        Parse("canopy: 1\nname: s\ninput: {shape: [8, 16, 16], classes: 8}\nnetwork:\n" + blocks +
-              "  - global_avg_pool\n");
+        ParseSpace("canopy: 1\nname: s\ninput: {shape: [8, 16, 16], classes: 8}\nnetwork:\n" + blocks +
+                   "  - global_avg_pool\n");
     return *TrainingMemory(*space.Lower(Candidate(), *space.default_task()), {.batch_size = 100});
   };
   const std::string conv = "  - conv2d: {out_channels: 8, kernel: 3, bias: false}\n";
@@ -81,9 +76,9 @@ TEST(TrainingMemoryTest, WhatLeaves64BitsIsRefused) {
 }
 
 TEST(TrainingMemoryTest, TheCandidatesRecipeDecidesFirst) {
-  const SearchSpace space = Parse(std::string(kPerceptron) +
-                                  "recipe: {batch_size: {choice: [10, 1000]}, optimizer: {choice: [sgd, "
-                                  "adamw]}}\nconstraints: [training_memory < 10000]\n");
+  const SearchSpace space = ParseSpace(std::string(kPerceptron) +
+                                       "recipe: {batch_size: {choice: [10, 1000]}, optimizer: {choice: [sgd, "
+                                       "adamw]}}\nconstraints: [training_memory < 10000]\n");
   const auto evaluate = [&](const std::string& json) {
     return *Evaluate(space, *space.ParseCandidate(json), *space.default_task(), {.batch_size = 500});
   };
@@ -95,13 +90,13 @@ TEST(TrainingMemoryTest, TheCandidatesRecipeDecidesFirst) {
   EXPECT_EQ(large.violations[0].amount, large.costs.training_memory - 9999);
   // It is no part of what identifies a network.
   EXPECT_EQ(small.graph_hash, large.graph_hash);
-  const SearchSpace open = Parse(kPerceptron);
+  const SearchSpace open = ParseSpace(kPerceptron);
   EXPECT_EQ(Evaluate(open, Candidate(), *open.default_task(), {.batch_size = 500})->costs.training_memory,
             *TrainingMemory(small.graph, {.batch_size = 500}));
 }
 
 TEST(VerdictTest, SaysWhatIsInTheWay) {
-  const SearchSpace space = Parse(
+  const SearchSpace space = ParseSpace(
       "canopy: 1\nname: s\ninput: {shape: [4], classes: 3}\nnetwork:\n"
       "  - linear: {features: {name: f, choice: [3, 4]}}\n"
       "  - one_of: {name: op, choices: [relu, zero]}\n"

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "controller/core/proposer.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy::controller {
 namespace {
@@ -29,12 +30,6 @@ std::string With(std::string text, const std::string& from, const std::string& t
   return text.replace(text.find(from), from.size(), to);
 }
 
-SearchSpace Parse(const std::string& text) {
-  auto space = SearchSpace::Parse(text, "tiny.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *space;
-}
-
 class SpaceMappingTest : public ::testing::Test {
  protected:
   SpaceMappingTest() {
@@ -44,12 +39,11 @@ class SpaceMappingTest : public ::testing::Test {
 
   // What becomes of width 8, kernel 3 in the space `text`.
   std::string Why(const std::string& text, const std::string& constraint = "") {
-    const SearchSpace old_space = Parse(kSpace), space = Parse(text);
+    const SearchSpace old_space = search_space::ParseSpace(kSpace), space = search_space::ParseSpace(text);
     const auto candidate = old_space.ParseCandidate(R"({"width":8,"kernel":3,"learning_rate":0.1})");
     EXPECT_TRUE(candidate.ok()) << candidate.status();
     std::vector<search_space::Constraint> constraints;
-    if (!constraint.empty())
-      constraints.push_back(*search_space::Constraint::Parse(constraint, space));
+    if (!constraint.empty()) constraints.push_back(*search_space::Constraint::Parse(constraint, space));
     return SpaceMapping(space, constraints, settings_)
         .WhySetAside(*LowerCandidate(old_space, *candidate, settings_.task));
   }

@@ -15,6 +15,7 @@
 #include "search_spaces/catalog/catalog.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/space.h"
+#include "search_spaces/testing/parse_space.h"
 
 namespace canopy {
 namespace {
@@ -43,16 +44,10 @@ recipe:
   learning_rate: {choice: [0.1, 0.2]}
 )";
 
-SearchSpace Parse(std::string_view text) {
-  auto space = SearchSpace::Parse(text, "space.yaml");
-  EXPECT_TRUE(space.ok()) << space.status();
-  return *space;
-}
-
 std::vector<SearchSpace> Spaces() {
-  std::vector<SearchSpace> spaces = {Parse(kFiniteSpace)};
+  std::vector<SearchSpace> spaces = {search_space::ParseSpace(kFiniteSpace)};
   for (const std::string& name : search_space::CatalogNames())
-    spaces.push_back(Parse(*search_space::CatalogSpace(name)));
+    spaces.push_back(search_space::ParseSpace(*search_space::CatalogSpace(name)));
   return spaces;
 }
 
@@ -148,7 +143,7 @@ TEST_P(StrategyConformanceTest, WhatOthersProposedIsTakenUp) {
 }
 
 TEST(RegularizedEvolutionTest, AsManyObservationsAsThePopulationHoldsReplaceItsRandomCandidates) {
-  const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_201"));
+  const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace("nas_bench_201"));
   const auto strategy = *strategies::MakeStrategy("regularized_evolution", R"({"population":4,"sample":4})",
                                                   space, *space.default_task(), 7);
   Rng rng(3);
@@ -164,19 +159,19 @@ TEST(RegularizedEvolutionTest, AsManyObservationsAsThePopulationHoldsReplaceItsR
 }
 
 TEST_P(StrategyConformanceTest, SeedsGiveSearchesOfTheirOwn) {
-  const SearchSpace space = Parse(*search_space::CatalogSpace("fashion_macro"));
+  const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace("fashion_macro"));
   EXPECT_EQ(Make(space, 1)->Propose()->ToJson(), Make(space, 1)->Propose()->ToJson());
   EXPECT_NE(Make(space, 1)->Propose()->ToJson(), Make(space, 2)->Propose()->ToJson());
 }
 
 TEST_P(StrategyConformanceTest, DamagedStateIsRefused) {
-  const auto strategy = Make(Parse(kFiniteSpace));
+  const auto strategy = Make(search_space::ParseSpace(kFiniteSpace));
   EXPECT_EQ(strategy->Restore("{\"members\":").code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(strategy->Restore("").code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_P(StrategyConformanceTest, NothingButFailuresStillGivesProposals) {
-  const SearchSpace space = Parse(*search_space::CatalogSpace("fashion_macro"));
+  const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace("fashion_macro"));
   for (const auto kind : {Observation::Kind::kInfeasible, Observation::Kind::kRejected}) {
     const auto strategy = Make(space);
     for (int i = 0; i < 200; ++i) {
@@ -189,7 +184,7 @@ TEST_P(StrategyConformanceTest, NothingButFailuresStillGivesProposals) {
 
 // Behind a proposer, with each result seen before the next proposal.
 TEST_P(StrategyConformanceTest, ExhaustedSpaceEndsWithEveryCandidateEvaluatedOnce) {
-  const SearchSpace space = Parse(kFiniteSpace);
+  const SearchSpace space = search_space::ParseSpace(kFiniteSpace);
   model::CampaignRecord campaign;
   campaign.settings.task.input_shape = {1, 8, 8};
   campaign.settings.task.classes = 10;
@@ -223,7 +218,7 @@ INSTANTIATE_TEST_SUITE_P(All, StrategyConformanceTest, testing::ValuesIn(Variant
 
 // Every candidate once, in an order that no memory holds; 509,607,936 here.
 TEST(RandomSearchTest, DistinctSamplingWalksThroughALargeSpace) {
-  const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_101"));
+  const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace("nas_bench_101"));
   const Variant distinct{"random", R"({"sampling":"distinct"})"};
   const auto strategy = *MakeStrategy(distinct, space, 3);
   std::set<std::string> seen;
@@ -243,7 +238,7 @@ TEST(RandomSearchTest, DistinctSamplingWalksThroughALargeSpace) {
 
 TEST(RandomSearchTest, ByDefaultSmallSpacesAreWalkedAndLargeOnesSampled) {
   const auto state = [](const char* name) {
-    const SearchSpace space = Parse(*search_space::CatalogSpace(name));
+    const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace(name));
     const auto strategy = *MakeStrategy({"random"}, space, 1);
     EXPECT_TRUE(strategy->Propose().ok());
     return strategy->Save();
@@ -255,7 +250,7 @@ TEST(RandomSearchTest, ByDefaultSmallSpacesAreWalkedAndLargeOnesSampled) {
 
 // With mutations of one decision most children of such cells are their parents again.
 TEST(RegularizedEvolutionTest, NetworkMutationProposesNoParentAgain) {
-  const SearchSpace space = Parse(*search_space::CatalogSpace("nas_bench_201"));
+  const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace("nas_bench_201"));
   const Candidate parent = *space.ParseCandidate(
       R"({"edge_0_1":"none","edge_0_2":"none","edge_1_2":"none","edge_0_3":"nor_conv_3x3",)"
       R"("edge_1_3":"none","edge_2_3":"none"})");
@@ -278,7 +273,7 @@ TEST(RegularizedEvolutionTest, NetworkMutationProposesNoParentAgain) {
 }
 
 TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
-  const SearchSpace space = Parse(kFiniteSpace);
+  const SearchSpace space = search_space::ParseSpace(kFiniteSpace);
   const auto message = [&](std::string_view kind, std::string_view parameters) {
     return Message(MakeStrategy({std::string(kind), std::string(parameters)}, space, 1).status());
   };
@@ -295,7 +290,7 @@ TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
       "'distinct'?)");
   EXPECT_THAT(message("regularized_evolution", "{\"mutation\":1}"),
               testing::HasSubstr("mutation: expected one of one_decision, network, found '1'"));
-  const SearchSpace infinite = Parse(*search_space::CatalogSpace("fashion_macro"));
+  const SearchSpace infinite = search_space::ParseSpace(*search_space::CatalogSpace("fashion_macro"));
   EXPECT_EQ(Message(MakeStrategy({"random", "{\"sampling\":\"distinct\"}"}, infinite, 1).status()),
             "strategy random: sampling: expected a space that can be enumerated, found 'fashion_macro': "
             "'learning_rate' is a float, which has infinitely many values");
