@@ -221,10 +221,7 @@ Status Binder::BindFields(const YamlNode& node, Message& message) const {
   if (!node.is_map()) return node.Expected("a map of " + FieldList(keys));
   for (const YamlNode::Entry& entry : node.entries()) {
     const FieldDescriptor* field = type.FindFieldByName(entry.key);
-    if (!field || IsPosition(*field)) {
-      return node.KeyLocation(entry).Error("expected one of " + FieldList(keys) + ", found '" + entry.key +
-                                           "'" + DidYouMean(entry.key, keys));
-    }
+    if (!field || IsPosition(*field)) return node.UnknownKey(entry, keys);
     if (const auto* oneof = field->real_containing_oneof()) {
       const FieldDescriptor* other = message.GetReflection()->GetOneofFieldDescriptor(message, oneof);
       if (other) {

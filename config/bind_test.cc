@@ -40,7 +40,7 @@ TEST(BindTest, ErrorsNamePlaceExpectationAndNearestName) {
             "f.yaml:3:16: input.shape: expected a list, found '3'");
   EXPECT_EQ(ErrorOf("canopy: 1\nname: x\ninput: {shape: [3]}\n", file),
             "f.yaml:3:8: input: expected 'classes', found none");
-  EXPECT_EQ(ErrorOf("canopy: 1\nname: [x]\n", file), "f.yaml:2:7: name: expected a text, found a list");
+  EXPECT_EQ(ErrorOf("canopy: 1\nname: [x]\n", file), "f.yaml:2:7: name: expected a text, found [x]");
 }
 
 TEST(BindTest, EnumsAreLowerCaseWordsWithoutTheirPrefix) {
@@ -79,7 +79,7 @@ TEST(BindTest, EntriesAreAMapInTheFilesOrderAndHooksReplaceARule) {
   EXPECT_EQ(file.reference(1).value().word(), "2");
   EXPECT_EQ(file.reference(1).value().position().path(), "reference.a");
   EXPECT_EQ(ErrorOf("canopy: 1\nname: x\nreference: {b: []}\n", file, binder),
-            "f.yaml:3:16: reference.b: expected a literal, found a list");
+            "f.yaml:3:16: reference.b: expected a literal, found an empty list");
 }
 
 TEST(BindTest, CanonicalTextLeavesPositionsOut) {

@@ -30,10 +30,8 @@ StatusOr<std::map<std::string, Setting>> ReadConfiguration(const std::string& pa
   std::map<std::string, Setting> settings;
   for (const YamlNode::Entry& entry : document.root().entries()) {
     if (entry.key == "canopy") continue;
-    if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
-      return document.root().KeyLocation(entry).Error("expected one of " + Join(names, ", ") + ", found '" +
-                                                      entry.key + "'" + DidYouMean(entry.key, names));
-    }
+    if (std::find(names.begin(), names.end(), entry.key) == names.end())
+      return document.root().UnknownKey(entry, names);
     if (!entry.value->is_scalar()) return entry.value->Expected("a text or number");
     settings[entry.key] = {entry.key, entry.value->text(), path + ":" + std::to_string(entry.line)};
   }

@@ -72,18 +72,36 @@ Status YamlNode::Expected(std::string_view expected) const {
   return Error("expected " + std::string(expected) + ", found " + Describe());
 }
 
+Status YamlNode::UnknownKey(const Entry& entry, std::span<const std::string> known) const {
+  // Flow style takes `{a: min(1, 2)}` for the keys `a` and `2)`.
+  const auto count = [&](char c) { return std::count(entry.key.begin(), entry.key.end(), c); };
+  const std::string hint = count(')') > count('(')
+                               ? " (within {...} a comma ends a value: put the value in quotes)"
+                               : DidYouMean(entry.key, known);
+  return KeyLocation(entry).Error("expected one of " +
+                                  Join(std::vector<std::string>(known.begin(), known.end()), ", ") +
+                                  ", found '" + entry.key + "'" + hint);
+}
+
 std::string YamlNode::Describe() const {
+  constexpr size_t kShown = 60;
   switch (kind_) {
     case Kind::kNull:
       return "nothing";
-    case Kind::kSequence:
-      return "a list";
+    case Kind::kSequence: {
+      if (items_.empty()) return "an empty list";
+      std::string list;
+      for (const YamlNode* item : items_) {
+        if (!item->is_scalar() || list.size() > kShown) return "a list";
+        list += (list.empty() ? "" : ", ") + item->text_;
+      }
+      return list.size() > kShown ? "a list" : "[" + list + "]";
+    }
     case Kind::kMap:
       return "a map";
     case Kind::kScalar:
       break;
   }
-  constexpr size_t kShown = 60;
   if (text_.size() > kShown) return "'" + text_.substr(0, kShown) + "...'";
   return "'" + text_ + "'";
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,7 +55,10 @@ class YamlNode {
   Status Error(std::string_view message) const { return location().Error(message); }
   // "file:line:column: path: expected <expected>, found <what stands here>".
   Status Expected(std::string_view expected) const;
-  // "a map", "a list", "nothing", "'text'": what stands here, for messages.
+  // "file:line:column: path: expected one of <known>, found <key>", with the nearest of them: of an entry of
+  // this map whose key is none of them.
+  Status UnknownKey(const Entry& entry, std::span<const std::string> known) const;
+  // "a map", "[1, 2]", "nothing", "'text'": what stands here, for messages.
   std::string Describe() const;
 
  private:

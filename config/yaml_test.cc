@@ -93,7 +93,7 @@ TEST(YamlTest, VersionComesFirst) {
   EXPECT_EQ(check("canopy: 1\na: 2\n"), "");
   EXPECT_THAT(check("a: 2\ncanopy: 1\n"), HasSubstr("as the first entry, found 'a'"));
   EXPECT_THAT(check("canopy: 2\n"), HasSubstr("f.yaml:1:9: canopy: expected 1, the only version"));
-  EXPECT_THAT(check("- 1\n"), HasSubstr("expected a map that begins with `canopy: 1`, found a list"));
+  EXPECT_THAT(check("- 1\n"), HasSubstr("expected a map that begins with `canopy: 1`, found [1]"));
 }
 
 // Texts that cost the YAML parser far more than their size: all refused by the scan before it.

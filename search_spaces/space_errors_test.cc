@@ -47,7 +47,17 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
       {"network:\n  - conv2d: {out_channels: 8, kernel: [3, 5]}\n",
        "s.yaml:4:39: network[0].conv2d.kernel: expected a value, an expression, or a map of one of choice, "
        "ordinal, "
-       "int, float, found a list"},
+       "int, float, found [3, 5]"},
+      {"network:\n  - conv2d: {out_channels: min(8, 16), kernel: 3}\n",
+       "s.yaml:4:35: network[0].conv2d: expected one of name, out_channels, kernel, stride, padding, "
+       "dilation, groups, bias, found '16)' (within {...} a comma ends a value: put the value in quotes)"},
+      {"network:\n  - optional: {when: max(1, 2) > 1, body: relu}\n",
+       "s.yaml:4:29: network[0].optional: expected one of name, when, body, found '2) > 1' (within {...} a "
+       "comma ends a value: put the value in quotes)"},
+      {"network:\n  - conv2d: {out_channels: 'big', kernel: 3}\n",
+       "s.yaml:4:28: network[0].conv2d.out_channels: expected a decision declared before, found 'big'"},
+      {"network:\n  - conv2d: {out_channels: 8, kernel: {choice: []}}\n",
+       "s.yaml:4:48: network[0].conv2d.kernel.choice: expected a list of values, found an empty list"},
       {"network:\n  - conv2d: {out_channels: widht, kernel: 3}\ndecisions: {width: {choice: [8, 16]}}\n",
        "s.yaml:4:28: network[0].conv2d.out_channels: expected a decision declared before, found 'widht' (did "
        "you mean "
@@ -72,8 +82,7 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
        "letter, of at "
        "most 63 characters, found 'Op'"},
       {"network:\n  - repeat: {count: many, body: relu}\n",
-       "s.yaml:4:21: network[0].repeat.count: expected a decision declared before, found 'many' (a word "
-       "stands in quotes)"},
+       "s.yaml:4:21: network[0].repeat.count: expected a decision declared before, found 'many'"},
       {"network:\n  - repeat: {count: 1.5, body: relu}\n",
        "s.yaml:4:21: network[0].repeat.count: expected a count of 0 or more, an integer or a decision "
        "between "
@@ -86,7 +95,7 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
       {"network: relu\nrecipe: {lr: {float: [0, 1], log: true}}\n",
        "s.yaml:4:14: recipe.lr: expected a low end above 0 with log"},
       {"network: relu\nrecipe: {lr: {float: [1, 0]}}\n",
-       "s.yaml:4:22: recipe.lr.float: expected [low, high] of numbers, low at most high, found a list"},
+       "s.yaml:4:22: recipe.lr.float: expected [low, high] of numbers, low at most high, found [1, 0]"},
       {"network: relu\nrecipe: {b: {ordinal: [64, 32]}}\n",
        "s.yaml:4:13: recipe.b: expected values in rising order, found 32 after 64"},
       {"network: relu\nrecipe: {a: {choice: [1]}, b: {choice: [2], when: c == 1}}\n",

@@ -1,6 +1,7 @@
 #include "search_spaces/space_file.h"
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -88,15 +89,26 @@ Status BindFloatRange(const Binder&, const YamlNode& node, Message& message) {
   return {};
 }
 
+// Whether a text in quotes is a word, and no expression.
+bool IsWord(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c >= 0x80;
+  });
+}
+
+// What stands where no word may is an expression in quotes, too.
+void ReadAsExpression(v1::SpaceValue& value) {
+  if (value.has_literal() && value.literal().kind_case() == v1::Literal::kWord)
+    value.set_expression(std::string(value.literal().word()));
+}
+
 Status BindSpaceValue(const Binder& binder, const YamlNode& node, Message& message) {
   auto& value = static_cast<v1::SpaceValue&>(message);
   if (node.is_map()) {
     // `literal` and `expression` are written as scalars, never by name.
     static const std::vector<std::string> keys = {"choice", "ordinal", "int", "float", "name", "log", "when"};
     for (const YamlNode::Entry& entry : node.entries()) {
-      if (std::find(keys.begin(), keys.end(), entry.key) != keys.end()) continue;
-      return node.KeyLocation(entry).Error("expected one of " + Join(keys, ", ") + ", found '" + entry.key +
-                                           "'" + DidYouMean(entry.key, keys));
+      if (std::find(keys.begin(), keys.end(), entry.key) == keys.end()) return node.UnknownKey(entry, keys);
     }
     CANOPY_RETURN_IF_ERROR(binder.BindFields(node, message));
     if (value.kind_case() != v1::SpaceValue::KIND_NOT_SET) return {};
@@ -107,7 +119,7 @@ Status BindSpaceValue(const Binder& binder, const YamlNode& node, Message& messa
   }
   if (const auto plain = PlainLiteral(node)) {
     *value.mutable_literal() = *plain;
-  } else if (node.plain()) {
+  } else if (node.plain() || !IsWord(node.text())) {
     value.set_expression(node.text());
   } else {
     value.mutable_literal()->set_word(node.text());
@@ -140,16 +152,14 @@ Status BindOperator(const Binder& binder, const Operator& op, const YamlNode& no
       block.set_name(entry.value->text());
       continue;
     }
-    if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
-      return node.KeyLocation(entry).Error("expected one of " + Join(names, ", ") + ", found '" + entry.key +
-                                           "'" + DidYouMean(entry.key, names));
-    }
+    if (std::find(names.begin(), names.end(), entry.key) == names.end()) return node.UnknownKey(entry, names);
     v1::NamedSpaceValue& attribute = *block.add_attributes();
     attribute.set_name(entry.key);
     v1::SpaceValue& value = *attribute.mutable_value();
     CANOPY_RETURN_IF_ERROR(binder.Bind(*entry.value, value));
-    // A word that the attribute takes needs no quotes, whatever decisions are called.
     const auto words = op.attributes()[place(attribute) - names.begin() - 1].words;
+    if (words.empty()) ReadAsExpression(value);
+    // A word that the attribute takes needs no quotes, whatever decisions are called.
     if (value.has_expression() && std::count(words.begin(), words.end(), value.expression()))
       value.mutable_literal()->set_word(entry.value->text());
   }
@@ -225,6 +235,20 @@ Status BindDefinition(const Binder& binder, const YamlNode& node, Message& messa
   return binder.Bind(node, *static_cast<v1::BlockDefinition&>(message).mutable_body());
 }
 
+Status BindRepeat(const Binder& binder, const YamlNode& node, Message& message) {
+  CANOPY_RETURN_IF_ERROR(binder.BindFields(node, message));
+  ReadAsExpression(*static_cast<v1::RepeatBlock&>(message).mutable_count());
+  return {};
+}
+
+Status BindCell(const Binder& binder, const YamlNode& node, Message& message) {
+  CANOPY_RETURN_IF_ERROR(binder.BindFields(node, message));
+  auto& cell = static_cast<v1::CellBlock&>(message);
+  if (cell.has_stride()) ReadAsExpression(*cell.mutable_stride());
+  if (cell.has_channels()) ReadAsExpression(*cell.mutable_channels());
+  return {};
+}
+
 Status BindUse(const Binder& binder, const YamlNode& node, Message& message) {
   if (!node.is_scalar()) return binder.BindFields(node, message);
   static_cast<v1::UseBlock&>(message).set_block(node.text());
@@ -247,6 +271,8 @@ Binder SpaceBinder(const FileOperators& operators) {
   b.SetHook("canopy.v1.BranchBodies", BindBodies);
   b.SetHook("canopy.v1.BlockDefinition", BindDefinition);
   b.SetHook("canopy.v1.UseBlock", BindUse);
+  b.SetHook("canopy.v1.RepeatBlock", BindRepeat);
+  b.SetHook("canopy.v1.CellBlock", BindCell);
   return b;
 }
 

@@ -365,7 +365,7 @@ StatusOr<std::optional<bool>> Expander::ConstantCondition(const Expression& cond
 
 StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::Position& position,
                                             const Scope& scope, const std::vector<std::string>& free_names,
-                                            std::span<const std::string_view> words) {
+                                            std::optional<std::span<const std::string_view>> words) {
   const auto parsed = Parse(text, position);
   if (!parsed.ok()) return parsed.status();
   CANOPY_RETURN_IF_ERROR(ChargeExpression(text.size(), position));
@@ -378,15 +378,16 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       if (std::find(free_names.begin(), free_names.end(), name) != free_names.end()) continue;
       std::vector<std::string> known = NamesIn(scope);
       known.insert(known.end(), free_names.begin(), free_names.end());
-      if (parsed->IsName() && !words.empty()) {
-        known.insert(known.end(), words.begin(), words.end());
+      if (parsed->IsName() && words && !words->empty()) {
+        known.insert(known.end(), words->begin(), words->end());
         return Error(position,
-                     "expected one of " + Join(std::vector<std::string>(words.begin(), words.end()), ", ") +
+                     "expected one of " + Join(std::vector<std::string>(words->begin(), words->end()), ", ") +
                          " or a decision declared before, found '" + name + "'" + DidYouMean(name, known));
       }
-      const std::string hint = DidYouMean(name, known);
-      return Error(position, "expected a decision declared before, found '" + name + "'" +
-                                 (hint.empty() ? " (a word stands in quotes)" : hint));
+      std::string hint = DidYouMean(name, known);
+      const bool word_fits = !words || !parsed->IsName();
+      if (hint.empty() && word_fits) hint = " (a word stands in quotes)";
+      return Error(position, "expected a decision declared before, found '" + name + "'" + hint);
     }
     if (meaning->constant) {
       constants[name] = *meaning->constant;

@@ -153,7 +153,7 @@ class Expander {
   StatusOr<int> Add(Decision decision, const std::string& name, const v1::Position& position, Scope& scope);
   StatusOr<Expression> ResolveNames(const std::string& text, const v1::Position& position, const Scope& scope,
                                     const std::vector<std::string>& free_names,
-                                    std::span<const std::string_view> words = {});
+                                    std::optional<std::span<const std::string_view>> words = std::nullopt);
 
   std::string file_;
   const Definitions& definitions_;
