@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "search_spaces/compared_word.h"
 #include "search_spaces/space.h"
 
 namespace canopy::search_space {
@@ -45,6 +46,10 @@ StatusOr<Constraint> Constraint::Parse(std::string_view text, const SearchSpace&
         std::string(Trim(text)) + "', found '" + name + "'" + DidYouMean(name, known));
   }
   CANOPY_RETURN_IF_ERROR(expression.CheckCondition(kinds));
+  for (const auto& [name, word] : expression.ComparedWords()) {
+    const Decision* decision = space.FindDecision(name);
+    if (decision) CANOPY_RETURN_IF_ERROR(CheckComparedWord(*decision, word));
+  }
   return Constraint(std::move(expression));
 }
 

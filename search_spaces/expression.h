@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -57,6 +58,9 @@ class Expression {
   StatusOr<ValueKind> Kind(std::span<const ValueKind> names) const;
   // OK where it is a condition: of kind kSwitch.
   Status CheckCondition(std::span<const ValueKind> names) const;
+
+  // The words that it compares names with by ==, != and in: name and word.
+  std::vector<std::pair<std::string, std::string>> ComparedWords() const;
 
   // True where it is a name and nothing else.
   bool IsName() const;

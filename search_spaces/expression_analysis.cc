@@ -112,6 +112,23 @@ Status Expression::CheckCondition(std::span<const ValueKind> names) const {
                          std::string(Describe(kind)));
 }
 
+std::vector<std::pair<std::string, std::string>> Expression::ComparedWords() const {
+  std::vector<std::pair<std::string, std::string>> compared;
+  for (const Ast::Term& term : ast_->terms) {
+    if (term.op != Op::kEqual && term.op != Op::kNotEqual && term.op != Op::kIn) continue;
+    for (const int operand : term.operands) {
+      const Ast::Term& name = ast_->terms[operand];
+      if (name.op != Op::kName) continue;
+      for (const int other : term.operands) {
+        const auto* word = std::get_if<std::string>(&ast_->terms[other].constant);
+        if (word && ast_->terms[other].op == Op::kConstant)
+          compared.emplace_back(ast_->names[name.name], *word);
+      }
+    }
+  }
+  return compared;
+}
+
 std::optional<std::vector<double>> Expression::ConstantsComparedWith(std::string_view name) const {
   if (IsName()) return std::nullopt;
   std::vector<double> constants;

@@ -100,6 +100,16 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
        "s.yaml:4:13: recipe.b: expected values in rising order, found 32 after 64"},
       {"network: relu\nrecipe: {a: {choice: [1]}, b: {choice: [2], when: c == 1}}\n",
        "s.yaml:4:31: recipe.b: expected a decision declared before, found 'c' (did you mean 'a'?)"},
+      {"network: relu\nrecipe: {a: {choice: [sgd, adam]}, b: {choice: [2], when: a == 'sdg'}}\n",
+       "s.yaml:4:39: recipe.b: expected one of sgd, adam to compare 'a' with, found 'sdg' (did you mean "
+       "'sgd'?)"},
+      {"network:\n- one_of: {choices: [relu, tanh]}\n"
+       "- optional: {when: \"op in ['relu', 'tan']\", body: relu}\n",
+       "s.yaml:5:3: network[1]: expected one of relu, tanh to compare 'op' with, found 'tan' (did you mean "
+       "'tanh'?)"},
+      {"network: {one_of: {choices: [relu, tanh]}}\nconstraints: [op != 'rel']\n",
+       "s.yaml:4:15: constraints[0]: expected one of relu, tanh to compare 'op' with, found 'rel' (did you "
+       "mean 'relu'?)"},
       {"network: relu\nconstraints: [params < 5, depht > 1]\n",
        "s.yaml:4:27: constraints[1]: expected params, macs, activation_memory, training_memory, depth or a "
        "decision in 'depht "

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "search_spaces/compared_word.h"
 #include "search_spaces/reserved_names.h"
 #include "search_spaces/space_file.h"
 
@@ -403,6 +404,7 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       MarkUsed(meaning->decision);
     }
   }
+  CANOPY_RETURN_IF_ERROR(CheckComparedWords(*parsed, position, scope));
   if (inlined.empty()) return parsed->Substitute(constants).Rename(names);
   // All at once: a whole name may be that of a parameter.
   for (const auto& [name, whole] : names) {
@@ -413,6 +415,18 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
   if (!whole.ok()) return Error(position, Message(whole.status()));
   CANOPY_RETURN_IF_ERROR(ChargeExpression(whole->text().size(), position));
   return whole;
+}
+
+Status Expander::CheckComparedWords(const Expression& expression, const v1::Position& position,
+                                    const Scope& scope) const {
+  for (const auto& [name, word] : expression.ComparedWords()) {
+    const auto meaning = Find(name, scope);
+    // A block's parameter may stand for other decisions elsewhere.
+    if (!meaning || meaning->parameter || meaning->decision < 0) continue;
+    const Status known = CheckComparedWord(decisions_[meaning->decision], word);
+    if (!known.ok()) return Error(position, Message(known));
+  }
+  return {};
 }
 
 Status Expander::ChargeExpression(size_t bytes, const v1::Position& position) {

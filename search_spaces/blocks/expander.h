@@ -147,6 +147,9 @@ class Expander {
   std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
   std::vector<ValueKind> KindsOf(const std::vector<int>& slots) const;
   std::vector<std::string> NamesIn(const Scope& scope) const;
+  // OK where each word that the expression compares a decision with is one of its choices.
+  Status CheckComparedWords(const Expression& expression, const v1::Position& position,
+                            const Scope& scope) const;
   // OK where all expressions of the file, each copy's counted, stay within what can be computed quickly.
   Status ChargeExpression(size_t bytes, const v1::Position& position);
   StatusOr<Expression> Parse(const std::string& text, const v1::Position& position);
