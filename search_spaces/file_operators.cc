@@ -39,10 +39,13 @@ StatusOr<OperatorDefinition::Attribute> ToAttribute(const v1::NamedOperatorAttri
   const v1::OperatorAttribute& value = message.value();
   OperatorDefinition::Attribute attribute{.name = message.name()};
   const auto type = AttributeTypeFromString(value.type());
-  if (!type) return InvalidArgument("expected one of int, float, bool as type, found '" + value.type() + "'");
+  if (!type)
+    return InvalidArgument("expected one of int, float, bool, word as type, found '" + value.type() + "'");
   attribute.type = *type;
-  if (*type == AttributeSpec::Type::kSwitch && (value.has_min() || value.has_max()))
-    return InvalidArgument("expected no min and max of a switch");
+  const bool number = *type == AttributeSpec::Type::kInteger || *type == AttributeSpec::Type::kNumber;
+  if (!number && (value.has_min() || value.has_max()))
+    return InvalidArgument("expected no min and max of a " + value.type());
+  attribute.words.assign(value.words().begin(), value.words().end());
   if (value.has_min()) attribute.low = value.min();
   if (value.has_max()) attribute.high = value.max();
   if (value.has_default_()) attribute.fallback = ToValue(value.default_());

@@ -142,6 +142,59 @@ TEST(FileOperatorsTest, TheGraphBringsTheRulesAlong) {
       NetworkGraph::FromJson(Replaced(text, R"("operators":{"mixer")", R"("operators":{"other")")).ok());
 }
 
+constexpr std::string_view kGated = R"(canopy: 1
+name: gated
+input: {shape: [6, 4], classes: 2}
+network:
+  - gated: {gate: {choice: [relu, swiglu]}}
+  - gated
+  - global_avg_pool
+  - linear: {features: classes, bias: false}
+operators:
+  gated:
+    attributes:
+      gate: {type: word, words: [relu, swiglu, geglu], default: geglu}
+    input: tokens
+    output: same
+    parameters: if(gate == 'relu', 2, 3) * in_channels ** 2
+)";
+
+TEST(FileOperatorsTest, AttributesCanBeWords) {
+  const auto relu = EvaluateText(kGated, R"({"gate": "relu"})");
+  const auto swiglu = EvaluateText(kGated, R"({"gate": "swiglu"})");
+  ASSERT_TRUE(relu.ok() && swiglu.ok()) << relu.status() << swiglu.status();
+  EXPECT_EQ(relu->costs.params, 2 * 16 + 3 * 16 + 8);
+  EXPECT_EQ(swiglu->costs.params, 3 * 16 + 3 * 16 + 8);
+  EXPECT_EQ(relu->graph.nodes[2].attributes.text(), R"(gate="geglu")");
+  EXPECT_NE(relu->graph_hash, swiglu->graph_hash);
+  const std::string text = relu->graph.ToJson();
+  EXPECT_THAT(text, HasSubstr(R"({"default":"geglu","name":"gate","type":"word",)"
+                              R"("words":["relu","swiglu","geglu"]})"));
+  const auto read = NetworkGraph::FromJson(text);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, relu->graph);
+  EXPECT_FALSE(NetworkGraph::FromJson(Replaced(text, R"("gate":"relu")", R"("gate":"silu")")).ok());
+  const auto error = [](std::string_view from, std::string_view to) {
+    return Message(SearchSpace::Parse(Replaced(kGated, from, to), "s.yaml").status());
+  };
+  EXPECT_EQ(error("{gate: {choice: [relu, swiglu]}}", "{gate: swiglu}"), "");
+  EXPECT_THAT(
+      error("{gate: {choice: [relu, swiglu]}}", "{gate: swigul}"),
+      HasSubstr("s.yaml:5:19: network[0].gated.gate: expected one of relu, swiglu, geglu or a decision "
+                "declared before, found 'swigul' (did you mean 'swiglu'?)"));
+  EXPECT_THAT(error("[relu, swiglu]}", "[relu, glu]}"),
+              HasSubstr("expected one of relu, swiglu, geglu for 'gate', found glu"));
+  EXPECT_THAT(error("default: geglu", "default: gelu"), HasSubstr("expected one of relu, swiglu, geglu"));
+  EXPECT_THAT(error("words: [relu, swiglu, geglu], default: geglu", "default: geglu"),
+              HasSubstr("attributes.gate: expected `type: word` and `words` together"));
+  EXPECT_THAT(error("type: word", "type: int"), HasSubstr("expected `type: word` and `words` together"));
+  EXPECT_THAT(error("default: geglu", "min: 2"), HasSubstr("expected no min and max of a word"));
+  EXPECT_THAT(error("swiglu, geglu]", "relu, geglu]"),
+              HasSubstr("each once and none `true` or `false`; found"));
+  EXPECT_THAT(error("swiglu, geglu]", "true, geglu]"), HasSubstr("found 'true'"));
+  EXPECT_THAT(error("if(gate == 'relu', 2, 3)", "gate"), HasSubstr("expected a number on each side of '*'"));
+}
+
 TEST(FileOperatorsTest, HashesDependOnTheRules) {
   const auto first = EvaluateText(kMixer, R"({"kernel": 3})");
   const auto same = EvaluateText(Replaced(kMixer, "name: mixers", "name: others"), R"({"kernel": 3})");
@@ -192,8 +245,8 @@ TEST(FileOperatorsTest, ErrorsOfDefinitionsNameTheirPlace) {
               HasSubstr("expected an integer from 1 to 2147483647 for 'groups', found 0"));
   EXPECT_THAT(
       ParseError("kernel: int", "kernel: integer"),
-      HasSubstr("s.yaml:14:15: operators.mixer.attributes.kernel: expected one of int, float, bool as type, "
-                "found 'integer'"));
+      HasSubstr("s.yaml:14:15: operators.mixer.attributes.kernel: expected one of int, float, bool, word as "
+                "type, found 'integer'"));
   EXPECT_THAT(ParseError("default: 2.0", "defualt: 2.0"), HasSubstr("did you mean 'default'?"));
   EXPECT_THAT(
       ParseError("default: 2.0", "default: -2.0"),

@@ -21,7 +21,7 @@ namespace {
 using Input = OperatorDefinition::Input;
 using Type = AttributeSpec::Type;
 
-constexpr size_t kMaxAttributes = 64, kMaxConditions = 64;
+constexpr size_t kMaxAttributes = 64, kMaxConditions = 64, kMaxWords = 64;
 constexpr int64_t kMaxLayers = 64;
 // Beyond it a double is no exact integer.
 constexpr double kMaxExact = 9007199254740992.0;
@@ -81,10 +81,10 @@ std::string Canonical(const OperatorDefinition& d) {
   for (const auto& a : d.attributes) {
     std::string text = "{";
     if (a.fallback) text += "\"default\":" + CanonicalText(*a.fallback) + ",";
-    if (a.type != Type::kSwitch)
+    if (a.type == Type::kInteger || a.type == Type::kNumber)
       text += "\"max\":" + CanonicalText(a.high) + ",\"min\":" + CanonicalText(a.low) + ",";
-    attributes.push_back(text + "\"name\":" + QuoteJson(a.name) + ",\"type\":\"" +
-                         std::string(ToString(a.type)) + "\"}");
+    text += "\"name\":" + QuoteJson(a.name) + ",\"type\":\"" + std::string(ToString(a.type)) + "\"";
+    attributes.push_back(text + (a.words.empty() ? "" : ",\"words\":" + list(a.words)) + "}");
   }
   return "{\"attributes\":[" + Join(attributes, ",") + "],\"conditions\":" + list(d.conditions) +
          ",\"input\":\"" + std::string(ToString(d.input)) + "\",\"layers\":" + std::to_string(d.layers) +
@@ -203,8 +203,10 @@ class DefinedOperator final : public Operator {
 
   explicit DefinedOperator(OperatorDefinition definition)
       : definition_(std::move(definition)), canonical_(Canonical(definition_)) {
-    for (const auto& a : definition_.attributes)
-      specs_.push_back({a.name, a.type, a.fallback, a.low, a.high});
+    for (const auto& a : definition_.attributes) {
+      const auto& words = words_.emplace_back(a.words.begin(), a.words.end());
+      specs_.push_back({a.name, a.type, a.fallback, a.low, a.high, false, words});
+    }
   }
 
   Status CheckInput(const Shape& in) const {
@@ -274,9 +276,33 @@ class DefinedOperator final : public Operator {
       return InvalidArgument("expected a min that is at most the max, found " + CanonicalText(spec.low) +
                              " and " + CanonicalText(spec.high));
     }
+    CANOPY_RETURN_IF_ERROR(CheckWords(definition_.attributes[index]));
     if (!spec.fallback) return {};
     CANOPY_ASSIGN_OR_RETURN(spec.fallback, NormalizeAttribute(spec, *spec.fallback));
     return {};
+  }
+
+  static Status CheckWords(const OperatorDefinition::Attribute& attribute) {
+    const std::vector<std::string>& words = attribute.words;
+    if ((attribute.type == Type::kWord) != !words.empty())
+      return InvalidArgument("expected `type: word` and `words` together");
+    if (words.size() > kMaxWords)
+      return InvalidArgument("expected at most " + std::to_string(kMaxWords) + " words");
+    for (auto word = words.begin(); word != words.end(); ++word) {
+      // `true` and `false` are switches wherever they stand.
+      const bool fits = IsLowerSnake(*word) && *word != "true" && *word != "false";
+      if (fits && std::find(words.begin(), word, *word) == word) continue;
+      return InvalidArgument(
+          "expected words of lower-case letters, digits and _, a letter first, each once and none `true` or "
+          "`false`; found '" +
+          *word + "'");
+    }
+    return {};
+  }
+
+  static ValueKind KindOf(Type type) {
+    if (type == Type::kWord) return ValueKind::kWord;
+    return type == Type::kSwitch ? ValueKind::kSwitch : ValueKind::kNumber;
   }
 
   Status ParseRules(std::string& fault) {
@@ -311,7 +337,7 @@ class DefinedOperator final : public Operator {
           std::find_if(specs_.begin(), specs_.end(), [&](const AttributeSpec& s) { return s.name == name; });
       if (spec != specs_.end()) {
         slots.push_back(static_cast<int>(spec - specs_.begin()));
-        kinds.push_back(spec->type == Type::kSwitch ? ValueKind::kSwitch : ValueKind::kNumber);
+        kinds.push_back(KindOf(spec->type));
         continue;
       }
       if (std::find(known.begin(), known.end(), name) == known.end()) {
@@ -335,7 +361,8 @@ class DefinedOperator final : public Operator {
 
   const OperatorDefinition definition_;
   const std::string canonical_;
-  std::vector<AttributeSpec> specs_;  // names are the definition's
+  std::deque<std::vector<std::string_view>> words_;  // of each attribute; the definition's
+  std::vector<AttributeSpec> specs_;                 // names are the definition's, words those above
   std::vector<Rule> conditions_, output_;
   std::vector<Rule> costs_;  // parameters, MACs
 };

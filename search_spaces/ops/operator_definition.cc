@@ -22,7 +22,8 @@ constexpr Word<Input> kInputs[] = {{Input::kAny, "any"},
                                    {Input::kFeatures, "features"},
                                    {Input::kTokens, "tokens"},
                                    {Input::kImage, "image"}};
-constexpr Word<Type> kTypes[] = {{Type::kInteger, "int"}, {Type::kNumber, "float"}, {Type::kSwitch, "bool"}};
+constexpr Word<Type> kTypes[] = {
+    {Type::kInteger, "int"}, {Type::kNumber, "float"}, {Type::kSwitch, "bool"}, {Type::kWord, "word"}};
 
 template <typename T, size_t N>
 std::string_view WordOf(const Word<T> (&words)[N], T value) {
@@ -81,10 +82,14 @@ StatusOr<OperatorDefinition::Attribute> ReadAttribute(const json& object) {
       attribute.fallback = it->get<int64_t>();
     } else if (it->is_number()) {
       attribute.fallback = it->get<double>();
+    } else if (it->is_string()) {
+      attribute.fallback = it->get<std::string>();
     } else {
-      return Malformed("a default that is a switch or number");
+      return Malformed("a default that is a switch, number or word");
     }
   }
+  if (object.contains("words") && !ReadTexts(object, "words", attribute.words))
+    return Malformed("a list of an attribute's words");
   return attribute;
 }
 

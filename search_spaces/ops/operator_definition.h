@@ -19,6 +19,7 @@ struct OperatorDefinition {
     AttributeSpec::Type type = AttributeSpec::Type::kInteger;
     std::optional<Value> fallback;
     double low = 0, high = 2147483647;
+    std::vector<std::string> words{};  // of kWord
   };
   enum class Input { kAny, kFeatures, kTokens, kImage };
 

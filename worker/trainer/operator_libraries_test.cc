@@ -52,7 +52,7 @@ std::string BuildError(const std::string& name, const OperatorLibraries& librari
 }
 
 TEST(OperatorLibrariesTest, SayWhatTheyHave) {
-  EXPECT_THAT(Libraries().names(), ElementsAre("test_nothing", "test_scale", "test_throwing",
+  EXPECT_THAT(Libraries().names(), ElementsAre("test_nothing", "test_scale", "test_sign", "test_throwing",
                                                "test_wrong_count", "test_wrong_shape"));
   EXPECT_EQ(Libraries().digest().size(), 64u);
   EXPECT_EQ(NoOperatorLibraries().digest(), "");
@@ -76,6 +76,25 @@ TEST(OperatorLibrariesTest, ModulesTrain) {
   // The probe and inference are no training.
   (*network)->ForwardInference(images);
   EXPECT_EQ(store.buffers()[0].value.item<float>(), 6);
+}
+
+TEST(OperatorLibrariesTest, ModulesAreGivenWords) {
+  OperatorDefinition definition{.name = "test_sign",
+                                .attributes = {{.name = "sign",
+                                                .type = search_space::AttributeSpec::Type::kWord,
+                                                .words = {"plus", "minus"}}},
+                                .input = OperatorDefinition::Input::kImage};
+  std::string fault;
+  const auto op = search_space::DefineOperator(definition, fault);
+  ASSERT_TRUE(op.ok()) << op.status() << fault;
+  for (const auto& [word, factor] : {std::pair("plus", 1), std::pair("minus", -1)}) {
+    NetworkGraph graph = *search_space::InputGraph({3, 4, 4});
+    graph.output = *search_space::AppendNode(graph, **op, {{"sign", std::string(word)}}, {0});
+    const auto network = GraphModule::Build(graph, at::kFloat, 1, Libraries());
+    ASSERT_TRUE(network.ok()) << network.status();
+    const at::Tensor images = Dense(at::rand({2, 3, 4, 4}));
+    EXPECT_TRUE(at::equal((*network)->ForwardInference(images), images * factor));
+  }
 }
 
 TEST(OperatorLibrariesTest, SeedsAreTheTrainers) {

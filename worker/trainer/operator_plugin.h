@@ -20,11 +20,11 @@
 #include <vector>
 
 // Raised whenever something below changes.
-#define CANOPY_OPERATOR_ABI 1
+#define CANOPY_OPERATOR_ABI 2
 
 namespace canopy::operator_plugin {
 
-using Attribute = std::variant<bool, int64_t, double>;
+using Attribute = std::variant<bool, int64_t, double, std::string>;
 
 // One place of a network at which an operator stands: what the space file's rules gave. Shapes are without
 // the batch: {channels, height, width}, {tokens, features} or {features}.
@@ -36,6 +36,7 @@ struct Application {
   int64_t Integer(std::string_view name) const { return Get<int64_t>(name); }
   double Number(std::string_view name) const { return Get<double>(name); }
   bool Flag(std::string_view name) const { return Get<bool>(name); }
+  std::string Word(std::string_view name) const { return Get<std::string>(name); }
 
  private:
   template <typename T>

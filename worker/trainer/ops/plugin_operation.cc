@@ -37,6 +37,8 @@ Application ApplicationOf(const BuildContext& context) {
       application.attributes.emplace_back(name, *integer);
     } else if (const auto* number = std::get_if<double>(&value)) {
       application.attributes.emplace_back(name, *number);
+    } else {
+      application.attributes.emplace_back(name, std::get<std::string>(value));
     }
   }
   application.input = context.inputs[0]->shape;

@@ -49,6 +49,17 @@ class Wrong final : public Module {
   const int64_t parameters_;
 };
 
+// x, or -x where the word says so.
+class Sign final : public Module {
+ public:
+  explicit Sign(const Application& application) : factor_(application.Word("sign") == "minus" ? -1 : 1) {}
+  at::Tensor Forward(const Call& call) const override { return call.input * factor_; }
+
+ private:
+  const int factor_;
+};
+
+std::unique_ptr<Module> MakeSign(const Application& a) { return std::make_unique<Sign>(a); }
 std::unique_ptr<Module> MakeScale(const Application& a) { return std::make_unique<Scale>(a); }
 std::unique_ptr<Module> MakeWrongCount(const Application&) { return std::make_unique<Wrong>(7); }
 std::unique_ptr<Module> MakeWrongShape(const Application&) { return std::make_unique<Wrong>(3); }
@@ -57,6 +68,6 @@ std::unique_ptr<Module> MakeNothing(const Application&) { return nullptr; }
 
 }  // namespace
 
-CANOPY_OPERATORS({"test_scale", MakeScale}, {"test_wrong_count", MakeWrongCount},
+CANOPY_OPERATORS({"test_scale", MakeScale}, {"test_sign", MakeSign}, {"test_wrong_count", MakeWrongCount},
                  {"test_wrong_shape", MakeWrongShape}, {"test_throwing", MakeThrowing},
                  {"test_nothing", MakeNothing})
