@@ -95,6 +95,8 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
       {"avg_pool", {{"kernel", 3_i}, {"stride", 1_i}, {"padding", 1_i}}, {4, 7, 7}, {4, 7, 7}, 0, 0},
       {"global_avg_pool", {}, {4, 7, 7}, {4}, 0, 0},
       {"first_channels", {{"channels", 3_i}}, {4, 7, 7}, {3, 7, 7}, 0, 0},
+      {"first_channels", {{"channels", 3_i}}, {2, 7}, {2, 3}, 0, 0},
+      {"first_channels", {{"channels", 3_i}}, {7}, {3}, 0, 0},
       {"flatten", {}, {4, 7, 7}, {196}, 0, 0},
       {"linear", {{"features", 10_i}}, {20}, {10}, 210, 200},
       {"zero", {{"stride", 2_i}}, {4, 7, 8}, {4, 4, 4}, 0, 0},

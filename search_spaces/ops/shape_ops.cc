@@ -41,19 +41,21 @@ class FirstChannelsOperator final : public Operator {
   StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
     Shape shape = *inputs[0];
     const int64_t channels = IntegerOf(a, "channels");
-    if (channels > shape[0]) {
-      return InvalidArgument("expected at most the " + std::to_string(shape[0]) +
+    int64_t& all = shape[ChannelAxis(shape)];
+    if (channels > all) {
+      return InvalidArgument("expected at most the " + std::to_string(all) +
                              " channels of the input, found " + std::to_string(channels));
     }
-    shape[0] = channels;
+    all = channels;
     return shape;
   }
   bool IsIdentity(const Attributes& a, const Shape& input) const override {
-    return IntegerOf(a, "channels") == input[0];
+    return IntegerOf(a, "channels") == ChannelsOf(input);
   }
-  // The zeros of the channels that are left out, and all before they lie with channels innermost.
+  // The zeros of the channels that are left out, and all of an image before they lie with channels innermost.
   OperatorMemory Memory(const Application& at) const override {
-    return {.backward = at.InputBytes() * 2 + at.OutputBytes() * -1};
+    const int copies = at.inputs[0]->size() == 3 ? 2 : 1;
+    return {.backward = at.InputBytes() * copies + at.OutputBytes() * -1};
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };

@@ -33,19 +33,21 @@ class Zero final : public Operation {
   at::ScalarType type_;
 };
 
-// The first channels of images, the first features of vectors.
+// The first channels of images, the first features of tokens and vectors.
 class FirstChannels final : public Operation {
  public:
   explicit FirstChannels(int64_t channels) : channels_(channels) {}
 
   at::Tensor Forward(std::span<const at::Tensor> inputs, const ForwardMode& mode) override {
-    if (mode.training) left_out_ = inputs[0].size(1) - channels_;
-    return Dense(inputs[0].narrow(1, 0, channels_));
+    const int64_t axis = ChannelAxis(inputs[0]);
+    if (mode.training) left_out_ = inputs[0].size(axis) - channels_;
+    return Dense(inputs[0].narrow(axis, 0, channels_));
   }
   std::vector<at::Tensor> Backward(const at::Tensor& gradient) override {
+    const int64_t axis = ChannelAxis(gradient);
     std::vector<int64_t> sizes = gradient.sizes().vec();
-    sizes[1] = left_out_;
-    return {Dense(at::cat({gradient, at::zeros(sizes, gradient.options())}, 1))};
+    sizes[static_cast<size_t>(axis)] = left_out_;
+    return {Dense(at::cat({gradient, at::zeros(sizes, gradient.options())}, axis))};
   }
 
  private:
