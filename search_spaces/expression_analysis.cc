@@ -116,14 +116,15 @@ std::vector<std::pair<std::string, std::string>> Expression::ComparedWords() con
   std::vector<std::pair<std::string, std::string>> compared;
   for (const Ast::Term& term : ast_->terms) {
     if (term.op != Op::kEqual && term.op != Op::kNotEqual && term.op != Op::kIn) continue;
-    for (const int operand : term.operands) {
-      const Ast::Term& name = ast_->terms[operand];
-      if (name.op != Op::kName) continue;
-      for (const int other : term.operands) {
-        const auto* word = std::get_if<std::string>(&ast_->terms[other].constant);
-        if (word && ast_->terms[other].op == Op::kConstant)
-          compared.emplace_back(ast_->names[name.name], *word);
-      }
+    // All are compared with the first.
+    const Ast::Term& first = ast_->terms[term.operands[0]];
+    for (size_t i = 1; i < term.operands.size(); ++i) {
+      const Ast::Term& other = ast_->terms[term.operands[i]];
+      const Ast::Term& name = first.op == Op::kName ? first : other;
+      const Ast::Term& constant = first.op == Op::kName ? other : first;
+      if (name.op != Op::kName || constant.op != Op::kConstant) continue;
+      if (const auto* word = std::get_if<std::string>(&constant.constant))
+        compared.emplace_back(ast_->names[name.name], *word);
     }
   }
   return compared;

@@ -373,8 +373,11 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
   std::map<std::string, Value> constants;
   std::map<std::string, std::string> names;
   std::map<std::string, Expression> inlined;
+  std::vector<int> direct;  // the decision that each name is, -1 for others
   for (const std::string& name : parsed->names()) {
     const auto meaning = Find(name, scope);
+    // A block's parameter may stand for other decisions elsewhere.
+    direct.push_back(meaning && !meaning->parameter ? meaning->decision : -1);
     if (!meaning) {
       if (std::find(free_names.begin(), free_names.end(), name) != free_names.end()) continue;
       std::vector<std::string> known = NamesIn(scope);
@@ -404,7 +407,7 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
       MarkUsed(meaning->decision);
     }
   }
-  CANOPY_RETURN_IF_ERROR(CheckComparedWords(*parsed, position, scope));
+  CANOPY_RETURN_IF_ERROR(CheckComparedWords(*parsed, position, std::move(direct)));
   if (inlined.empty()) return parsed->Substitute(constants).Rename(names);
   // All at once: a whole name may be that of a parameter.
   for (const auto& [name, whole] : names) {
@@ -418,15 +421,19 @@ StatusOr<Expression> Expander::ResolveNames(const std::string& text, const v1::P
 }
 
 Status Expander::CheckComparedWords(const Expression& expression, const v1::Position& position,
-                                    const Scope& scope) const {
+                                    std::vector<int> direct) {
+  // Copies that share their decisions are looked at once; Parse gives them one expression.
+  const auto [checked, added] = checked_.emplace(&expression.text(), std::move(direct));
+  if (!added) return {};
+  const std::vector<std::string>& names = expression.names();
   for (const auto& [name, word] : expression.ComparedWords()) {
-    const auto meaning = Find(name, scope);
-    // A block's parameter may stand for other decisions elsewhere.
-    if (!meaning || meaning->parameter || meaning->decision < 0) continue;
-    const Status known = CheckComparedWord(decisions_[meaning->decision], word);
+    const int index = checked->second[std::find(names.begin(), names.end(), name) - names.begin()];
+    if (index < 0) continue;
+    expression_work_ += decisions_[index].choices.size() / 8;
+    const Status known = CheckComparedWord(decisions_[index], word);
     if (!known.ok()) return Error(position, Message(known));
   }
-  return {};
+  return ChargeExpression(0, position);
 }
 
 Status Expander::ChargeExpression(size_t bytes, const v1::Position& position) {

@@ -147,9 +147,10 @@ class Expander {
   std::optional<Meaning> Find(const std::string& name, const Scope& scope) const;
   std::vector<ValueKind> KindsOf(const std::vector<int>& slots) const;
   std::vector<std::string> NamesIn(const Scope& scope) const;
-  // OK where each word that the expression compares a decision with is one of its choices.
+  // OK where each word that the expression compares a decision with is one of its choices; direct[i] is the
+  // decision that names()[i] is, or -1. REQUIRES an expression of Parse.
   Status CheckComparedWords(const Expression& expression, const v1::Position& position,
-                            const Scope& scope) const;
+                            std::vector<int> direct);
   // OK where all expressions of the file, each copy's counted, stay within what can be computed quickly.
   Status ChargeExpression(size_t bytes, const v1::Position& position);
   StatusOr<Expression> Parse(const std::string& text, const v1::Position& position);
@@ -173,6 +174,7 @@ class Expander {
   int64_t blocks_ = 0;
   size_t expression_work_ = 0;
   std::map<std::string, Expression> parsed_;  // of the file, by their text: copies have the same ones
+  std::set<std::pair<const std::string*, std::vector<int>>> checked_;  // see CheckComparedWords
 };
 
 // One a kind of block; `position` is the block's.
