@@ -96,6 +96,10 @@ Status CheckSpace(const SearchSpace& space, const TaskShape& task, const std::ve
     if (status.ok()) return {};
     ++faults[Message(status)];
   }
+  if (space.decisions().empty()) {
+    return space.LocationOf("network").Error("expected a network that can be trained, but: " +
+                                             faults.begin()->first);
+  }
   const auto worst = std::max_element(faults.begin(), faults.end(),
                                       [](const auto& a, const auto& b) { return a.second < b.second; });
   return space.LocationOf("network").Error(

@@ -140,7 +140,7 @@ TEST(SpaceErrorsTest, SpaceWithoutAValidCandidateSaysWhy) {
     return Message(CheckSpace(*space, {{3, 8, 8}, 10}, {}));
   };
   EXPECT_THAT(
-      check("network: [global_avg_pool]\n"),
+      check("network: [{one_of: {choices: [relu, tanh]}}, global_avg_pool]\n"),
       HasSubstr(
           "s.yaml:3:10: network: expected a space with a valid candidate, found none among 1,000 drawn"));
   EXPECT_THAT(check("network: [global_avg_pool]\n"),

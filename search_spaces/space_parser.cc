@@ -126,7 +126,7 @@ StatusOr<SearchSpace> SearchSpace::Parse(std::string_view text, const std::strin
   CANOPY_RETURN_IF_ERROR(Expand(space_file.operators, *parsed));
   SearchSpace space(parsed);
   CANOPY_RETURN_IF_ERROR(ReadConstraints(space_file.document, space, *parsed));
-  if (parsed->message.reference_size() > 0) {
+  if (space_file.document.root().Find("reference")) {
     std::vector<Candidate::Assignment> assignments;
     for (const auto& entry : parsed->message.reference())
       assignments.push_back({entry.name(), ToValue(entry.value())});

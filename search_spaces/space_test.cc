@@ -341,6 +341,25 @@ TEST(ConstraintTest, WhatCannotBeComputedIsBroken) {
   EXPECT_EQ(violations->front().amount, 1);
 }
 
+TEST(SearchSpaceTest, ASpaceWithoutDecisionsHasAReferenceWithoutValues) {
+  const std::string fixed = "canopy: 1\nname: s\nnetwork: {linear: {features: 3}}\n";
+  EXPECT_FALSE(ParseSpace(fixed).reference());
+  EXPECT_TRUE(ParseSpace(fixed + "reference: {}\n").reference());
+  const auto incomplete =
+      SearchSpace::Parse(fixed + "recipe: {batch_size: {choice: [1, 2]}}\nreference: {}\n", "s.yaml");
+  EXPECT_EQ(Message(incomplete.status()),
+            "s.yaml:5:12: reference: expected one of 1, 2 for 'batch_size', found none");
+}
+
+TEST(EvaluationTest, ANetworkWithoutDecisionsIsJudgedByItself) {
+  const SearchSpace space = ParseSpace("canopy: 1\nname: s\nnetwork: {linear: {features: 3}}\n");
+  EXPECT_EQ(
+      Message(CheckSpace(space, {{4}, 10}, {})),
+      "space.yaml:3:10: network: expected a network that can be trained, but: space.yaml:3:10: network: "
+      "expected an output of 10 features, one a class, found {3}: end the network with linear: "
+      "{features: classes}");
+}
+
 TEST(EvaluationTest, EachCandidatesOutputIsChecked) {
   const SearchSpace space = ParseSpace(
       "canopy: 1\nname: s\nnetwork: [global_avg_pool, {linear: {features: {name: f, choice: [7, 10]}}}]\n");
