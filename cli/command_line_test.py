@@ -130,7 +130,7 @@ class CommandLineTest(unittest.TestCase):
     def test_space_check_counts_and_lists_decisions(self):
         text = self.succeed("space", "check", "tiny.yaml")
         self.assertIn("architectures 2\n", text)
-        self.assertIn("learning_rate", text)
+        self.assertIn("a number from 0.01 to 0.5, log", text)
         lines = self.succeed("space", "check", "tiny.yaml", "--format", "jsonl").splitlines()
         self.assertEqual([json.loads(line)["decision"] for line in lines], ["width", "learning_rate"])
 

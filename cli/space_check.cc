@@ -49,7 +49,7 @@ Table DecisionTable(const SearchSpace& space) {
     std::vector<std::string> conditions;
     for (const auto& condition : decision.conditions) conditions.push_back(condition.text());
     table.AddRow({decision.name, std::string(ToString(decision.role)), std::string(ToString(decision.kind)),
-                  decision.DescribeValues(), Join(conditions, " and ")});
+                  decision.DescribeValues() + (decision.log ? ", log" : ""), Join(conditions, " and ")});
   }
   return table;
 }
