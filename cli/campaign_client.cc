@@ -94,8 +94,21 @@ StatusOr<v1::TrialDetails> CampaignClient::GetTrial(const std::string& trial) {
   return stub_->Call(&v1::CampaignService::Stub::GetTrial, request);
 }
 
-StatusOr<v1::ListWorkersReply> CampaignClient::ListWorkers() {
-  return stub_->Call(&v1::CampaignService::Stub::ListWorkers, v1::ListWorkersRequest());
+StatusOr<v1::TrialExplanation> CampaignClient::ExplainTrial(const std::string& trial) {
+  v1::GetTrialRequest request;
+  request.set_trial(trial);
+  return stub_->Call(&v1::CampaignService::Stub::ExplainTrial, request);
+}
+
+StatusOr<v1::ListWorkersReply> CampaignClient::ListWorkers(const std::string& worker) {
+  v1::ListWorkersRequest request;
+  request.set_worker(worker);
+  return stub_->Call(&v1::CampaignService::Stub::ListWorkers, request);
+}
+
+StatusOr<v1::DrainWorkerReply> CampaignClient::DrainWorker(v1::DrainWorkerRequest request) {
+  request.set_request_id(NewUuid());
+  return stub_->Call(&v1::CampaignService::Stub::DrainWorker, request);
 }
 
 Status CampaignClient::Query(const v1::QueryRequest& request,

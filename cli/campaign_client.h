@@ -31,7 +31,10 @@ class CampaignClient {
   StatusOr<v1::CampaignReport> GetReport(const std::string& campaign);
   StatusOr<v1::ListTrialsReply> ListTrials(const v1::ListTrialsRequest& request);
   StatusOr<v1::TrialDetails> GetTrial(const std::string& trial);
-  StatusOr<v1::ListWorkersReply> ListWorkers();
+  StatusOr<v1::TrialExplanation> ExplainTrial(const std::string& trial);
+  // Of one worker unless it is empty.
+  StatusOr<v1::ListWorkersReply> ListWorkers(const std::string& worker = "");
+  StatusOr<v1::DrainWorkerReply> DrainWorker(v1::DrainWorkerRequest request);
   // Calls `on_rows` with each part of the answer.
   Status Query(const v1::QueryRequest& request, const std::function<void(const v1::QueryRows&)>& on_rows);
 

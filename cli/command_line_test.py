@@ -17,6 +17,7 @@ CANOPY = os.path.abspath(sys.argv[1])
 
 VERBS = [
     "run", "launch", "status", "watch", "best", "query", "controller start", "worker start", "worker list",
+    "worker show", "worker drain", "trial explain",
     "campaign list", "campaign show", "campaign pause", "campaign resume", "campaign cancel", "trial list",
     "trial show", "trial logs", "space check", "space sample", "space cost", "space show",
     "space diff", "space encode", "cluster init",

@@ -42,11 +42,12 @@ Status ShowStatus(const Context& context, const StatusOptions& options) {
   }
   const v1::CampaignSummary& summary = status.summary();
   const auto optional = [](int64_t value) { return value < 0 ? Cell() : Cell(value); };
-  Table table({{"campaign"},     {"state"},        {"reason"},      {"pending"},       {"running"},
-               {"completed"},    {"infeasible"},   {"failed"},      {"quarantined"},   {"cancelled"},
-               {"cached"},       {"rejected"},     {"finals_done"}, {"finals_total"},  {"candidates_an_hour"},
-               {"time_left_ms"}, {"trials_left"},  {"best_trial"},  {"metric"},        {"best"},
-               {"epochs"},       {"numeric_mode"}, {"test_reads"},  {"waiting_reason"}});
+  Table table(
+      {{"campaign"},     {"state"},        {"reason"},      {"pending"},        {"running"},
+       {"completed"},    {"infeasible"},   {"failed"},      {"quarantined"},    {"cancelled"},
+       {"cached"},       {"rejected"},     {"finals_done"}, {"finals_total"},   {"candidates_an_hour"},
+       {"time_left_ms"}, {"trials_left"},  {"best_trial"},  {"metric"},         {"best"},
+       {"epochs"},       {"numeric_mode"}, {"test_reads"},  {"waiting_reason"}, {"notices"}});
   table.AddRow({FullName(summary),
                 StateName(summary.state()),
                 summary.reason(),
@@ -70,7 +71,8 @@ Status ShowStatus(const Context& context, const StatusOptions& options) {
                 summary.epochs(),
                 summary.numeric_mode(),
                 status.test_reads(),
-                status.waiting_reason()});
+                status.waiting_reason(),
+                Join(std::vector<std::string>(status.notices().begin(), status.notices().end()), "; ")});
   table.Print(std::cout, options.format);
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <utility>
 
 #include "base/check.h"
@@ -179,6 +180,14 @@ void Table::PrintCsv(std::ostream& out) const {
     for (size_t i = 0; i < row.size(); ++i)
       out << (i > 0 ? "," : "") << CsvField(row[i], columns_[i].display);
     out << '\n';
+  }
+}
+
+void PrintFields(const std::vector<std::pair<std::string, std::string>>& fields) {
+  for (const auto& [name, value] : fields) {
+    if (value.empty()) continue;
+    std::cout << name << std::string(name.size() < 17 ? 18 - name.size() : 1, ' ') << Printable(value)
+              << '\n';
   }
 }
 

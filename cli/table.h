@@ -5,6 +5,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -64,5 +65,8 @@ std::string Printable(std::string_view text);
 size_t DisplayWidth(std::string_view text);
 // At most `width` characters of it; a cut one ends with "...".
 std::string CutTo(std::string_view text, size_t width);
+
+// "name   value" lines on standard output; those without a value are left out.
+void PrintFields(const std::vector<std::pair<std::string, std::string>>& fields);
 
 }  // namespace canopy::cli

@@ -13,6 +13,7 @@
 #include "cli/connection.h"
 #include "cli/nouns.h"
 #include "cli/table.h"
+#include "cli/trial_explanation.h"
 #include "cli/trial_json.h"
 
 namespace canopy::cli {
@@ -82,14 +83,6 @@ Status List(const Context& context, const TrialOptions& options) {
   CANOPY_ASSIGN_OR_RETURN(const auto trials, ListTrials(client, request, options.limit));
   TrialTable(trials, MetricsOf(trials)).Print(std::cout, options.format, TerminalWidth(1));
   return {};
-}
-
-void PrintFields(const std::vector<std::pair<std::string, std::string>>& fields) {
-  for (const auto& [name, value] : fields) {
-    if (value.empty()) continue;
-    std::cout << name << std::string(name.size() < 17 ? 18 - name.size() : 1, ' ') << Printable(value)
-              << '\n';
-  }
 }
 
 std::string Optional(int64_t value) { return value == 0 ? "" : FormatCount(value); }
@@ -193,6 +186,18 @@ Status Logs(const Context& context, const TrialOptions& options) {
   return {};
 }
 
+Status Explain(const Context& context, const TrialOptions& options, bool json) {
+  CANOPY_ASSIGN_OR_RETURN(const auto connection, Connect(context));
+  CANOPY_ASSIGN_OR_RETURN(const v1::TrialExplanation explanation,
+                          connection->client().ExplainTrial(options.trial));
+  if (json) {
+    std::cout << ExplanationJson(explanation) << '\n';
+  } else {
+    PrintExplanation(explanation, std::cout, TerminalWidth(1));
+  }
+  return {};
+}
+
 }  // namespace
 
 void AddTrial(CLI::App& app, Context& context) {
@@ -216,8 +221,14 @@ void AddTrial(CLI::App& app, Context& context) {
   CLI::App* logs =
       AddVerb(*noun, context, "logs", "Print the end of the log of each of a trial's attempts",
               "canopy trial logs fashion-macro/17", [&context, options] { return Logs(context, *options); });
+  auto explained = std::make_shared<std::string>("text");
+  CLI::App* explain =
+      AddVerb(*noun, context, "explain", "Say why a trial waits, where it runs, or how it ended",
+              "canopy trial explain fashion-macro/17",
+              [&context, options, explained] { return Explain(context, *options, *explained == "json"); });
+  explain->add_option("--format", *explained, "text or json")->check(CLI::IsMember({"text", "json"}));
   AddFormat(show, options->format);
-  for (CLI::App* verb : {show, logs}) {
+  for (CLI::App* verb : {show, logs, explain}) {
     verb->add_option("TRIAL", options->trial, "name/17, project/name/17 or the id")->required();
     AddConnectionSettings(verb, context);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,24 @@ using nlohmann::json;
 // Texts of people may hold anything; what is not UTF-8 is replaced.
 std::string Dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
+// "512MiB", "8GiB", or a number of bytes; nullopt otherwise.
+std::optional<int64_t> ParseBytes(std::string_view text) {
+  constexpr int64_t kMost = int64_t{1} << 50;
+  int64_t unit = 1;
+  for (const auto& [suffix, size] : {std::pair<std::string_view, int64_t>{"KiB", int64_t{1} << 10},
+                                     {"MiB", int64_t{1} << 20},
+                                     {"GiB", int64_t{1} << 30},
+                                     {"TiB", int64_t{1} << 40}}) {
+    if (!text.ends_with(suffix)) continue;
+    text.remove_suffix(suffix.size());
+    unit = size;
+    break;
+  }
+  const auto count = ParseInt(text);
+  if (!count || *count < 1 || *count > kMost / unit) return std::nullopt;
+  return *count * unit;
+}
+
 // Checks a bound message part by part and fills `out`; `document` says where what is wrong stands.
 class CampaignReader {
  public:
@@ -40,6 +59,7 @@ class CampaignReader {
     CANOPY_RETURN_IF_ERROR(ReadObjectives());
     CANOPY_RETURN_IF_ERROR(ReadBudget());
     CANOPY_RETURN_IF_ERROR(ReadFinals());
+    CANOPY_RETURN_IF_ERROR(ReadPlacement());
     for (int i = 0; i < message_.constraints_size(); ++i) {
       settings_.constraints.push_back(message_.constraints(i));
       out_.constraint_positions.push_back(document_.Locate("constraints[" + std::to_string(i) + "]"));
@@ -75,6 +95,12 @@ class CampaignReader {
     json labels = json::object();
     for (const auto& [key, value] : heading.labels()) labels[key] = value;
     out_.labels_json = Dump(labels);
+    if (heading.has_priority()) {
+      if (heading.priority() < 1 || heading.priority() > 1000)
+        return Wrong("campaign.priority",
+                     "expected an integer from 1 to 1000, found " + std::to_string(heading.priority()));
+      settings_.priority = heading.priority();
+    }
     out_.space = message_.space();
     if (out_.space.empty())
       return Wrong("space", "expected a space file or a built-in space's name, found ''");
@@ -256,6 +282,19 @@ class CampaignReader {
     settings_.finals_top = finals.top();
     settings_.finals_seeds = finals.seeds();
     settings_.finals_reference = finals.controls_size() == 1;
+    return {};
+  }
+
+  Status ReadPlacement() {
+    const v1::PlacementSection& placement = message_.placement();
+    for (const auto& [name, value] : placement.labels()) settings_.placement.labels[name] = value;
+    settings_.placement.device_kind = placement.device_kind();
+    if (placement.min_memory().empty()) return {};
+    const auto bytes = ParseBytes(placement.min_memory());
+    if (!bytes)
+      return Wrong("placement.min_memory",
+                   "expected a size such as 512MiB or 8GiB, found '" + placement.min_memory() + "'");
+    settings_.placement.min_memory = *bytes;
     return {};
   }
 

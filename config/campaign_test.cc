@@ -38,6 +38,27 @@ std::string ErrorOf(const std::string& text, const std::vector<std::string>& ove
   return campaign.ok() ? "accepted" : Message(campaign.status());
 }
 
+TEST(CampaignTest, PlacementAndPriorityReachTheSettings) {
+  EXPECT_EQ(Parse().settings.priority, 10);
+  const model::CampaignSettings settings =
+      Parse({"campaign.priority=20", "placement={labels: {gpu: a100}, device_kind: cuda, min_memory: 8GiB}"})
+          .settings;
+  EXPECT_EQ(settings.priority, 20);
+  EXPECT_EQ(settings.placement.labels, (std::map<std::string, std::string>{{"gpu", "a100"}}));
+  EXPECT_EQ(settings.placement.device_kind, "cuda");
+  EXPECT_EQ(settings.placement.min_memory, int64_t{8} << 30);
+  EXPECT_EQ(Parse({"placement.min_memory=512MiB"}).settings.placement.min_memory, int64_t{512} << 20);
+  EXPECT_EQ(Parse({"placement.min_memory=4096"}).settings.placement.min_memory, 4096);
+  const std::string text = std::string(kCampaign) + "placement: {min_memory: 8GB}\n";
+  EXPECT_THAT(ErrorOf(text), HasSubstr("c.yaml:13:25: placement.min_memory: expected a size such as 512MiB"));
+  EXPECT_THAT(ErrorOf(std::string(kCampaign) + "placement: {lables: {a: b}}\n"),
+              HasSubstr("did you mean 'labels'"));
+  EXPECT_THAT(ErrorOf(kCampaign, {"campaign.priority=0"}), HasSubstr("from 1 to 1000"));
+  for (const char* size : {"0", "-1GiB", "9999999TiB", "GiB"})
+    EXPECT_THAT(ErrorOf(kCampaign, {std::string("placement.min_memory=") + size}),
+                HasSubstr("expected a size"));
+}
+
 TEST(CampaignTest, EveryFieldReachesTheSettings) {
   const CampaignFile campaign = Parse();
   EXPECT_EQ(campaign.name, "fashion-macro");
@@ -114,7 +135,8 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
   } kCases[] = {
       {"strategy:", "stratgy:",
        "c.yaml:6:1: expected one of canopy, campaign, space, task, trainer, strategy, fidelity, objectives, "
-       "constraints, budget, finals, seed, duplicates, strict, found 'stratgy' (did you mean 'strategy'?)"},
+       "constraints, budget, finals, seed, duplicates, strict, placement, found 'stratgy' (did you mean "
+       "'strategy'?)"},
       {"regularized_evolution", "regularised_evolution",
        "c.yaml:6:18: strategy.kind: expected one of random, regularized_evolution, found "
        "'regularised_evolution' "

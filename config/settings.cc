@@ -55,7 +55,13 @@ const std::vector<SettingSpec>& SettingSpecs() {
       {"http_port", "0", "loopback port of /healthz, /readyz and /metrics; 0: none"},
       {"lease_ttl", "30",
        "seconds without a sign of life after which a worker's trial may be given to another; 2 or more"},
+      {"project_shares", "",
+       "slots of projects beside each other, as name=share,name=share; 1 for the others"},
       {"slots", "0", "candidates that an agent trains at once; 0: as many as it has cores"},
+      {"labels", "", "what placement can ask an agent for, as name=value,name=value"},
+      {"walltime", "",
+       "after which an agent is ended by others, such as 4h; empty: SLURM_JOB_END_TIME says it, or no end is "
+       "known"},
       {"trainer", "", "path of canopy-trainer; empty: beside this program"},
       {"operator_libraries", "",
        "shared libraries with operators that trainers may load, as path=sha256,path=sha256; no other is"},

@@ -8,9 +8,10 @@
 
 namespace canopy::rpc {
 
-// The versions of the wire contract that this build speaks.
+// The versions of the wire contract that this build speaks: the newest, and the one before it. Version 2: a
+// worker says how long it still takes part.
 inline constexpr int kProtocolMin = 1;
-inline constexpr int kProtocolMax = 1;
+inline constexpr int kProtocolMax = 2;
 
 v1::ProtocolRange OurProtocol();
 // FailedPrecondition where no version is spoken by both sides; the message says which one to upgrade.

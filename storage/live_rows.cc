@@ -247,6 +247,36 @@ StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database) {
   }
 }
 
+StatusOr<std::vector<model::Drain>> ReadDrains(Database& database) {
+  ColumnWriter columns;
+  VisitDrain(columns, model::Drain());
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database.Query("SELECT " + columns.Names() + " FROM drain ORDER BY scope, name"));
+  std::vector<model::Drain> drains;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return drains;
+    RowReader reader(rows);
+    VisitDrain(reader, drains.emplace_back());
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+}
+
+StatusOr<std::vector<model::DeviceHealth>> ReadHealth(Database& database) {
+  ColumnWriter columns;
+  VisitHealth(columns, model::DeviceHealth());
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + columns.Names() +
+                                                    " FROM device_health ORDER BY host, device_uuid"));
+  std::vector<model::DeviceHealth> list;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return list;
+    RowReader reader(rows);
+    VisitHealth(reader, list.emplace_back());
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+}
+
 StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id, int64_t last_seq) {
   // A reader that stays long keeps the WAL from beginning anew.
   constexpr int64_t kPage = 20'000;

@@ -410,4 +410,39 @@ StatusOr<std::vector<model::WorkerRecord>> Reader::Workers(int64_t limit) {
   });
 }
 
+StatusOr<model::WorkerRecord> Reader::Worker(std::string_view reference) {
+  constexpr int64_t kShown = 5;
+  const std::string text(reference);
+  CANOPY_ASSIGN_OR_RETURN(
+      const auto found, impl_->Read<std::vector<model::WorkerRecord>>([&](Database& database) {
+        ColumnWriter columns;
+        const model::WorkerRecord none;
+        VisitWorker(columns, none);
+        // The whole id is that worker, whatever hosts are called.
+        return ReadAll<model::WorkerRecord>(
+            database,
+            "SELECT " + columns.Names() +
+                " FROM worker WHERE id = ?1 OR (NOT EXISTS (SELECT 1 FROM worker WHERE id = ?1) AND "
+                "(host = ?1 OR substr(id, 1, length(?1)) = ?1)) ORDER BY id LIMIT ?2",
+            {text, kShown + 1},
+            [](RowReader& reader, model::WorkerRecord& worker) { VisitWorker(reader, worker); });
+      }));
+  if (found.size() == 1) return found[0];
+  if (found.empty() || text.empty())
+    return NotFound("no worker has the id or host '" + text + "'; `canopy worker list` shows them");
+  std::vector<std::string> ids;
+  for (const model::WorkerRecord& worker : found)
+    ids.push_back(static_cast<int64_t>(ids.size()) < kShown ? worker.id : "...");
+  return InvalidArgument("'" + text + "' means several workers: " + Join(ids, ", ") + "; name one by its id");
+}
+
+StatusOr<std::vector<model::DeviceHealth>> Reader::Health() {
+  return impl_->Read<std::vector<model::DeviceHealth>>(
+      [](Database& database) { return ReadHealth(database); });
+}
+
+StatusOr<std::vector<model::Drain>> Reader::Drains() {
+  return impl_->Read<std::vector<model::Drain>>([](Database& database) { return ReadDrains(database); });
+}
+
 }  // namespace canopy::storage

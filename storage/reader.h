@@ -97,6 +97,10 @@ class Reader {
   // By "name/17", "project/name/17" or id, with everything that is known.
   StatusOr<TrialDetail> Trial(std::string_view reference);
 
+  // By id, by an id's beginning or by host. NotFound; InvalidArgument where several workers are meant.
+  StatusOr<model::WorkerRecord> Worker(std::string_view reference);
+  StatusOr<std::vector<model::Drain>> Drains();
+  StatusOr<std::vector<model::DeviceHealth>> Health();
   // The workers heard of last, newest first.
   StatusOr<std::vector<model::WorkerRecord>> Workers(int64_t limit);
 

@@ -46,6 +46,7 @@ SqlValue ToSql(model::Purpose value) { return std::string(model::ToString(value)
 SqlValue ToSql(model::TrialState value) { return std::string(model::ToString(value)); }
 SqlValue ToSql(model::AttemptState value) { return std::string(model::ToString(value)); }
 SqlValue ToSql(model::CampaignState value) { return std::string(model::ToString(value)); }
+SqlValue ToSql(model::DrainScope value) { return std::string(model::ToString(value)); }
 SqlValue ToSql(model::Goal value) {
   return std::string(value == model::Goal::kMaximize ? "maximize" : "minimize");
 }
@@ -62,6 +63,18 @@ SqlValue ToSql(const std::vector<model::DatasetOnWorker>& value) {
                     {"input_shape", dataset.input_shape},
                     {"classes", dataset.classes},
                     {"training_examples", dataset.training_examples}});
+  return Dump(list);
+}
+SqlValue ToSql(const std::map<std::string, std::string>& value) { return Dump(value); }
+SqlValue ToSql(const std::vector<model::DevicePlace>& value) {
+  Json list = Json::array();
+  for (const model::DevicePlace& place : value) list.push_back(Json::array({place.host, place.device_uuid}));
+  return Dump(list);
+}
+SqlValue ToSql(const std::vector<model::Blame>& value) {
+  Json list = Json::array();
+  for (const model::Blame& blame : value)
+    list.push_back({{"trial_id", blame.trial_id}, {"trial", blame.trial}, {"other_host", blame.other_host}});
   return Dump(list);
 }
 SqlValue ToSql(const model::Metrics& value) {
@@ -112,6 +125,9 @@ bool FromSql(const Rows& rows, int column, model::AttemptState& value) {
 bool FromSql(const Rows& rows, int column, model::CampaignState& value) {
   return Take(model::ParseCampaignState(rows.Text(column)), value);
 }
+bool FromSql(const Rows& rows, int column, model::DrainScope& value) {
+  return Take(model::ParseDrainScope(rows.Text(column)), value);
+}
 bool FromSql(const Rows& rows, int column, model::Goal& value) {
   const std::string text = rows.Text(column);
   value = text == "minimize" ? model::Goal::kMinimize : model::Goal::kMaximize;
@@ -139,6 +155,27 @@ bool FromSql(const Rows& rows, int column, std::vector<model::DatasetOnWorker>& 
                        entry.at("training_examples")});
   } catch (const Json::exception&) {
     return false;
+  }
+  return true;
+}
+bool FromSql(const Rows& rows, int column, std::map<std::string, std::string>& value) {
+  return ReadJson(rows, column, value);
+}
+bool FromSql(const Rows& rows, int column, std::vector<model::DevicePlace>& value) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  if (!ReadJson(rows, column, pairs)) return false;
+  value.clear();
+  for (auto& [host, device_uuid] : pairs) value.push_back({std::move(host), std::move(device_uuid)});
+  return true;
+}
+bool FromSql(const Rows& rows, int column, std::vector<model::Blame>& value) {
+  const Json list = Json::parse(rows.Text(column), nullptr, false);
+  if (!list.is_array()) return false;
+  value.clear();
+  for (const Json& entry : list) {
+    if (!entry.is_object() || !entry.contains("trial_id")) return false;
+    value.push_back({entry.value("trial_id", int64_t{0}), entry.value("trial", std::string()),
+                     entry.value("other_host", false)});
   }
   return true;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,11 +29,15 @@ SqlValue ToSql(model::Purpose value);
 SqlValue ToSql(model::TrialState value);
 SqlValue ToSql(model::AttemptState value);
 SqlValue ToSql(model::CampaignState value);
+SqlValue ToSql(model::DrainScope value);
 SqlValue ToSql(model::Goal value);
 SqlValue ToSql(model::DuplicatePolicy value);
 SqlValue ToSql(const std::vector<std::string>& value);
 SqlValue ToSql(const std::vector<int64_t>& value);
 SqlValue ToSql(const std::vector<model::DatasetOnWorker>& value);
+SqlValue ToSql(const std::map<std::string, std::string>& value);
+SqlValue ToSql(const std::vector<model::DevicePlace>& value);
+SqlValue ToSql(const std::vector<model::Blame>& value);
 SqlValue ToSql(const model::Metrics& value);  // finite ones alone
 
 bool FromSql(const Rows& rows, int column, int64_t& value);
@@ -46,11 +51,15 @@ bool FromSql(const Rows& rows, int column, model::Purpose& value);
 bool FromSql(const Rows& rows, int column, model::TrialState& value);
 bool FromSql(const Rows& rows, int column, model::AttemptState& value);
 bool FromSql(const Rows& rows, int column, model::CampaignState& value);
+bool FromSql(const Rows& rows, int column, model::DrainScope& value);
 bool FromSql(const Rows& rows, int column, model::Goal& value);
 bool FromSql(const Rows& rows, int column, model::DuplicatePolicy& value);
 bool FromSql(const Rows& rows, int column, std::vector<std::string>& value);
 bool FromSql(const Rows& rows, int column, std::vector<int64_t>& value);
 bool FromSql(const Rows& rows, int column, std::vector<model::DatasetOnWorker>& value);
+bool FromSql(const Rows& rows, int column, std::map<std::string, std::string>& value);
+bool FromSql(const Rows& rows, int column, std::vector<model::DevicePlace>& value);
+bool FromSql(const Rows& rows, int column, std::vector<model::Blame>& value);
 bool FromSql(const Rows& rows, int column, model::Metrics& value);
 
 class ColumnWriter {
@@ -134,6 +143,10 @@ void VisitCampaign(Visitor& v, Record& campaign) {
   v("finals_seeds", settings.finals_seeds);
   v("finals_reference", settings.finals_reference);
   v("seed", settings.seed);
+  v("placement_labels_json", settings.placement.labels);
+  v("placement_device_kind", settings.placement.device_kind);
+  v("placement_min_memory", settings.placement.min_memory);
+  v("priority", settings.priority);
 }
 
 // The files that it came from: large, left out of listings.
@@ -168,6 +181,7 @@ void VisitProgress(Visitor& v, Record& progress) {
   v("pinned_trainer_build", progress.pinned_trainer_build);
   v("pinned_device", progress.pinned_device);
   v("archived", progress.archived);
+  v("share_tag", progress.share_tag);
   v("finished_us", progress.finished_us);
 }
 
@@ -242,6 +256,7 @@ void VisitTrialState(Visitor& v, Record& trial) {
   v("data_failures", trial.data_failures);
   v("out_of_memory_bytes", trial.out_of_memory_bytes);
   v("crash_hosts_json", trial.crash_hosts);
+  v("failed_on_json", trial.failed_on);
   v.Reference("last_attempt_id", trial.last_attempt_id);
   v("last_fence", trial.last_fence);
   v("finished_us", trial.finished_us);
@@ -351,6 +366,23 @@ void VisitWorker(Visitor& v, Record& worker) {
   v("operators_json", worker.operators);
   v("first_seen_us", worker.first_seen_us);
   v("last_seen_us", worker.last_seen_us);
+}
+
+template <typename Visitor, typename Record>
+void VisitDrain(Visitor& v, Record&& drain) {
+  v("scope", drain.scope);
+  v("name", drain.name);
+  v("reason", drain.reason);
+  v("principal", drain.principal);
+  v("since_us", drain.since_us);
+}
+
+template <typename Visitor, typename Record>
+void VisitHealth(Visitor& v, Record&& health) {
+  v("host", health.place.host);
+  v("device_uuid", health.place.device_uuid);
+  v("blames_json", health.blames);
+  v("passes", health.passes);
 }
 
 // The row of set_aside that leaves trial t out of its campaign's current version, as a condition on `s`.

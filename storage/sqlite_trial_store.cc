@@ -49,6 +49,11 @@ class Store final : public TrialStore {
   Status SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
                            const std::string& state) override;
   Status UpsertWorker(const model::WorkerRecord& worker) override;
+  Status SaveDrain(const model::Drain& drain) override;
+  Status RemoveDrain(model::DrainScope scope, const std::string& name) override {
+    return Write("DELETE FROM drain WHERE scope = ? AND name = ?", {ToSql(scope), name}).status();
+  }
+  Status SaveHealth(const model::DeviceHealth& health) override;
   Status SetCounter(const std::string& name, int64_t value) override;
   Status ChangeCampaign(const model::CampaignRecord& campaign,
                         const std::optional<model::CandidateFacts>& reference,
@@ -84,6 +89,8 @@ class Store final : public TrialStore {
     };
   }
   StatusOr<std::vector<model::SlotResult>> LoadSlotResults() override { return ReadSlotResults(*database_); }
+  StatusOr<std::vector<model::Drain>> LoadDrains() override { return ReadDrains(*database_); }
+  StatusOr<std::vector<model::DeviceHealth>> LoadHealth() override { return ReadHealth(*database_); }
   StatusOr<int64_t> Checkpoint(int64_t restart_bytes) override {
     CANOPY_ASSIGN_OR_RETURN(int64_t bytes, database_->Checkpoint(0));
     if (bytes <= restart_bytes) return bytes;
@@ -343,6 +350,24 @@ Status Store::UpsertWorker(const model::WorkerRecord& worker) {
   if (first_seen_us == 0) return Insert(row, "worker");
   CANOPY_RETURN_IF_ERROR(Write(row.Update("worker", "id"), row.ValuesAnd(worker.id)).status());
   return Write("UPDATE worker SET first_seen_us = ? WHERE id = ?", {first_seen_us, worker.id}).status();
+}
+
+Status Store::SaveDrain(const model::Drain& drain) {
+  ColumnWriter row;
+  VisitDrain(row, drain);
+  CANOPY_RETURN_IF_ERROR(RemoveDrain(drain.scope, drain.name));
+  return Insert(row, "drain");
+}
+
+Status Store::SaveHealth(const model::DeviceHealth& health) {
+  const model::DevicePlace& place = health.place;
+  CANOPY_RETURN_IF_ERROR(
+      Write("DELETE FROM device_health WHERE host = ? AND device_uuid = ?", {place.host, place.device_uuid})
+          .status());
+  if (health.blames.empty()) return {};
+  ColumnWriter row;
+  VisitHealth(row, health);
+  return Insert(row, "device_health");
 }
 
 Status Store::SetCounter(const std::string& name, int64_t value) {

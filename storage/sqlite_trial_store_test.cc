@@ -129,6 +129,7 @@ TEST_F(SqliteTrialStoreTest, RestartFindsLiveTrialsAndRunningAttempts) {
                 trial.out_of_memory = 3;
                 trial.interruptions = 4;
                 trial.crash_hosts = {"node1", "node'2"};
+                trial.failed_on = {{"node1", "GPU-1"}, {"node'2", ""}};
                 trial.last_attempt_id = 1;
                 trial.last_fence = attempt.fence;
                 return store_->UpdateTrial(trial);

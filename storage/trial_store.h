@@ -63,6 +63,11 @@ class TrialStore {
   virtual Status SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
                                    const std::string& state) = 0;
   virtual Status UpsertWorker(const model::WorkerRecord& worker) = 0;
+  // Replaces the drain of that scope and name, where there is one.
+  virtual Status SaveDrain(const model::Drain& drain) = 0;
+  virtual Status RemoveDrain(model::DrainScope scope, const std::string& name) = 0;
+  // Replaces what is stored of that place; without a blame nothing is.
+  virtual Status SaveHealth(const model::DeviceHealth& health) = 0;
   virtual Status SetCounter(const std::string& name, int64_t value) = 0;
 
   // AlreadyExists where the project has a campaign of that name, or where the view that would be named after
@@ -107,7 +112,9 @@ class TrialStore {
   virtual StatusOr<std::vector<LiveRows::Finished>> LoadBest(
       const model::CampaignRecord& campaign, const std::vector<model::SetAside>* set_aside) = 0;
   virtual StatusOr<std::vector<model::SlotResult>> LoadSlotResults() = 0;
-  virtual StatusOr<int64_t> Counter(const std::string& name) = 0;  // 0 where never set
+  virtual StatusOr<std::vector<model::Drain>> LoadDrains() = 0;         // by scope and name
+  virtual StatusOr<std::vector<model::DeviceHealth>> LoadHealth() = 0;  // by place
+  virtual StatusOr<int64_t> Counter(const std::string& name) = 0;       // 0 where never set
   virtual std::string database_id() const = 0;
   virtual int64_t incarnation() const = 0;
 

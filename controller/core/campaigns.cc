@@ -27,6 +27,7 @@ void Core::Impl::Handle(LaunchCampaign event) {
   const int64_t id = campaign.id();
   Write(InsertCampaign{campaign.live.campaign, campaign.live.progress, campaign.live.reference});
   Campaign& added = campaigns[id] = std::move(campaign);
+  CountPriority(added);
   Log(id, 0, 0, "campaign_launched",
       nlohmann::json{{"project", added.live.campaign.project}, {"name", added.live.campaign.name}}.dump(),
       event.principal);
@@ -89,6 +90,7 @@ void Core::Impl::SetState(Campaign& campaign, CampaignState state, const std::st
     campaign.progress().finished_us = now.wall_us;
     ended.push_back(campaign.id());
   }
+  CountPriority(campaign);
   Place(campaign);
   Write(UpdateCampaign{campaign.id(), campaign.progress()});
   Log(campaign.id(), 0, 0, event_kind, nlohmann::json{{"reason", reason}}.dump(), principal);
@@ -119,6 +121,7 @@ void Core::Impl::Handle(Tick) {
     LoseAttempt(campaigns.at(campaign_id), attempt_id, model::AttemptState::kExpired,
                 "no heartbeat within the lease's time to live");
   for (auto& [id, campaign] : campaigns) {
+    EndWaitsForMemory(campaign);
     Advance(campaign);
     // A restart loses no more of the running time than this.
     if (campaign.active() && now.monotonic_ms - campaign.active_mark_ms >= kSaveProgressMs)
@@ -130,12 +133,15 @@ void Core::Impl::Handle(Tick) {
       campaign.idle_since_ms = now.monotonic_ms;
   }
   const size_t known = workers.size();
-  std::erase_if(workers, [&](const auto& entry) {
-    const auto& [worker_id, worker] = entry;
-    if (now.monotonic_ms - worker.seen_ms <= limits.worker_forgotten_ms || polls.Has(worker_id)) return false;
-    ForgetWorkerIndices(worker.record);
-    return true;
-  });
+  for (auto entry = workers.begin(); entry != workers.end();) {
+    Worker& worker = entry->second;
+    if (now.monotonic_ms - worker.seen_ms <= limits.worker_forgotten_ms || polls.Has(entry->first)) {
+      ++entry;
+      continue;
+    }
+    ForgetWorkerIndices(worker);
+    entry = workers.erase(entry);
+  }
   if (workers.size() < known) OfferParticular();
 }
 

@@ -26,6 +26,11 @@ std::vector<Core::CampaignGlance> Core::Campaigns(const Now& now) const {
   return impl_->Campaigns();
 }
 
+Core::TrialOutlook Core::Explain(const Now& now, int64_t trial_id) const {
+  impl_->now = now;
+  return impl_->Explain(trial_id);
+}
+
 std::vector<Core::WorkerGlance> Core::Workers(const Now& now) const {
   impl_->now = now;
   return impl_->Workers();
@@ -46,6 +51,11 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
   };
   for (const model::SlotResult& result : state.slot_results)
     last_result_ids[result.worker_id][result.slot] = result.result_id;
+  for (model::DeviceHealth& device : state.health) health[device.place] = std::move(device);
+  for (model::Drain& drain : state.drains) {
+    const std::pair key(drain.scope, drain.name);
+    drains.emplace(key, std::move(drain));
+  }
   for (LiveCampaign& live : state.campaigns) {
     auto trials = std::move(live.trials);
     auto attempts = std::move(live.attempts), expired = std::move(live.expired);
@@ -53,6 +63,8 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
     campaign.active_mark_ms = now.monotonic_ms;
     campaign.live = std::move(live);
     campaign.MakeLeaseRecord();
+    CountPriority(campaign);
+    campaign.offered_expected_ms = ExpectedMs(campaign);
     for (model::TrialRecord& trial : trials) KeepTrial(campaign, std::move(trial));
     for (model::AttemptRecord& attempt : attempts) {
       const int64_t granted_ms = granted(attempt);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ struct CoreLimits {
   int64_t heartbeat_interval_ms = 5'000;
   int64_t worker_forgotten_ms = 120'000;  // its slots no longer count for the queue's target
   int64_t max_live_campaigns = 10'000;
+  // How long a trial that ran out of memory waits for a worker with more before it is INFEASIBLE.
+  int64_t larger_worker_wait_ms = 3'600'000;
+  // Slots of a project beside the others, in proportion; 1 for those that are not named.
+  std::map<std::string, int64_t> project_shares;
 };
 
 // What a restarted controller finds in its database: live campaigns with their live trials and running
@@ -56,6 +61,8 @@ struct CoreState {
   int64_t incarnation = 0;
   std::vector<LiveCampaign> campaigns;
   std::vector<model::SlotResult> slot_results;
+  std::vector<model::Drain> drains;
+  std::vector<model::DeviceHealth> health;
 };
 
 // The controller's decisions as a pure state machine: no clock, thread, I/O or randomness. Single-threaded.
@@ -84,14 +91,39 @@ class Core {
     int64_t pending = 0, leased = 0, slots = 0;
     int64_t deadline_left_ms = -1;  // -1: no such budget
     int64_t waiting_without_worker_ms = 0;
-    std::string waiting_reason;  // why no connected worker is eligible
+    std::string waiting_reason;        // why no connected worker is eligible
+    std::vector<std::string> notices;  // on trials that wait for what no connected worker has
     std::vector<AttemptProgress> running;
   };
   struct WorkerGlance {
     model::WorkerRecord worker;
     int64_t silent_ms = 0;
-    std::vector<int64_t> attempts;
+    struct Running {
+      int64_t attempt_id = 0, fence = 0, step = 0, total_steps = 0;
+      std::string trial;  // "fashion-macro/17"
+    };
+    std::vector<Running> attempts;
+    std::optional<int64_t> remaining_ms;  // until it ends, where that is known
   };
+  // Why a trial waits; `live` is false where it has ended, or there is none of that id.
+  struct TrialOutlook {
+    bool live = false;
+    std::string campaign_state, campaign_reason;
+    bool fidelity_open = false;  // a probe settles it before other trials are given out
+    int64_t trials_before = 0;   // of its campaign, that a slot is given first
+    struct Verdict {
+      std::string worker_id, host;
+      bool eligible = false, free = false;
+      std::string why;  // it is not eligible
+    };
+    std::vector<Verdict> workers;
+    struct Before {
+      std::string campaign;  // "default/fashion-macro"
+      int64_t running = 0, priority = 0;
+    };
+    std::vector<Before> before;  // campaigns with waiting trials whose turn comes first
+  };
+  TrialOutlook Explain(const Now& now, int64_t trial_id) const;
   std::vector<CampaignGlance> Campaigns(const Now& now) const;
   std::vector<WorkerGlance> Workers(const Now& now) const;
 

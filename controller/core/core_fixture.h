@@ -36,7 +36,8 @@ inline model::CandidateFacts MakeCandidate(const std::string& name) {
 // A core with the world around it: answers refills at once with new candidates and keeps every effect.
 class World {
  public:
-  explicit World(const CoreState& state = Empty()) : core_(state, {}, now_) {}
+  explicit World(const CoreState& state = Empty(), const CoreLimits& limits = {})
+      : core_(state, limits, now_) {}
 
   static CoreState Empty() {
     CoreState state;

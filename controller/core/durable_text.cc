@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/strings.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -22,8 +24,16 @@ ordered_json Describe(const model::CampaignProgress& p) {
           {"winner", {p.winner_trial_id, p.winner_is_reference, p.winner_committed}},
           {"pinned", {p.pinned_dataset_digest, p.pinned_trainer_build, p.pinned_device}},
           {"archived", p.archived},
+          {"share_tag", p.share_tag},
           {"signatures_from", p.signatures_from},
           {"test_reads", p.test_reads}};
+}
+
+ordered_json FailedOn(const model::TrialRecord& trial) {
+  ordered_json places = ordered_json::array();
+  for (const model::DevicePlace& place : trial.failed_on)
+    places.push_back(ordered_json::array({place.host, place.device_uuid}));
+  return places;
 }
 
 ordered_json Describe(const model::TrialRecord& t) {
@@ -40,6 +50,7 @@ ordered_json Describe(const model::TrialRecord& t) {
           {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
           {"out_of_memory_bytes", t.out_of_memory_bytes},
           {"crash_hosts", t.crash_hosts},
+          {"failed_on", FailedOn(t)},
           {"last_lease", {t.last_attempt_id, t.last_fence}},
           {"worker", t.required_worker_id}};
 }
@@ -47,16 +58,16 @@ ordered_json Describe(const model::TrialRecord& t) {
 }  // namespace
 
 std::string Core::Impl::DurableText() const {
-  ordered_json root = {{"next_campaign_id", counters.next_campaign_id},
-                       {"next_trial_id", counters.next_trial_id},
-                       {"next_attempt_id", counters.next_attempt_id},
-                       {"next_fence", counters.next_fence},
-                       {"next_event_seq", counters.next_event_seq}};
+  ordered_json root = {
+      {"next_campaign_id", counters.next_campaign_id}, {"next_trial_id", counters.next_trial_id},
+      {"next_attempt_id", counters.next_attempt_id},   {"next_fence", counters.next_fence},
+      {"next_event_seq", counters.next_event_seq},     {"share_time", counters.share_time}};
   for (const auto& [id, campaign] : campaigns) {
     ordered_json entry = {{"id", id},
                           {"space_version", campaign.live.campaign.space_version},
                           {"space_hash", campaign.live.campaign.space_hash},
                           {"constraints", campaign.settings().constraints},
+                          {"priority", campaign.settings().priority},
                           {"progress", Describe(campaign.progress())}};
     for (const auto& [trial_id, trial] : campaign.trials) entry["trials"].push_back(Describe(trial));
     for (const auto& [attempt_id, attempt] : campaign.attempts)
@@ -78,6 +89,15 @@ std::string Core::Impl::DurableText() const {
   }
   for (const auto& [worker_id, slots] : last_result_ids)
     for (const auto& [slot, result_id] : slots) root["slot_results"].push_back({worker_id, slot, result_id});
+  for (const auto& [place, device] : health) {
+    ordered_json entry = ordered_json::array({place.host, place.device_uuid, device.passes});
+    for (const model::Blame& blame : device.blames)
+      entry.push_back(ordered_json::array({blame.trial_id, blame.trial, blame.other_host}));
+    root["health"].push_back(std::move(entry));
+  }
+  for (const auto& [key, drain] : drains)
+    root["drains"].push_back({std::string(model::ToString(drain.scope)), drain.name, drain.reason,
+                              drain.principal, drain.since_us});
   return root.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -116,17 +136,15 @@ std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
       glance.running.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps});
     if (campaign.idle_since_ms > 0)
       glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
+    for (const auto& [trial_id, since_ms] : campaign.waits_for_memory) {
+      const model::TrialRecord& trial = campaign.trials.at(trial_id);
+      glance.notices.push_back(
+          campaign.live.campaign.name + "/" + std::to_string(trial.number) +
+          " ran out of memory and waits for a worker with more than " +
+          FormatCount(trial.out_of_memory_bytes) + " bytes; without one it is INFEASIBLE in " +
+          FormatDuration(std::max<int64_t>(0, since_ms + limits.larger_worker_wait_ms - now.monotonic_ms)));
+    }
     if (glance.waiting_without_worker_ms >= kWaitingMs) glance.waiting_reason = WaitingReason(campaign);
-    glances.push_back(std::move(glance));
-  }
-  return glances;
-}
-
-std::vector<Core::WorkerGlance> Core::Impl::Workers() const {
-  std::vector<WorkerGlance> glances;
-  for (const auto& [id, worker] : workers) {
-    WorkerGlance glance{worker.record, now.monotonic_ms - worker.seen_ms, {}};
-    for (const auto& [campaign, attempt_id] : AttemptsOf(id)) glance.attempts.push_back(attempt_id);
     glances.push_back(std::move(glance));
   }
   return glances;

@@ -70,13 +70,26 @@ struct SaveProposerState {
 struct UpsertWorker {
   model::WorkerRecord worker;
 };
+// Replaces the drain of that scope and name.
+struct SaveDrain {
+  model::Drain drain;
+};
+struct RemoveDrain {
+  model::DrainScope scope = model::DrainScope::kWorker;
+  std::string name;
+};
+struct SaveHealth {
+  model::DeviceHealth health;  // without a blame: nothing is kept
+};
 // The next free number of each counter: what was handed out is below.
 struct SaveCounters {
   int64_t next_campaign_id = 1, next_trial_id = 1, next_attempt_id = 1, next_fence = 1, next_event_seq = 1;
+  int64_t share_time = 0;  // how far leases have come in the order of fair shares
 };
-using Write = std::variant<InsertCampaign, UpdateCampaign, ChangeCampaign, InsertSpaceVersion, InsertTrial,
-                           UpdateTrial, InsertAttempt, UpdateAttempt, InsertResult, ArchiveOutcome,
-                           InsertMeasurements, AppendEvent, SaveProposerState, UpsertWorker, SaveCounters>;
+using Write =
+    std::variant<InsertCampaign, UpdateCampaign, ChangeCampaign, InsertSpaceVersion, InsertTrial, UpdateTrial,
+                 InsertAttempt, UpdateAttempt, InsertResult, ArchiveOutcome, InsertMeasurements, AppendEvent,
+                 SaveProposerState, UpsertWorker, SaveDrain, RemoveDrain, SaveHealth, SaveCounters>;
 
 // A trial handed to a worker.
 struct Lease {
@@ -98,6 +111,10 @@ struct Revised {
 struct Commanded {
   model::CampaignState state = model::CampaignState::kRunning;
 };
+struct DrainChanged {
+  bool drained = false;
+  int64_t running_attempts = 0;  // that go on to their end
+};
 struct Welcomed {
   std::vector<int64_t> attempts_to_stop;
 };
@@ -110,7 +127,8 @@ struct HeartbeatAnswered {
   int64_t interval_ms = 0, ttl_ms = 0;
   std::vector<int64_t> attempts_to_stop;
 };
-using ReplyBody = std::variant<Launched, Revised, Commanded, Welcomed, Exchanged, HeartbeatAnswered>;
+using ReplyBody =
+    std::variant<Launched, Revised, Commanded, DrainChanged, Welcomed, Exchanged, HeartbeatAnswered>;
 
 struct Reply {
   uint64_t token = 0;

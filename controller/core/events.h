@@ -59,6 +59,17 @@ struct WorkerHello {
   model::WorkerRecord worker;
   // Attempts that the worker still runs: their leases are re-claimed, others of its leases are lost.
   std::vector<std::pair<int64_t, int64_t>> running;  // attempt id, fence
+  std::optional<int64_t> remaining_ms;               // until the worker ends; nullopt: no end is known
+};
+
+// No new lease for a worker, or, with `undo`, none of what keeps it from one: its own drain and those of its
+// device and host.
+struct DrainWorker {
+  uint64_t token = 0;
+  std::string principal;
+  model::WorkerRecord worker;  // as the database has it
+  bool undo = false;
+  std::string reason;
 };
 
 // How an attempt ended on its worker; repeated until acknowledged.
@@ -97,6 +108,8 @@ struct WorkerHeartbeat {
   std::string worker_id;
   std::vector<AttemptProgress> attempts;
   std::vector<model::MeasurementRecord> measurements;
+  // As in WorkerHello; 0: it leaves, and what it does not list is lost now.
+  std::optional<int64_t> remaining_ms;
 };
 
 struct ProposalsReady {
@@ -108,7 +121,7 @@ struct ProposalsReady {
 
 struct Tick {};
 
-using Event = std::variant<LaunchCampaign, ReviseCampaign, CommandCampaign, WorkerHello, WorkerExchange,
-                           PollEnded, WorkerHeartbeat, ProposalsReady, Tick>;
+using Event = std::variant<LaunchCampaign, ReviseCampaign, CommandCampaign, WorkerHello, DrainWorker,
+                           WorkerExchange, PollEnded, WorkerHeartbeat, ProposalsReady, Tick>;
 
 }  // namespace canopy::controller

@@ -110,6 +110,7 @@ void Core::Impl::CloseSearch(Campaign& campaign, const std::string& why) {
   for (const int64_t id : pending) EndTrial(campaign, id, TrialState::kCancelled, why);
   campaign.progress().refill_count = 0;
   campaign.progress().finals_stage = 1;
+  NoteExpected(campaign);
   SetState(campaign, CampaignState::kFinalizing, why, "campaign_finalizing");
   // The reference does not wait for the search's last results.
   if (campaign.settings().finals_top > 0 && campaign.settings().finals_reference)

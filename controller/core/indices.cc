@@ -105,6 +105,7 @@ model::TrialRecord& Core::Impl::KeepTrial(Campaign& campaign, model::TrialRecord
   campaign_by_trial[id] = &campaign;
   ++campaign.counts[{kept.purpose, kept.state}];
   if (kept.state == TrialState::kPending) {
+    if (kept.out_of_memory > 0) campaign.waits_for_memory[id] = now.monotonic_ms;
     campaign.waiting.Add(kept);
     Offer(campaign);
   }
@@ -117,7 +118,9 @@ void Core::Impl::SetTrialState(Campaign& campaign, model::TrialRecord& trial, Tr
   --campaign.counts[{trial.purpose, trial.state}];
   ++campaign.counts[{trial.purpose, state}];
   trial.state = state;
+  campaign.waits_for_memory.erase(trial.id);
   if (state == TrialState::kPending) {
+    if (trial.out_of_memory > 0) campaign.waits_for_memory[trial.id] = now.monotonic_ms;
     campaign.waiting.Add(trial);
     Offer(campaign);
   }
@@ -129,6 +132,7 @@ void Core::Impl::ForgetTrial(Campaign& campaign, int64_t trial_id) {
   if (trial.state == TrialState::kPending) campaign.waiting.Remove(trial);
   --campaign.counts[{trial.purpose, trial.state}];
   campaign_by_trial.erase(trial_id);
+  campaign.waits_for_memory.erase(trial_id);
   ForgetExpired(campaign, trial_id);
   campaign.trials.erase(trial_id);
   Place(campaign);
@@ -141,6 +145,7 @@ LiveAttempt& Core::Impl::KeepAttempt(Campaign& campaign, LiveAttempt attempt) {
   campaign_by_attempt[id] = &campaign;
   attempts_by_worker[kept.record.worker_id].emplace(campaign.id(), id);
   lease_checks.emplace(kept.check_ms, id);
+  ++running[campaign.live.campaign.project];
   Place(campaign);
   return kept;
 }
@@ -154,6 +159,7 @@ LiveAttempt Core::Impl::ForgetAttempt(Campaign& campaign, int64_t attempt_id) {
   of_worker->second.erase({campaign.id(), attempt_id});
   if (of_worker->second.empty()) attempts_by_worker.erase(of_worker);
   lease_checks.erase({attempt.check_ms, attempt_id});
+  --running[campaign.live.campaign.project];
   Place(campaign);
   return attempt;
 }
@@ -172,16 +178,16 @@ void Core::Impl::ForgetExpired(Campaign& campaign, int64_t trial_id) {
   campaign.expired.erase(found);
 }
 
-void Core::Impl::KeepWorkerIndices(const model::WorkerRecord& worker) {
-  known_slots += worker.slots;
-  workers_by_host[worker.host].insert(worker.id);
+void Core::Impl::KeepWorkerIndices(Worker& worker) {
+  CountSlots(worker);
+  workers_by_host[worker.record.host].insert(worker.record.id);
 }
 
-void Core::Impl::ForgetWorkerIndices(const model::WorkerRecord& worker) {
-  known_slots -= worker.slots;
-  const auto host = workers_by_host.find(worker.host);
+void Core::Impl::ForgetWorkerIndices(Worker& worker) {
+  known_slots -= std::exchange(worker.counted_slots, 0);
+  const auto host = workers_by_host.find(worker.record.host);
   if (host == workers_by_host.end()) return;
-  host->second.erase(worker.id);
+  host->second.erase(worker.record.id);
   if (host->second.empty()) workers_by_host.erase(host);
 }
 
@@ -219,6 +225,7 @@ void Core::Impl::ForgetEndedCampaigns() {
     if (found == campaigns.end()) continue;
     Campaign& campaign = found->second;
     while (!campaign.attempts.empty()) ForgetAttempt(campaign, campaign.attempts.begin()->first);
+    priorities[campaign.live.campaign.project] -= campaign.counted_priority;
     while (!campaign.trials.empty()) ForgetTrial(campaign, campaign.trials.begin()->first);
     changed.erase(id);
     campaigns.erase(found);
@@ -288,12 +295,23 @@ std::string Core::Impl::IndexErrors() const {
         *campaign.place == std::pair(campaign.attempts.size(), id) && grantable.count(*campaign.place) == 1,
         name + "key of its place");
   }
+  std::map<std::string, int64_t> active, attempts_of;
+  for (const auto& [id, campaign] : campaigns) {
+    active[campaign.live.campaign.project] += campaign.active() ? campaign.settings().priority : 0;
+    attempts_of[campaign.live.campaign.project] += static_cast<int64_t>(campaign.attempts.size());
+  }
+  for (const auto& [project, sum] : active) {
+    const auto counted = priorities.find(project), ran = running.find(project);
+    expect((counted == priorities.end() ? 0 : counted->second) == sum, "priorities of project " + project);
+    expect((ran == running.end() ? 0 : ran->second) == attempts_of[project],
+           "attempts of project " + project);
+  }
   size_t by_worker = 0;
   for (const auto& [worker_id, of_worker] : attempts_by_worker) by_worker += of_worker.size();
   int64_t slots = 0;
   size_t on_hosts = 0;
   for (const auto& [worker_id, worker] : workers) {
-    slots += worker.record.slots;
+    slots += worker.counted_slots;
     const auto host = workers_by_host.find(worker.record.host);
     expect(host != workers_by_host.end() && host->second.count(worker_id) == 1,
            "host of worker " + worker_id);

@@ -107,12 +107,14 @@ TEST(Indices, HoldAfterAnySequenceOfEvents) {
   int64_t campaigns = 0, accepted = 0;
   const auto below = [&](uint64_t n) { return static_cast<int64_t>(rng.Below(n)); };
   const auto worker = [&] { return "w" + std::to_string(below(6)); };
-  for (int step = 0; step < 3'000; ++step) {
-    switch (below(12)) {
+  for (int step = 0; step < 4'000; ++step) {
+    switch (below(14)) {
       case 0: {
         if (campaigns >= 40) break;
         LaunchCampaign launch = World::Campaign(3 + below(12), below(2) * 2);
         launch.campaign.name = "c" + std::to_string(++campaigns);
+        launch.campaign.project = "p" + std::to_string(below(3));
+        launch.campaign.settings.priority = 1 + below(20);
         launch.campaign.settings.strict = below(3) == 0;
         launch.campaign.settings.epochs = below(2);
         if (below(3) == 0) launch.campaign.settings.numeric_mode = "bf16";
@@ -146,6 +148,18 @@ TEST(Indices, HoldAfterAnySequenceOfEvents) {
         const std::string id = worker();
         const auto lease = world.TryPoll(id, below(3));
         if (lease) leases.emplace_back(id, *lease);
+        break;
+      }
+      case 8:
+        world.Step(
+            DrainWorker{0, "ada", MakeWorker(worker(), 1, "h" + std::to_string(below(3))), below(3) > 0, ""});
+        world.AnswerRefills();
+        break;
+      case 9: {
+        WorkerHeartbeat heartbeat{0, worker(), {}, {}};
+        if (below(3) > 0) heartbeat.remaining_ms = below(5'000);
+        world.Step(std::move(heartbeat));
+        world.AnswerRefills();
         break;
       }
       default: {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "controller/core/placement.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -78,9 +79,14 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
 void Core::Impl::Handle(WorkerHello event) {
   Worker& worker = workers[event.worker.id];
   const int64_t first_seen = worker.record.first_seen_us;
-  ForgetWorkerIndices(worker.record);
+  ForgetWorkerIndices(worker);
   worker.record = std::move(event.worker);
-  KeepWorkerIndices(worker.record);
+  worker.labels = LabelsOf(worker.record.labels_json);
+  worker.ends_ms.reset();
+  if (event.remaining_ms) worker.ends_ms = now.monotonic_ms + *event.remaining_ms;
+  const model::Drain* const drain = DrainOf(worker.record);
+  worker.drained = drain == nullptr ? "" : drain->reason;
+  KeepWorkerIndices(worker);
   for (const uint64_t token : polls.Of(worker.record.id)) untried.push_back(token);
   OfferParticular();
   worker.record.first_seen_us = first_seen != 0 ? first_seen : now.wall_us;
@@ -110,6 +116,7 @@ void Core::Impl::Handle(WorkerHeartbeat event) {
     return;
   }
   found->second.Seen(now);
+  SetEnd(found->second, event.remaining_ms);
   HeartbeatAnswered answer;
   answer.ttl_ms = limits.lease_ttl_ms;
   // One call a worker and interval: 1,000 a second at the most.
@@ -129,6 +136,7 @@ void Core::Impl::Handle(WorkerHeartbeat event) {
     return attempt == nullptr || attempt->record.worker_id != event.worker_id;
   });
   if (!event.measurements.empty()) Write(InsertMeasurements{std::move(event.measurements)});
+  if (found->second.Ended(now)) LetGo(found->second, event.attempts);
   Answer(event.token, ReplyBody{std::move(answer)});
 }
 
@@ -217,14 +225,9 @@ void Core::Impl::Dispatch() {
       polls.TakeByToken(token);
 }
 
-bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
-                      std::string* why) const {
+bool Core::Impl::FitsCampaign(const Worker& worker, const Campaign& campaign, std::string* why) const {
   const model::CampaignSettings& settings = campaign.settings();
   const model::WorkerRecord& record = worker.record;
-  if (!trial.required_worker_id.empty() && trial.required_worker_id != record.id) {
-    *why = "its weights lie on worker " + trial.required_worker_id;
-    return false;
-  }
   if (std::find(record.numeric_modes.begin(), record.numeric_modes.end(), settings.numeric_mode) ==
       record.numeric_modes.end()) {
     *why = "no connected worker can run numeric mode " + settings.numeric_mode;
@@ -236,6 +239,7 @@ bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const mode
            "'; give a worker its library with --operator-libraries, or a trainer that has it";
     return false;
   }
+  if (!MeetsPlacement(record, worker.labels, settings.placement, why)) return false;
   const model::CampaignProgress& progress = campaign.progress();
   const std::string& digest =
       progress.pinned_dataset_digest.empty() ? settings.task.dataset_digest : progress.pinned_dataset_digest;
@@ -261,12 +265,27 @@ bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const mode
            " on device " + progress.pinned_device;
     return false;
   }
+  return true;
+}
+
+bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                      std::string* why) const {
+  const model::WorkerRecord& record = worker.record;
+  if (!worker.drained.empty()) {
+    *why = "worker " + record.id + " is drained: " + worker.drained;
+    return false;
+  }
+  if (!trial.required_worker_id.empty() && trial.required_worker_id != record.id) {
+    *why = "its weights lie on worker " + trial.required_worker_id;
+    return false;
+  }
+  if (!FitsCampaign(worker, campaign, why)) return false;
   if (trial.out_of_memory > 0 && record.memory_bytes <= trial.out_of_memory_bytes) {
     *why = "it ran out of memory on a worker with " + std::to_string(trial.out_of_memory_bytes) +
            " bytes and waits for one with more";
     return false;
   }
-  return true;
+  return HasTimeFor(worker, campaign, why);
 }
 
 bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
@@ -306,11 +325,10 @@ void Core::Impl::Pin(Campaign& campaign, const model::WorkerRecord& worker) {
 bool Core::Impl::TryGrant(const ParkedPoll& poll, const Places& places) {
   const auto worker = workers.find(poll.worker_id);
   if (worker == workers.end()) return false;
+  if (!worker->second.drained.empty() || worker->second.Ended(now)) return false;
   // A campaign that moves on may take another place or none.
-  std::pair<size_t, int64_t> place{0, 0};
-  for (auto next = places.begin(); next != places.end(); next = places.upper_bound(place)) {
-    place = *next;
-    Campaign& campaign = campaigns.at(place.second);
+  for (const int64_t id : InOrderOfShares(places)) {
+    Campaign& campaign = campaigns.at(id);
     if (campaign.settings().budget_duration_ms > 0) Advance(campaign);  // its time may be over since
     if (!campaign.place) continue;
     const std::optional<int64_t> chosen = Choose(worker->second, campaign);
@@ -383,6 +401,7 @@ void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& c
     Log(campaign.id(), trial.id, record.id, "test_read",
         nlohmann::json{{"reads", campaign.progress().test_reads}}.dump(), "worker:" + record.worker_id);
   }
+  ChargeShare(campaign);
   const LiveAttempt& granted = KeepAttempt(campaign, std::move(attempt));
   SaveProgress(campaign);
   Exchanged answer;
@@ -416,12 +435,12 @@ Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& 
 }
 
 void Core::Impl::LoseAttempt(Campaign& campaign, int64_t attempt_id, AttemptState state,
-                             const std::string& why) {
+                             const std::string& why, model::FailureClass failure) {
   if (campaign.attempts.count(attempt_id) == 0) return;
   LiveAttempt lost = ForgetAttempt(campaign, attempt_id);
   model::AttemptRecord& record = lost.record;
   record.state = state;
-  record.failure = model::FailureClass::kWorkerLost;
+  record.failure = failure;
   record.message = why;
   record.ended_us = now.wall_us;
   record.cost.allocated_ms = now.monotonic_ms - lost.granted_ms;

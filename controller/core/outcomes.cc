@@ -95,8 +95,10 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
       AcceptResult(campaign, trial, attempt, outcome);
     else if (attempt.state == AttemptState::kCancelled)
       Requeue(campaign, trial, "its attempt was stopped");
-    else
+    else {
+      NoteFailedOn(trial, attempt);
       ApplyFailure(campaign, trial, attempt);
+    }
     PauseIfAllFailAlike(campaign);
     Advance(campaign);
     return OutcomeVerdict::kAccepted;
@@ -121,7 +123,8 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
                        : settings.objective_goal == model::Goal::kMaximize ? *result.objective
                                                                            : -*result.objective;
   if (search) result.seq = ++campaign.progress().last_result_seq;
-  InsertAndLog(result, trial, attempt.worker_id);
+  InsertAndLog(result, trial, "worker:" + attempt.worker_id);
+  NotePassed(campaign, trial, attempt);
   if (search) {
     ++campaign.live.search_completed;
     campaign.live.search_busy_ms += attempt.cost.busy_ms;
@@ -142,20 +145,20 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
     finals.insert(after, std::move(final));
   }
   if (trial.purpose == Purpose::kProxy) SettleFidelity(campaign, result, attempt.worker_id);
+  NoteExpected(campaign);
   EndTrial(campaign, trial.id, TrialState::kCompleted, "");
   SaveProgress(campaign);
 }
 
 void Core::Impl::InsertAndLog(const model::ResultRecord& result, const model::TrialRecord& trial,
-                              const std::string& worker_id) {
+                              const std::string& principal) {
   Write(InsertResult{result});
   nlohmann::json payload = {{"seq", result.seq},
                             {"feasible", result.feasible},
                             {"objective", nullptr},
                             {"candidate_hash", trial.candidate.candidate_hash}};
   if (result.objective) payload["objective"] = *result.objective;
-  Log(result.campaign_id, trial.id, result.attempt_id, "result_accepted", payload.dump(),
-      "worker:" + worker_id);
+  Log(result.campaign_id, trial.id, result.attempt_id, "result_accepted", payload.dump(), principal);
 }
 
 void Core::Impl::AddToBest(Campaign& campaign, LiveCampaign::Best entry) {
@@ -201,25 +204,7 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
     }
     case FailureClass::kDiverged:
     case FailureClass::kInvalidCandidate: {
-      if (trial.purpose == Purpose::kSearch) {
-        // What a strategy learns: worse than every finite result.
-        model::ResultRecord result;
-        result.trial_id = trial.id;
-        result.attempt_id = attempt.id;
-        result.campaign_id = campaign.id();
-        result.feasible = false;
-        result.seq = ++campaign.progress().last_result_seq;
-        result.epochs = campaign.progress().epochs;
-        result.recipe_hash = campaign.settings().recipe_hash;
-        result.numeric_mode = campaign.settings().numeric_mode;
-        result.received_us = now.wall_us;
-        InsertAndLog(result, trial, attempt.worker_id);
-        if (trial.set_aside.empty())
-          effects.published.push_back(
-              {campaign.id(),
-               {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
-      }
-      EndTrial(campaign, trial.id, TrialState::kInfeasible, reason);
+      EndInfeasible(campaign, trial, attempt.id, "worker:" + attempt.worker_id, reason);
       break;
     }
     case FailureClass::kTrainerCrash:
@@ -256,6 +241,29 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
       break;
   }
   SaveProgress(campaign);
+}
+
+void Core::Impl::EndInfeasible(Campaign& campaign, model::TrialRecord& trial, int64_t attempt_id,
+                               const std::string& principal, const std::string& reason) {
+  if (trial.purpose == Purpose::kSearch) {
+    // What a strategy learns: worse than every finite result.
+    model::ResultRecord result;
+    result.trial_id = trial.id;
+    result.attempt_id = attempt_id;
+    result.campaign_id = campaign.id();
+    result.feasible = false;
+    result.seq = ++campaign.progress().last_result_seq;
+    result.epochs = campaign.progress().epochs;
+    result.recipe_hash = campaign.settings().recipe_hash;
+    result.numeric_mode = campaign.settings().numeric_mode;
+    result.received_us = now.wall_us;
+    InsertAndLog(result, trial, principal);
+    if (trial.set_aside.empty())
+      effects.published.push_back(
+          {campaign.id(),
+           {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, false, 0}});
+  }
+  EndTrial(campaign, trial.id, TrialState::kInfeasible, reason);
 }
 
 void Core::Impl::ApplyCrash(Campaign& campaign, model::TrialRecord& trial, const std::string& host,

@@ -33,6 +33,7 @@ void Core::Impl::Handle(ReviseCampaign event) {
   record.space_version += event.new_version;
   campaign.live.campaign = std::move(record);
   campaign.MakeLeaseRecord();
+  CountPriority(campaign);
   campaign.live.reference = std::move(event.reference);
   campaign.live.best = std::move(event.best);
   Write(ChangeCampaign{campaign.live.campaign, campaign.live.reference});

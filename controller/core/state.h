@@ -46,10 +46,14 @@ struct Campaign {
   std::map<std::pair<model::Purpose, model::TrialState>, int64_t> counts;  // of `trials`
   std::optional<std::pair<size_t, int64_t>> place;                         // its key in Impl::grantable
   bool offered = false;                                                    // it is in Impl::offered, too
+  int64_t counted_priority = 0;                                            // in Impl::priorities
+  int64_t offered_expected_ms = 0;     // ExpectedMs when parked polls last heard of it
   model::CampaignRecord lease_record;  // what leases carry of live.campaign: without its texts
   int64_t active_mark_ms = 0;          // monotonic time up to which progress.active_ms counts
   bool refill_failed = false;          // the open refill was answered with an error: resuming asks again
-  int64_t idle_since_ms = 0;           // since when work waits and nothing runs; 0: not so
+  // PENDING trials that ran out of memory, and since when no connected worker has more.
+  std::map<int64_t, int64_t> waits_for_memory;
+  int64_t idle_since_ms = 0;  // since when work waits and nothing runs; 0: not so
 
   const model::CampaignSettings& settings() const { return live.campaign.settings; }
   model::CampaignProgress& progress() { return live.progress; }
@@ -107,6 +111,12 @@ struct Worker {
     seen_ms = now.monotonic_ms;
     record.last_seen_us = now.wall_us;
   }
+  std::map<std::string, std::string> labels;
+  // When it ends; nullopt: not known.
+  std::optional<int64_t> ends_ms;
+  bool Ended(const Now& now) const { return ends_ms && *ends_ms <= now.monotonic_ms; }
+  int64_t counted_slots = 0;  // in Impl::known_slots
+  std::string drained;        // why it is given no new lease; empty: it may be
   // Datasets that failed here since the last Hello: not eligible for them.
   std::set<std::string> failed_datasets;
 };
@@ -172,8 +182,8 @@ struct Core::Impl {
   LiveAttempt ForgetAttempt(Campaign& campaign, int64_t attempt_id);
   void KeepExpired(Campaign& campaign, LiveAttempt attempt);
   void ForgetExpired(Campaign& campaign, int64_t trial_id);
-  void KeepWorkerIndices(const model::WorkerRecord& worker);
-  void ForgetWorkerIndices(const model::WorkerRecord& worker);
+  void KeepWorkerIndices(Worker& worker);
+  void ForgetWorkerIndices(Worker& worker);
   // After a change of what decides whether and when the campaign's trials are given out: its state, its
   // settled fidelity, its waiting trials, its attempts.
   void Place(Campaign& campaign);
@@ -193,11 +203,24 @@ struct Core::Impl {
   // Gives parked polls what they can run.
   void Dispatch();
   using Places = std::set<std::pair<size_t, int64_t>>;
-  // The campaigns in the order of `places`.
+  // The campaigns of `places`, in the order of their shares.
   bool TryGrant(const ParkedPoll& poll, const Places& places);
   void Grant(const ParkedPoll& poll, const Worker& worker, Campaign& campaign, model::TrialRecord& trial);
   // The trial of the campaign that the worker is given.
   std::optional<int64_t> Choose(const Worker& worker, const Campaign& campaign) const;
+
+  // shares.cc
+  // The campaigns of `places`, the one first whose turn it is; docs/campaign_file.md has the rule.
+  std::vector<int64_t> InOrderOfShares(const Places& places) const;
+  // Counts a lease of the campaign.
+  void ChargeShare(Campaign& campaign);
+  int64_t ShareOf(const std::string& project) const;
+  // After a change of the campaign's state or priority.
+  void CountPriority(Campaign& campaign);
+
+  // leasing.cc
+  // The worker can run the campaign's trials, drains and its end aside.
+  bool FitsCampaign(const Worker& worker, const Campaign& campaign, std::string* why) const;
   // The worker can run the trial, crashes on its host aside.
   bool Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
             std::string* why) const;
@@ -207,7 +230,8 @@ struct Core::Impl {
   void Pin(Campaign& campaign, const model::WorkerRecord& worker);
   Lease MakeLease(const Campaign& campaign, const model::TrialRecord& trial,
                   const LiveAttempt& attempt) const;
-  void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why);
+  void LoseAttempt(Campaign& campaign, int64_t attempt_id, model::AttemptState state, const std::string& why,
+                   model::FailureClass failure = model::FailureClass::kWorkerLost);
   std::pair<Campaign*, LiveAttempt*> FindAttempt(int64_t attempt_id);
   // Live attempts of the worker, in the order of their campaigns and ids.
   std::vector<std::pair<Campaign*, int64_t>> AttemptsOf(const std::string& worker_id) const;
@@ -217,15 +241,52 @@ struct Core::Impl {
   LiveAttempt* Claim(const std::string& worker_id, int64_t attempt_id, int64_t fence);
   int64_t KnownSlots() const { return known_slots; }
 
+  // fleet.cc
+  void Handle(DrainWorker event);
+  // Of the worker, its device or its host; nullptr: none.
+  const model::Drain* DrainOf(const model::WorkerRecord& worker) const;
+  // A failure that may be the device's fault: if the trial passes elsewhere, it speaks against the device.
+  void NoteFailedOn(model::TrialRecord& trial, const model::AttemptRecord& attempt);
+  void NotePassed(const Campaign& campaign, const model::TrialRecord& trial,
+                  const model::AttemptRecord& attempt);
+  void DrainWhereSick(const model::DevicePlace& place);
+  // Some campaign has no other worker than those of that device, or of that host where the UUID is empty.
+  bool IsLast(const model::DevicePlace& place) const;
+  // Forgets what speaks against that device, or that host's where the UUID is empty.
+  void Forgive(const model::DevicePlace& place);
+  // Ends what has waited too long for a worker with more memory.
+  void EndWaitsForMemory(Campaign& campaign);
+  void SetDrain(const model::Drain& drain, const std::string& worker_id);
+  // Says to every worker whether it is drained.
+  void NoteDrains();
+  // What one of the campaign's trials is expected to take; 0: nothing is known.
+  int64_t ExpectedMs(const Campaign& campaign) const;
+  // After a change of that: workers that end may have time for it now.
+  void NoteExpected(Campaign& campaign);
+  void SetEnd(Worker& worker, std::optional<int64_t> remaining_ms);
+  // After a change of whether the worker is given leases.
+  void CountSlots(Worker& worker);
+  // The worker lasts until a trial of the campaign is expected to end.
+  bool HasTimeFor(const Worker& worker, const Campaign& campaign, std::string* why) const;
+  // Hands on at once what a worker that leaves does not list.
+  void LetGo(const Worker& worker, const std::vector<AttemptProgress>& kept);
+  std::vector<WorkerGlance> Workers() const;
+
+  // explain.cc
+  TrialOutlook Explain(int64_t trial_id);
+
   // outcomes.cc
   OutcomeVerdict TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome);
   void AcceptResult(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt,
                     const AttemptOutcome& outcome);
   void InsertAndLog(const model::ResultRecord& result, const model::TrialRecord& trial,
-                    const std::string& worker_id);
+                    const std::string& principal);
   void AddToBest(Campaign& campaign, LiveCampaign::Best entry);
   // REQUIRES attempt.failure.
   void ApplyFailure(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt);
+  // Writes the result of a trial whose candidate cannot be trained, and ends it.
+  void EndInfeasible(Campaign& campaign, model::TrialRecord& trial, int64_t attempt_id,
+                     const std::string& principal, const std::string& reason);
   void ApplyCrash(Campaign& campaign, model::TrialRecord& trial, const std::string& host,
                   const std::string& reason);
   void Requeue(Campaign& campaign, model::TrialRecord& trial, const std::string& why);
@@ -250,7 +311,6 @@ struct Core::Impl {
   std::string DurableText() const;
   std::string WaitingReason(const Campaign& campaign) const;
   std::vector<CampaignGlance> Campaigns() const;
-  std::vector<WorkerGlance> Workers() const;
 
   const CoreLimits limits;
   const std::string database_id;
@@ -259,6 +319,8 @@ struct Core::Impl {
   std::map<int64_t, Campaign> campaigns;  // live ones
   std::map<std::string, Worker> workers;  // heard of since the start
   ParkedPolls polls;
+  std::map<std::pair<model::DrainScope, std::string>, model::Drain> drains;
+  std::map<model::DevicePlace, model::DeviceHealth> health;  // of devices that something speaks against
   // By worker and slot, the newest outcome that was accepted, for telling a repeat from a stale one.
   std::map<std::string, std::map<int64_t, std::string>> last_result_ids;
   bool started = false;  // unanswered refills were asked for again
@@ -269,8 +331,10 @@ struct Core::Impl {
   std::map<std::string, std::set<std::pair<int64_t, int64_t>>> attempts_by_worker;  // campaign, attempt
   std::set<std::pair<int64_t, int64_t>> lease_checks;  // check_ms and attempt, of live ones
   std::map<std::string, std::set<std::string>> workers_by_host;
-  int64_t known_slots = 0;     // of `workers`
-  std::vector<int64_t> ended;  // campaigns that did in this step
+  int64_t known_slots = 0;                    // of `workers` that are given leases
+  std::map<std::string, int64_t> priorities;  // of active campaigns, by project
+  std::map<std::string, int64_t> running;     // attempts, by project
+  std::vector<int64_t> ended;                 // campaigns that did in this step
   // Active campaigns with waiting trials that may run. They share: the one with the fewest running attempts
   // comes first.
   Places grantable, offered;

@@ -66,11 +66,17 @@ struct Apply {
     return store.SaveProposerState(write.campaign_id, write.event_seq, write.seen_seq, write.state);
   }
   Status operator()(const controller::UpsertWorker& write) const { return store.UpsertWorker(write.worker); }
+  Status operator()(const controller::SaveDrain& write) const { return store.SaveDrain(write.drain); }
+  Status operator()(const controller::RemoveDrain& write) const {
+    return store.RemoveDrain(write.scope, write.name);
+  }
+  Status operator()(const controller::SaveHealth& write) const { return store.SaveHealth(write.health); }
   Status operator()(const controller::SaveCounters& write) const {
     CANOPY_RETURN_IF_ERROR(store.SetCounter("next_campaign_id", write.next_campaign_id));
     CANOPY_RETURN_IF_ERROR(store.SetCounter("next_trial_id", write.next_trial_id));
     CANOPY_RETURN_IF_ERROR(store.SetCounter("next_attempt_id", write.next_attempt_id));
     CANOPY_RETURN_IF_ERROR(store.SetCounter("next_fence", write.next_fence));
+    CANOPY_RETURN_IF_ERROR(store.SetCounter("share_time", write.share_time));
     return store.SetCounter("next_event_seq", write.next_event_seq);
   }
 };

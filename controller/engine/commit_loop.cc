@@ -117,10 +117,13 @@ Status CommitLoop::Handle(Job& job) {
   if (auto* user = std::get_if<UserJob>(&job)) return HandleForUser(*user);
   if (auto* recall = std::get_if<RecallJob>(&job)) return HandleRecall(*recall);
   LookJob& look = std::get<LookJob>(job);
-  deliveries_.push_back([done = std::move(look.done),
-                         snapshot = Snapshot{core_.Campaigns(Now()), core_.Workers(Now())}]() mutable {
-    done(std::move(snapshot));
-  });
+  deliveries_.push_back(
+      [done = std::move(look.done),
+       snapshot = Snapshot{core_.Campaigns(Now()), core_.Workers(Now()),
+                           look.trial_id == 0 ? controller::Core::TrialOutlook()
+                                              : core_.Explain(Now(), look.trial_id)}]() mutable {
+        done(std::move(snapshot));
+      });
   return absl::OkStatus();
 }
 

@@ -69,9 +69,10 @@ StatusOr<std::optional<std::string>> Engine::Recall(const std::string& request_i
   return answer->get_future().get();
 }
 
-Snapshot Engine::Look() {
+Snapshot Engine::Look(int64_t trial_id) {
   const auto seen = std::make_shared<std::promise<Snapshot>>();
-  PushOrRefuse(queue_, LookJob{[seen](Snapshot snapshot) { seen->set_value(std::move(snapshot)); }});
+  PushOrRefuse(queue_,
+               LookJob{trial_id, [seen](Snapshot snapshot) { seen->set_value(std::move(snapshot)); }});
   return seen->get_future().get();
 }
 

@@ -68,7 +68,7 @@ class Engine {
   StatusOr<std::optional<std::string>> Recall(const std::string& request_id, const std::string& digest);
 
   // Blocks on the engine's thread. Empty once stopped.
-  Snapshot Look();
+  Snapshot Look(int64_t trial_id = 0);
   Statistics statistics() const;
 
   // Answers all that waits (polls without work, the rest with Unavailable) and ends both threads. What comes

@@ -27,6 +27,7 @@ struct UserRequest {
 struct Snapshot {
   std::vector<controller::Core::CampaignGlance> campaigns;
   std::vector<controller::Core::WorkerGlance> workers;
+  controller::Core::TrialOutlook outlook;  // of the trial that was asked for
 };
 
 // What the writer's thread is asked to do. Callbacks are called once, after the batch is committed, and must
@@ -48,6 +49,7 @@ struct RecallJob {
   std::function<void(StatusOr<std::optional<std::string>>)> done;
 };
 struct LookJob {
+  int64_t trial_id = 0;  // 0: of none
   std::function<void(Snapshot)> done;
 };
 using Job = std::variant<EventJob, UserJob, RecallJob, LookJob>;

@@ -43,6 +43,7 @@ class RestoreTest : public ::testing::Test {
     launch.campaign.overrides_json = "[]";
     launch.campaign.space_text = kSpace;
     launch.campaign.space_file_name = "tiny.yaml";
+    launch.campaign.settings.priority = 7;
     launch.campaign.settings.duplicates = model::DuplicatePolicy::kEvaluate;
     world_.planned_ = {{"c1", 0}, {"c2", 0}, {"c1", 1}};
     world_.Step(std::move(launch));
@@ -106,6 +107,40 @@ TEST_F(RestoreTest, LostAndFailedAttemptsAreRestoredAsTheyWere) {
   ExpectAgreement();
   world_.Report("w", world_.Success(*second, 0.5));
   ExpectAgreement();
+}
+
+TEST_F(RestoreTest, DrainsAreRestoredAsTheyAre) {
+  world_.Hello("w", 1);
+  world_.Step(controller::DrainWorker{5, "ada", controller::MakeWorker("w", 1), false, "noisy"});
+  world_.Step(controller::DrainWorker{6, "ada", controller::MakeWorker("v", 1), false, ""});
+  world_.Step(controller::DrainWorker{7, "ada", controller::MakeWorker("w", 1), false, "noisier"});
+  ExpectAgreement();
+  EXPECT_EQ(store_->LoadDrains()->size(), 2u);
+  world_.Step(controller::DrainWorker{8, "ada", controller::MakeWorker("v", 1), true, ""});
+  ExpectAgreement();
+  EXPECT_EQ(store_->LoadDrains()->size(), 1u);
+}
+
+TEST_F(RestoreTest, WhatSpeaksAgainstDevicesIsRestored) {
+  model::WorkerRecord bad = controller::MakeWorker("w", 1), good = controller::MakeWorker("v", 1);
+  bad.device_uuid = "A";
+  good.device_uuid = "B";
+  world_.Step(controller::WorkerHello{0, bad, {}});
+  world_.Step(controller::WorkerHello{0, good, {}});
+  world_.AnswerRefills();
+  for (int i = 0; i < 3; ++i) {
+    const auto lease = world_.Poll("w");
+    ASSERT_TRUE(lease);
+    world_.Report("w", world_.Failed(*lease, FailureClass::kTimeout, "case " + std::string(i + 1, 'x')));
+    ExpectAgreement();
+    world_.Report("v", world_.Success(*world_.Poll("v"), 0.5));
+    ExpectAgreement();
+  }
+  EXPECT_EQ(store_->LoadHealth()->at(0).blames.size(), 3u);
+  EXPECT_EQ(store_->LoadDrains()->at(0).name, "A");
+  world_.Step(controller::DrainWorker{8, "ada", bad, true, ""});
+  ExpectAgreement();
+  EXPECT_TRUE(store_->LoadHealth()->empty());
 }
 
 TEST_F(RestoreTest, ARevisedCampaignIsRestoredAsItIs) {

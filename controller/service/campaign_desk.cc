@@ -22,21 +22,9 @@ namespace canopy::controller {
 namespace {
 
 constexpr int64_t kMaxPage = 1000, kDefaultPage = 100;
-constexpr int64_t kBestShown = 10, kRunningShown = 64, kFailuresShown = 3, kWorkersShown = 2'000;
+constexpr int64_t kBestShown = 10, kRunningShown = 64, kFailuresShown = 3;
 
 int64_t PageSize(int32_t limit) { return limit <= 0 ? kDefaultPage : std::min<int64_t>(limit, kMaxPage); }
-
-Status CheckRequestId(const std::string& id) {
-  constexpr size_t kLongest = 128;
-  if (!id.empty() && id.size() <= kLongest) return absl::OkStatus();
-  return InvalidArgument(
-      "request_id: expected 1 to 128 characters, the same for each repetition of the call");
-}
-
-template <typename Message>
-std::string Digest(const char* call, const Message& request) {
-  return Sha256Hex(std::string(call) + "\n" + request.SerializeAsString());
-}
 
 StatusOr<CampaignVerb> FromProto(v1::CampaignVerb verb) {
   switch (verb) {
@@ -52,6 +40,17 @@ StatusOr<CampaignVerb> FromProto(v1::CampaignVerb verb) {
 }
 
 }  // namespace
+
+Status CheckRequestId(const std::string& id) {
+  constexpr size_t kLongest = 128;
+  if (!id.empty() && id.size() <= kLongest) return absl::OkStatus();
+  return InvalidArgument(
+      "request_id: expected 1 to 128 characters, the same for each repetition of the call");
+}
+
+std::string RequestDigest(const char* call, const google::protobuf::Message& request) {
+  return Sha256Hex(std::string(call) + "\n" + request.SerializeAsString());
+}
 
 CampaignDesk::CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader)
     : options_(std::move(options)), engine_(engine), reader_(reader) {}
@@ -85,7 +84,7 @@ Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest&
   // On a socket that only its owner opens, the caller's word names the owner.
   const bool named = principal.role == Principal::Role::kLocal && !request.owner().empty();
   const std::string owner = named ? request.owner() : principal.name;
-  const std::string digest = Digest("launch", request);
+  const std::string digest = RequestDigest("launch", request);
   if (!request.dry_run()) {
     CANOPY_RETURN_IF_ERROR(CheckRequestId(request.request_id()));
     // A repetition gets its first answer, whatever has changed since.
@@ -150,7 +149,7 @@ Status CampaignDesk::Update(const Principal& principal, const v1::LaunchRequest&
     if (request.dry_run() || plan.changes().empty()) return absl::OkStatus();
     const auto encode = [answer = reply](const engine::ReplyBody&) { return answer.SerializeAsString(); };
     const StatusOr<std::string> answer =
-        Submit({request.request_id(), Digest("launch", request), encode}, plan.event());
+        Submit({request.request_id(), RequestDigest("launch", request), encode}, plan.event());
     if (answer.ok())
       return reply.ParseFromString(*answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
     if (!absl::IsAborted(answer.status())) return answer.status();
@@ -182,7 +181,7 @@ Status CampaignDesk::Command(const Principal& principal, const v1::CommandReques
   };
   CANOPY_ASSIGN_OR_RETURN(
       const std::string answer,
-      Submit({request.request_id(), Digest("command", request), encode}, std::move(event)));
+      Submit({request.request_id(), RequestDigest("command", request), encode}, std::move(event)));
   return reply.ParseFromString(answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
 }
 
@@ -223,6 +222,16 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
   CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::SpaceVersionRow> versions, reader_.SpaceVersions(id));
   for (const storage::SpaceVersionRow& version : versions) *reply.add_space_versions() = ToProto(version);
 
+  constexpr size_t kDrainsShown = 5;
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<model::Drain> drains, reader_.Drains());
+  for (const model::Drain& drain : drains) {
+    // What people drained they know of.
+    if (drain.principal != "controller" || model::IsTerminal(row.progress.state)) continue;
+    if (static_cast<size_t>(reply.notices_size()) == kDrainsShown) break;
+    reply.add_notices((drain.scope == model::DrainScope::kHost ? "host " : "device ") + drain.name +
+                      " is drained: " + drain.reason +
+                      "; `canopy worker drain --undo` gives it trials again");
+  }
   std::map<int64_t, AttemptProgress> progress;  // by attempt
   for (const Core::CampaignGlance& glance : engine_.Look().campaigns) {
     if (glance.campaign_id != id) continue;
@@ -276,24 +285,6 @@ Status CampaignDesk::ListTrials(const v1::ListTrialsRequest& request, v1::ListTr
 Status CampaignDesk::GetTrial(const v1::GetTrialRequest& request, v1::TrialDetails& reply) {
   CANOPY_ASSIGN_OR_RETURN(const storage::TrialDetail detail, reader_.Trial(request.trial()));
   reply = ToProto(detail);
-  return absl::OkStatus();
-}
-
-Status CampaignDesk::ListWorkers(const v1::ListWorkersRequest&, v1::ListWorkersReply& reply) {
-  std::map<std::string, Core::WorkerGlance> connected;
-  for (Core::WorkerGlance& glance : engine_.Look().workers)
-    connected.emplace(glance.worker.id, std::move(glance));
-  CANOPY_ASSIGN_OR_RETURN(const std::vector<model::WorkerRecord> known, reader_.Workers(kWorkersShown));
-  for (const model::WorkerRecord& worker : known) {
-    v1::WorkerStatus& status = *reply.add_workers();
-    if (const auto glance = connected.find(worker.id); glance != connected.end()) {
-      status = ToProto(glance->second);
-    } else {
-      *status.mutable_worker() = rpc::ToProto(worker);
-      status.set_first_seen_us(worker.first_seen_us);
-      status.set_last_seen_us(worker.last_seen_us);
-    }
-  }
   return absl::OkStatus();
 }
 

@@ -35,6 +35,9 @@ class CampaignDesk {
   Status ListTrials(const v1::ListTrialsRequest& request, v1::ListTrialsReply& reply);
   Status GetTrial(const v1::GetTrialRequest& request, v1::TrialDetails& reply);
   Status ListWorkers(const v1::ListWorkersRequest& request, v1::ListWorkersReply& reply);
+  Status ExplainTrial(const v1::GetTrialRequest& request, v1::TrialExplanation& reply);
+  Status DrainWorker(const Principal& principal, const v1::DrainWorkerRequest& request,
+                     v1::DrainWorkerReply& reply);
   StatusOr<std::vector<v1::QueryRows>> Query(const v1::QueryRequest& request);
 
  private:
@@ -51,5 +54,10 @@ class CampaignDesk {
   engine::Engine& engine_;
   storage::Reader& reader_;
 };
+
+// InvalidArgument for an id that a mutating call of a user cannot have.
+Status CheckRequestId(const std::string& id);
+// What a repetition of the call has in common with it.
+std::string RequestDigest(const char* call, const google::protobuf::Message& request);
 
 }  // namespace canopy::controller

@@ -123,6 +123,21 @@ grpc::ServerUnaryReactor* CampaignService::ListWorkers(grpc::CallbackServerConte
                 [=, this](const Principal&) { return desk_.ListWorkers(*request, *reply); });
 }
 
+grpc::ServerUnaryReactor* CampaignService::ExplainTrial(grpc::CallbackServerContext* context,
+                                                        const v1::GetTrialRequest* request,
+                                                        v1::TrialExplanation* reply) {
+  return Answer(context, Verb::kRead,
+                [=, this](const Principal&) { return desk_.ExplainTrial(*request, *reply); });
+}
+
+grpc::ServerUnaryReactor* CampaignService::DrainWorker(grpc::CallbackServerContext* context,
+                                                       const v1::DrainWorkerRequest* request,
+                                                       v1::DrainWorkerReply* reply) {
+  return Answer(context, Verb::kDrain, [=, this](const Principal& principal) {
+    return desk_.DrainWorker(principal, *request, *reply);
+  });
+}
+
 grpc::ServerWriteReactor<v1::QueryRows>* CampaignService::Query(grpc::CallbackServerContext* context,
                                                                 const v1::QueryRequest* request) {
   auto* const reactor = new RowsReactor;

@@ -39,6 +39,12 @@ class CampaignService final : public v1::CampaignService::CallbackService {
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext* context,
                                         const v1::ListWorkersRequest* request,
                                         v1::ListWorkersReply* reply) override;
+  grpc::ServerUnaryReactor* ExplainTrial(grpc::CallbackServerContext* context,
+                                         const v1::GetTrialRequest* request,
+                                         v1::TrialExplanation* reply) override;
+  grpc::ServerUnaryReactor* DrainWorker(grpc::CallbackServerContext* context,
+                                        const v1::DrainWorkerRequest* request,
+                                        v1::DrainWorkerReply* reply) override;
   grpc::ServerWriteReactor<v1::QueryRows>* Query(grpc::CallbackServerContext* context,
                                                  const v1::QueryRequest* request) override;
 

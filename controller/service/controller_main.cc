@@ -117,6 +117,7 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   CoreLimits& limits = engine_options.limits;
   limits.lease_ttl_ms = options.lease_ttl_ms;
   limits.heartbeat_interval_ms = std::min(limits.heartbeat_interval_ms, options.lease_ttl_ms / 5);
+  limits.project_shares = options.project_shares;
   engine_options.on_campaign_ended = [&](int64_t campaign_id) {
     pool.Add([&, campaign_id] { WriteResultOf(campaign_id, *reader, options.state_dir, database_id); });
   };

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace canopy::controller {
@@ -15,6 +16,8 @@ struct ControllerOptions {
   int64_t http_port = 0;
   // How long a lease lives without a heartbeat; positive.
   int64_t lease_ttl_ms = 30'000;
+  // Slots of projects beside each other, in proportion; 1 for those that are not named.
+  std::map<std::string, int64_t> project_shares;
   // False: answers people, grants workers nothing and lets no time pass for campaigns.
   bool grant_leases = true;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "controller/core/placement.h"
 #include "controller/service/launch_files.h"
 
 namespace canopy::controller {
@@ -60,6 +61,16 @@ void CheckOperators(std::span<const WorkerRecord> workers, const std::vector<std
     warnings.push_back("no connected worker's trainer has the space's operator '" + name +
                        "'; trials wait for one that has (--operator-libraries, docs/own_operators.md)");
   }
+}
+
+// Warns of a placement that no connected worker satisfies.
+void CheckPlacement(std::span<const WorkerRecord> workers, const model::Placement& placement,
+                    std::vector<std::string>& warnings) {
+  std::string why;
+  const bool offered = std::any_of(workers.begin(), workers.end(), [&](const WorkerRecord& worker) {
+    return MeetsPlacement(worker, LabelsOf(worker.labels_json), placement, &why);
+  });
+  if (!offered && !workers.empty()) warnings.push_back(why + "; trials wait for one that has it");
 }
 
 Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& space, CampaignFile& file,
@@ -149,6 +160,7 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, file, warnings));
   settings.operators = space.own_operators();
   CheckOperators(workers, settings.operators, warnings);
+  CheckPlacement(workers, settings.placement, warnings);
   CANOPY_RETURN_IF_ERROR(CheckMixture(workers, settings.strict, warnings));
   if (workers.empty()) warnings.push_back("no worker is connected; trials wait for one");
   CANOPY_ASSIGN_OR_RETURN(plan.event.reference, CheckSearch(files, settings));

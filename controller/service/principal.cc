@@ -29,6 +29,7 @@ constexpr std::array kGrants = {
     Grant{Verb::kUserHello, Role::kLocal},   Grant{Verb::kUserHello, Role::kUser},
     Grant{Verb::kLaunch, Role::kLocal},      Grant{Verb::kLaunch, Role::kUser},
     Grant{Verb::kCommand, Role::kLocal},     Grant{Verb::kCommand, Role::kUser},
+    Grant{Verb::kDrain, Role::kLocal},       Grant{Verb::kDrain, Role::kUser},
     Grant{Verb::kRead, Role::kLocal},        Grant{Verb::kRead, Role::kUser},
     Grant{Verb::kQuery, Role::kLocal},       Grant{Verb::kQuery, Role::kUser},
 };
@@ -71,6 +72,8 @@ std::string_view ToString(Verb verb) {
       return "launch campaigns";
     case Verb::kCommand:
       return "pause, resume or cancel campaigns";
+    case Verb::kDrain:
+      return "drain workers";
     case Verb::kRead:
       return "read campaigns and trials";
     case Verb::kQuery:

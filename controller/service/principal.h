@@ -33,6 +33,7 @@ enum class Verb {
   kUserHello,
   kLaunch,
   kCommand,
+  kDrain,
   kRead,
   kQuery,
 };

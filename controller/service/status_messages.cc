@@ -164,6 +164,15 @@ v1::WorkerStatus ToProto(const Core::WorkerGlance& glance) {
   out.set_connected(true);
   out.set_silent_ms(glance.silent_ms);
   out.set_running_attempts(static_cast<int64_t>(glance.attempts.size()));
+  if (glance.remaining_ms) out.set_remaining_ms(*glance.remaining_ms);
+  for (const Core::WorkerGlance::Running& attempt : glance.attempts) {
+    v1::RunningAttempt& running = *out.add_running();
+    running.set_attempt_id(attempt.attempt_id);
+    running.set_fence(attempt.fence);
+    running.set_trial(attempt.trial);
+    running.set_step(attempt.step);
+    running.set_total_steps(attempt.total_steps);
+  }
   out.set_first_seen_us(glance.worker.first_seen_us);
   out.set_last_seen_us(glance.worker.last_seen_us);
   return out;
@@ -196,6 +205,7 @@ void AddGlance(const Core::CampaignGlance& glance, v1::CampaignStatus& status) {
   status.set_slots(glance.slots);
   status.set_waiting_reason(glance.waiting_reason);
   status.set_time_left_ms(glance.deadline_left_ms);
+  for (const std::string& notice : glance.notices) status.add_notices(notice);
 }
 
 }  // namespace canopy::controller

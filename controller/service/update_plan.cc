@@ -99,6 +99,11 @@ std::vector<v1::Change> FreeChanges(const model::CampaignRecord& before, const C
   differences.Text("campaign.description", before.description, after.description);
   differences.Text("campaign.notes", before.notes, after.notes);
   differences.Objects("campaign.labels", before.labels_json, after.labels_json);
+  differences.Count("campaign.priority", old.priority, now.priority);
+  differences.Objects("placement.labels", json(old.placement.labels).dump(),
+                      json(now.placement.labels).dump());
+  differences.Text("placement.device_kind", old.placement.device_kind, now.placement.device_kind);
+  differences.Bound("placement.min_memory", old.placement.min_memory, now.placement.min_memory, FormatCount);
   differences.Lists("constraints", old.constraints, now.constraints);
   differences.Bound("budget.trials", old.budget_trials, now.budget_trials, FormatCount);
   differences.Bound("budget.duration", old.budget_duration_ms, now.budget_duration_ms, FormatDuration);
@@ -173,6 +178,8 @@ StatusOr<UpdatePlan> UpdatePlan::Make(const v1::LaunchRequest& request, const st
   settings.finals_top = now.finals_top;
   settings.finals_seeds = now.finals_seeds;
   settings.finals_reference = now.finals_reference;
+  settings.priority = now.priority;
+  settings.placement = now.placement;
   settings.operators = files.space.own_operators();
 
   UpdatePlan plan(SpaceMapping(files.space, files.constraints, settings));

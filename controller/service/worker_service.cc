@@ -86,6 +86,7 @@ grpc::ServerUnaryReactor* WorkerService::Hello(grpc::CallbackServerContext* cont
     else
       foreign.push_back(claim.attempt_id());
   }
+  if (request->has_remaining_ms()) event.remaining_ms = std::max<int64_t>(0, request->remaining_ms());
   CANOPY_LOG(Info, "A worker said Hello",
              {{"worker", event.worker.id},
               {"host", event.worker.host},
@@ -153,6 +154,7 @@ grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* 
         {progress.attempt_id(), progress.fence(), progress.step(), progress.total_steps()});
   for (const v1::Measurement& measurement : request->measurements())
     event.measurements.push_back(rpc::FromProto(measurement));
+  if (request->has_remaining_ms()) event.remaining_ms = std::max<int64_t>(0, request->remaining_ms());
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   engine_.Submit(engine_.NewToken(), std::move(event),
                  [reactor, reply](const StatusOr<engine::ReplyBody>& body) {

@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "controller/service/service_fixture.h"
+#include "rpc/protocol.h"
 
 namespace canopy::controller {
 namespace {
@@ -41,6 +42,53 @@ TEST_F(WorkerServiceTest, AnAgentOfAnotherProtocolIsToldWhichSideToUpgrade) {
   const grpc::Status status = Call(*Workers(local()), &WorkerStub::Hello, request, &reply);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("upgrade the controller"));
+}
+
+TEST_F(WorkerServiceTest, AnAgentOfTheProtocolBeforeIsServed) {
+  v1::WorkerHelloRequest request = HelloRequest(worker_id_);
+  request.mutable_protocol()->set_min(rpc::kProtocolMax - 1);
+  request.mutable_protocol()->set_max(rpc::kProtocolMax - 1);
+  v1::WorkerHelloReply reply;
+  const grpc::Status status = Call(*Workers(local()), &WorkerStub::Hello, request, &reply);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_GE(reply.protocol().max(), rpc::kProtocolMax);
+}
+
+TEST_F(WorkerServiceTest, AWorkerIsDrainedByItsHostOrTheBeginningOfItsId) {
+  const auto workers = Workers(local());
+  const auto campaigns = Campaigns(local());
+  Greet(*workers, worker_id_);
+  Launch();
+  const v1::Lease lease = TakeLease(*workers, worker_id_, "r1");
+  v1::DrainWorkerRequest drain;
+  drain.set_request_id("d1");
+  drain.set_worker("h1");
+  drain.set_reason("new driver");
+  for (int i = 0; i < 2; ++i) {  // a repetition is answered alike
+    v1::DrainWorkerReply reply;
+    const grpc::Status status = Call(*campaigns, &CampaignStub::DrainWorker, drain, &reply);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(reply.worker_id(), worker_id_);
+    EXPECT_EQ(reply.running_attempts(), 1);
+  }
+  v1::ListWorkersRequest one;
+  one.set_worker(worker_id_.substr(0, 6));
+  v1::ListWorkersReply list;
+  ASSERT_TRUE(Call(*campaigns, &CampaignStub::ListWorkers, one, &list).ok());
+  ASSERT_EQ(list.workers_size(), 1);
+  EXPECT_EQ(list.workers(0).state(), v1::WORKER_STATE_DRAINING);
+  EXPECT_EQ(list.workers(0).drains(0).reason(), "new driver");
+  EXPECT_EQ(list.workers(0).running(0).trial(), "toy/1");
+  v1::ExchangeReply reported;
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, SuccessOf(worker_id_, lease), &reported).ok());
+  EXPECT_EQ(reported.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+  ASSERT_TRUE(Call(*campaigns, &CampaignStub::ListWorkers, one, &list).ok());
+  EXPECT_EQ(list.workers(0).state(), v1::WORKER_STATE_DRAINED);
+
+  one.set_worker("nobody");
+  const grpc::Status unknown = Call(*campaigns, &CampaignStub::ListWorkers, one, &list);
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(unknown.error_message(), HasSubstr("canopy worker list"));
 }
 
 TEST_F(WorkerServiceTest, ALeaseCarriesAllThatATrainerNeeds) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -30,6 +31,13 @@ struct TaskSpec {
   int64_t validation_count = 0;
 };
 
+// Which workers a campaign's trials may go to.
+struct Placement {
+  std::map<std::string, std::string> labels;  // a worker has all of these
+  std::string device_kind;                    // empty: any
+  int64_t min_memory = 0;                     // bytes
+};
+
 // What `campaign:` fixes for the whole search, parsed; the texts it came from are in CampaignRecord.
 struct CampaignSettings {
   TaskSpec task;
@@ -44,6 +52,8 @@ struct CampaignSettings {
   std::vector<std::string> constraints;
   DuplicatePolicy duplicates = DuplicatePolicy::kCached;
   bool strict = false;
+  Placement placement;
+  int64_t priority = 10;         // its slots beside those of its project's other campaigns, in proportion
   int64_t epochs = 0;            // 0: `auto`, settled by a PROXY trial before the first SEARCH trial
   int64_t budget_trials = 0;     // SEARCH trials; 0: no such bound
   int64_t budget_duration_ms = 0;  // of running time, finals included; 0: no such bound
@@ -105,6 +115,7 @@ struct CampaignProgress {
   // and under `strict` the same trainer build and device.
   std::string pinned_dataset_digest, pinned_trainer_build, pinned_device;
   bool archived = false;           // left out of listings
+  int64_t share_tag = 0;           // where its next lease stands in the order of fair shares
   int64_t finished_us = 0;
 };
 
@@ -113,6 +124,12 @@ struct CandidateFacts {
   std::string candidate_json, candidate_hash, graph_hash, graph_json;
   int64_t params = 0, macs = 0, activation_memory = 0, depth = 0;
   int64_t params_as_written = 0, macs_as_written = 0;
+};
+
+// Where an attempt ran.
+struct DevicePlace {
+  std::string host, device_uuid;
+  friend auto operator<=>(const DevicePlace&, const DevicePlace&) = default;
 };
 
 struct TrialRecord {
@@ -135,6 +152,7 @@ struct TrialRecord {
   int64_t data_failures = 0;
   int64_t out_of_memory_bytes = 0;  // a worker that tries it again has more memory than this
   std::vector<std::string> crash_hosts;
+  std::vector<DevicePlace> failed_on;  // by a failure that may be the device's
   int64_t last_attempt_id = 0, last_fence = 0;  // of the newest lease; a late result must match both
   std::string required_worker_id;  // the only worker that can run it (it holds the weights), or empty
   std::string weights_path, weights_sha256;  // TEST, MEASURE: on that worker
@@ -222,6 +240,28 @@ struct WorkerRecord {
   std::vector<DatasetOnWorker> datasets;
   std::vector<std::string> operators;       // that its trainers have beside the built-in ones
   int64_t first_seen_us = 0, last_seen_us = 0;
+};
+
+// No new lease goes to this worker, or to any worker of this device or host; what runs there ends.
+struct Drain {
+  DrainScope scope = DrainScope::kWorker;
+  std::string name;  // the worker's id, the device's UUID, the host
+  std::string reason, principal;
+  int64_t since_us = 0;
+};
+
+// A trial that failed on a device and passed elsewhere.
+struct Blame {
+  int64_t trial_id = 0;
+  std::string trial;        // "fashion-macro/17"
+  bool other_host = false;  // it passed on another host, not on another device of this one alone
+};
+
+// What speaks against a device; the oldest blame comes first.
+struct DeviceHealth {
+  DevicePlace place;
+  std::vector<Blame> blames;
+  int64_t passes = 0;  // trials that passed there since the oldest was recorded, or another one forgiven
 };
 
 }  // namespace canopy::model

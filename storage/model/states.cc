@@ -36,6 +36,8 @@ constexpr Names<CampaignState, 6> kCampaignStates = {{{CampaignState::kRunning, 
                                                       {CampaignState::kCompleted, "COMPLETED"},
                                                       {CampaignState::kCancelled, "CANCELLED"},
                                                       {CampaignState::kFailed, "FAILED"}}};
+constexpr Names<DrainScope, 3> kDrainScopes = {
+    {{DrainScope::kWorker, "WORKER"}, {DrainScope::kDevice, "DEVICE"}, {DrainScope::kHost, "HOST"}}};
 constexpr Names<FailureClass, 8> kFailureClasses = {{{FailureClass::kPreempted, "PREEMPTED"},
                                                      {FailureClass::kWorkerLost, "WORKER_LOST"},
                                                      {FailureClass::kOutOfMemory, "OUT_OF_MEMORY"},
@@ -65,6 +67,7 @@ std::string_view ToString(Purpose value) { return NameOf(kPurposes, value); }
 std::string_view ToString(TrialState value) { return NameOf(kTrialStates, value); }
 std::string_view ToString(AttemptState value) { return NameOf(kAttemptStates, value); }
 std::string_view ToString(CampaignState value) { return NameOf(kCampaignStates, value); }
+std::string_view ToString(DrainScope value) { return NameOf(kDrainScopes, value); }
 std::string_view ToString(FailureClass value) { return NameOf(kFailureClasses, value); }
 
 std::optional<Purpose> ParsePurpose(std::string_view name) { return ValueOf(kPurposes, name); }
@@ -73,6 +76,7 @@ std::optional<AttemptState> ParseAttemptState(std::string_view name) { return Va
 std::optional<CampaignState> ParseCampaignState(std::string_view name) {
   return ValueOf(kCampaignStates, name);
 }
+std::optional<DrainScope> ParseDrainScope(std::string_view name) { return ValueOf(kDrainScopes, name); }
 std::optional<FailureClass> ParseFailureClass(std::string_view name) {
   return ValueOf(kFailureClasses, name);
 }

@@ -25,6 +25,9 @@ enum class AttemptState { kRunning, kSucceeded, kFailed, kExpired, kSuperseded, 
 
 enum class CampaignState { kRunning, kPaused, kFinalizing, kCompleted, kCancelled, kFailed };
 
+// What a drain keeps new leases from.
+enum class DrainScope { kWorker, kDevice, kHost };
+
 // Why an attempt failed.
 enum class FailureClass {
   kPreempted,
@@ -41,6 +44,7 @@ std::string_view ToString(Purpose value);
 std::string_view ToString(TrialState value);
 std::string_view ToString(AttemptState value);
 std::string_view ToString(CampaignState value);
+std::string_view ToString(DrainScope value);
 std::string_view ToString(FailureClass value);
 
 // nullopt for a name that no value has.
@@ -48,6 +52,7 @@ std::optional<Purpose> ParsePurpose(std::string_view name);
 std::optional<TrialState> ParseTrialState(std::string_view name);
 std::optional<AttemptState> ParseAttemptState(std::string_view name);
 std::optional<CampaignState> ParseCampaignState(std::string_view name);
+std::optional<DrainScope> ParseDrainScope(std::string_view name);
 std::optional<FailureClass> ParseFailureClass(std::string_view name);
 
 bool IsTerminal(TrialState state);

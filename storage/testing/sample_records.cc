@@ -47,6 +47,8 @@ model::CampaignRecord SampleCampaign(int64_t id, const std::string& name) {
   campaign.settings.constraints = {"params < 200000", "depth > 1"};
   campaign.settings.duplicates = model::DuplicatePolicy::kEvaluate;
   campaign.settings.strict = true;
+  campaign.settings.placement = {{{"gpu", "a100"}, {"room", "3"}}, "cuda", 8'000};
+  campaign.settings.priority = 20;
   campaign.settings.epochs = 2;
   campaign.settings.budget_trials = 30;
   campaign.settings.budget_duration_ms = 600'000;
@@ -80,6 +82,7 @@ model::CampaignProgress SampleProgress() {
   progress.pinned_trainer_build = "b1";
   progress.pinned_device = "cpu Xeon";
   progress.archived = true;
+  progress.share_tag = 77;
   progress.finished_us = 5;
   return progress;
 }

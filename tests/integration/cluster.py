@@ -129,7 +129,7 @@ class Cluster:
 
     def connected_workers(self):
         lines = self.cli("worker", "list", "--format", "jsonl").splitlines()
-        return sum(1 for line in lines if json.loads(line).get("connected"))
+        return sum(1 for line in lines if json.loads(line).get("connected") == "yes")
 
     def wait_for_workers(self, count, timeout=90):
         wait_until(lambda: self.connected_workers() >= count, timeout, f"{count} connected workers")

@@ -1,5 +1,6 @@
 #include "worker/agent/agent.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,7 +17,9 @@ constexpr int64_t kBacklogPollMs = 50;
 }  // namespace
 
 Agent::Agent(AgentParts parts)
-    : parts_(std::move(parts)), session_(parts_.connection, attempts_, parts_.hello, parts_.rng) {}
+    : parts_(std::move(parts)),
+      session_(
+          parts_.connection, attempts_, parts_.hello, [this] { return RemainingMs(); }, parts_.rng) {}
 
 Status Agent::Run() {
   CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> unsent, parts_.spool.Waiting());
@@ -29,6 +32,7 @@ Status Agent::Run() {
   std::vector<std::thread> slots;
   for (int64_t slot = 0; slot < parts_.hello.worker().slots(); ++slot)
     slots.emplace_back([this, slot] { ServeSlot(slot); });
+  std::thread in_time([this] { StopInTime(); });
   const Status ended = session_.KeepContact([this](const ControllerSession::Database& database) -> Status {
     CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> waiting, parts_.spool.Take(database.id));
     const MutexLock lock(mutex_);
@@ -39,12 +43,29 @@ Status Agent::Run() {
   });
   Stop();
   for (std::thread& slot : slots) slot.join();
+  in_time.join();
+  session_.SayGoodbye(kLastWordsMs);
   return ended;
 }
 
 void Agent::Stop() {
   session_.Stop();
   attempts_.StopAll();
+}
+
+std::optional<int64_t> Agent::RemainingMs() const {
+  if (!parts_.stop_at_ms) return std::nullopt;
+  return std::max<int64_t>(0, *parts_.stop_at_ms - parts_.environment.clock.MonotonicMs());
+}
+
+void Agent::StopInTime() {
+  while (const auto remaining_ms = RemainingMs()) {
+    if (*remaining_ms == 0) {
+      CANOPY_LOG(Info, "the agent's time is over: its trainers are stopped, their attempts handed back");
+      return Stop();
+    }
+    if (!session_.Pause(*remaining_ms)) return;
+  }
 }
 
 void Agent::ServeSlot(int64_t slot) {

@@ -24,7 +24,9 @@ struct AgentParts {
   const AttemptEnvironment& environment;
   const Spool& spool;
   v1::WorkerHelloRequest hello;  // protocol and worker
-  Rng rng;                       // of the delays between tries
+  // By the environment's clock, when the agent stops by itself; nullopt: when it is told to.
+  std::optional<int64_t> stop_at_ms;
+  Rng rng;  // of the delays between tries
   std::function<std::string()> new_request_id;
 };
 
@@ -34,12 +36,15 @@ class Agent {
  public:
   explicit Agent(AgentParts parts);
 
-  // Blocks until Stop, which is OK, or until the controller refuses an agent that it never accepted.
+  // Blocks until Stop or stop_at_ms, which is OK, or until the controller refuses an agent that it never
+  // accepted.
   Status Run();
   // Stops the trainers; Run returns within 10 s, with unacknowledged outcomes in the spool. Thread-safe.
   void Stop();
 
  private:
+  std::optional<int64_t> RemainingMs() const;
+  void StopInTime();
   void ServeSlot(int64_t slot);
   // Reports the outcome, where there is one, and asks for a lease, until Stop.
   std::optional<v1::Lease> NextLease(int64_t slot, std::optional<v1::Outcome> outcome);

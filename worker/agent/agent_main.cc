@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -26,6 +27,9 @@
 
 namespace canopy::agent {
 namespace {
+
+// Before the walltime is over the attempts are handed back: trainers take up to 7 s to end.
+constexpr int64_t kHandBackMs = 30'000;
 
 sigset_t EndSignals() {
   sigset_t signals;
@@ -125,6 +129,8 @@ Status Run(const AgentOptions& options) {
   // Before any thread starts: each has the mask of the one that made it.
   const sigset_t signals = EndSignals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const AwakeClock clock;
+  const int64_t begin_ms = clock.MonotonicMs();
   if (options.slots < 0) return InvalidArgument("slots: expected a number from 1, or 0 for as many as fit");
   CANOPY_ASSIGN_OR_RETURN(const Credentials credentials, LoadCredentials(options));
   CANOPY_ASSIGN_OR_RETURN(
@@ -144,7 +150,6 @@ Status Run(const AgentOptions& options) {
   v1::WorkerHelloRequest hello;
   *hello.mutable_protocol() = rpc::OurProtocol();
   *hello.mutable_worker() = DescribeWorker(options, state.worker_id(), trainer, datasets);
-  const AwakeClock clock;
   RunningTrainers running(lock_folder, clock);
   const auto launcher =
       trainer.zygote ? MakeZygoteLauncher(command, state.ZygoteLog()) : MakeProcessLauncher(command);
@@ -165,10 +170,14 @@ Status Run(const AgentOptions& options) {
               {"controller", options.controller},
               {"slots", std::to_string(hello.worker().slots())},
               {"trainer", program}});
+  std::optional<int64_t> stop_at_ms;
+  if (options.walltime_ms > 0)
+    stop_at_ms = begin_ms + options.walltime_ms - std::min(kHandBackMs, options.walltime_ms / 10);
   Agent agent({.connection = *connection,
                .environment = environment,
                .spool = spool,
                .hello = hello,
+               .stop_at_ms = stop_at_ms,
                .rng = Rng(EntropySeed()),
                .new_request_id = NewUuid});
   const SignalWatcher watcher([&agent] {

@@ -16,10 +16,11 @@ struct AgentOptions {
   std::string trainer;                          // a program; empty: canopy-trainer beside this one
   std::string operator_libraries;               // path=sha256,... that trainers may load
   std::map<std::string, std::string> labels;
+  int64_t walltime_ms = 0;  // after which others end the process; 0: not known
 };
 
-// Runs an agent until SIGTERM or SIGINT, which end it with 0 within 10 s; 1 after an error, which is
-// logged. Called from main before threads start.
+// Runs an agent until SIGTERM, SIGINT or shortly before the end of its walltime, which end it with 0 within
+// 10 s; 1 after an error, which is logged. Called from main before threads start.
 int RunAgent(const AgentOptions& options);
 
 }  // namespace canopy::agent

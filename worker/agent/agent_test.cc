@@ -74,6 +74,7 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     if (away_) return Miss();
     measurements_ += request.measurements_size();
+    heartbeats_.push_back(request);
     for (const auto& attempt : request.attempts()) running_.insert(attempt.attempt_id());
     changed_.NotifyAll();
     v1::HeartbeatReply reply;
@@ -148,6 +149,10 @@ class FakeController final : public ControllerConnection {
     while (hellos_.size() < count) changed_.Wait(mutex_);
     return hellos_;
   }
+  std::vector<v1::HeartbeatRequest> heartbeats() {
+    const MutexLock lock(mutex_);
+    return heartbeats_;
+  }
   int counted_twice() {
     const MutexLock lock(mutex_);
     return twice_;
@@ -182,6 +187,7 @@ class FakeController final : public ControllerConnection {
   std::set<std::string> results_;
   std::set<int64_t> running_, to_stop_;
   std::vector<v1::WorkerHelloRequest> hellos_;
+  std::vector<v1::HeartbeatRequest> heartbeats_;
   std::function<void(const v1::ExchangeRequest&)> on_exchange_;
 };
 
@@ -193,7 +199,7 @@ class AgentTest : public testing::Test {
     ::unsetenv("CANOPY_FAKE_TRAINER_HOLD");
   }
 
-  void Start(int64_t slots = 1) {
+  void Start(int64_t slots = 1, std::optional<int64_t> stop_at_ms = std::nullopt) {
     v1::WorkerHelloRequest hello;
     hello.mutable_worker()->set_id("worker");
     hello.mutable_worker()->set_slots(slots);
@@ -201,6 +207,7 @@ class AgentTest : public testing::Test {
                                                 .environment = environment_,
                                                 .spool = spool_,
                                                 .hello = hello,
+                                                .stop_at_ms = stop_at_ms,
                                                 .rng = Rng(1),
                                                 .new_request_id = NewId});
     runner_ = std::thread([this] { ended_ = agent_->Run(); });
@@ -399,6 +406,33 @@ TEST_F(AgentTest, AnAgentThatEndsReportsItsAttemptsAsPreempted) {
   for (const int64_t attempt : {1, 2})
     EXPECT_EQ(controller_.WaitForOutcome(attempt).failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED);
   EXPECT_TRUE(spool_.Waiting()->empty());
+}
+
+TEST_F(AgentTest, AnAgentWhoseTimeEndsHandsBackWhatItRunsAndLeaves) {
+  controller_.Offer(TestLease(1));
+  Start(1, clock_.MonotonicMs() + 1'500);
+  const auto hellos = controller_.WaitForHellos(1);
+  EXPECT_TRUE(hellos[0].has_remaining_ms());
+  EXPECT_LE(hellos[0].remaining_ms(), 1'500);
+  Join();
+  EXPECT_TRUE(ended_.ok());
+  const auto heartbeats = controller_.heartbeats();
+  ASSERT_FALSE(heartbeats.empty());
+  EXPECT_TRUE(heartbeats.back().has_remaining_ms());
+  EXPECT_EQ(heartbeats.back().remaining_ms(), 0);
+  EXPECT_EQ(heartbeats.back().attempts_size(), 0);
+  // It may have had no time for its lease on a slow machine.
+  if (controller_.outcomes() > 0) {
+    EXPECT_EQ(controller_.WaitForOutcome(1).failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED);
+  }
+}
+
+TEST_F(AgentTest, AnAgentWithoutAnEndSaysSoUntilItLeaves) {
+  Start();
+  EXPECT_FALSE(controller_.WaitForHellos(1)[0].has_remaining_ms());
+  End();
+  EXPECT_TRUE(controller_.heartbeats().back().has_remaining_ms());
+  EXPECT_EQ(controller_.heartbeats().back().remaining_ms(), 0);
 }
 
 TEST_F(AgentTest, AnAgentThatEndsWithoutItsControllerKeepsTheOutcome) {

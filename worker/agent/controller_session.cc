@@ -33,8 +33,13 @@ bool IsRefusal(const Status& status) {
 }  // namespace
 
 ControllerSession::ControllerSession(ControllerConnection& connection, ActiveAttempts& attempts,
-                                     v1::WorkerHelloRequest hello, Rng rng)
-    : connection_(connection), attempts_(attempts), hello_(std::move(hello)), backoff_seed_(rng.Next()) {}
+                                     v1::WorkerHelloRequest hello,
+                                     std::function<std::optional<int64_t>()> remaining_ms, Rng rng)
+    : connection_(connection),
+      attempts_(attempts),
+      hello_(std::move(hello)),
+      remaining_ms_(std::move(remaining_ms)),
+      backoff_seed_(rng.Next()) {}
 
 Backoff ControllerSession::MakeBackoff(std::string_view label) const {
   return Backoff(Rng::Derive(backoff_seed_, label), kFirstDelayMs, kLongestDelayMs);
@@ -81,6 +86,7 @@ Status ControllerSession::KeepContact(const std::function<Status(const Database&
 Status ControllerSession::SayHello(const std::function<Status(const Database&)>& on_database) {
   v1::WorkerHelloRequest request = hello_;
   for (v1::LeaseClaim& claim : attempts_.Claims()) *request.add_running() = std::move(claim);
+  if (const auto remaining_ms = remaining_ms_()) request.set_remaining_ms(*remaining_ms);
   const Database assumed = database();
   request.set_database_id(assumed.id);
   request.set_incarnation(assumed.incarnation);
@@ -114,6 +120,8 @@ Status ControllerSession::SendHeartbeat() {
   unsent_.set_worker_id(hello_.worker().id());
   unsent_.set_database_id(now.id);
   unsent_.set_incarnation(now.incarnation);
+  unsent_.clear_remaining_ms();
+  if (const auto remaining_ms = remaining_ms_()) unsent_.set_remaining_ms(*remaining_ms);
   CANOPY_ASSIGN_OR_RETURN(const v1::HeartbeatReply reply, connection_.Heartbeat(unsent_, kCallTimeoutMs));
   unsent_.clear_measurements();
   for (const int64_t attempt_id : reply.attempts_to_stop()) attempts_.Stop(attempt_id);
@@ -121,6 +129,26 @@ Status ControllerSession::SendHeartbeat() {
   interval_ms_ = std::max(kShortestIntervalMs, reply.interval_ms());
   if (reply.hello_needed()) in_contact_ = false;
   return absl::OkStatus();
+}
+
+void ControllerSession::SayGoodbye(int64_t timeout_ms) {
+  {
+    const MutexLock lock(mutex_);
+    if (!was_in_contact_) return;  // a call that the stop itself cut off is no loss of contact
+  }
+  v1::HeartbeatRequest goodbye;
+  for (const v1::LeaseClaim& claim : attempts_.Claims()) {
+    v1::AttemptProgress& kept = *goodbye.add_attempts();
+    kept.set_attempt_id(claim.attempt_id());
+    kept.set_fence(claim.fence());
+  }
+  const Database now = database();
+  goodbye.set_worker_id(hello_.worker().id());
+  goodbye.set_database_id(now.id);
+  goodbye.set_incarnation(now.incarnation);
+  goodbye.set_remaining_ms(0);
+  if (const auto reply = connection_.Heartbeat(goodbye, timeout_ms); !reply.ok())
+    CANOPY_LOG(Warning, "the controller does not know that this agent ends: " + Message(reply.status()));
 }
 
 void ControllerSession::LoseContact(const Status& why) {

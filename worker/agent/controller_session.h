@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ class ControllerSession {
   };
 
   // `build` and `protocol` go into every Hello; the references outlive the session.
+  // `remaining_ms` gives what Hello and heartbeats say of the agent's end.
   ControllerSession(ControllerConnection& connection, ActiveAttempts& attempts, v1::WorkerHelloRequest hello,
-                    Rng rng);
+                    std::function<std::optional<int64_t>()> remaining_ms, Rng rng);
 
   // Keeps contact until Stop, which is OK. An error: the controller refuses this agent, and has never
   // accepted it. `on_database` is called before exchanges go to a database that was not in use before.
@@ -45,6 +47,10 @@ class ControllerSession {
   // Once, now or never: for the last words of an agent that ends.
   StatusOr<v1::ExchangeReply> ExchangeOnce(const v1::ExchangeRequest& request, int64_t timeout_ms);
 
+  // Says that the agent leaves, so that what it holds is given to others now; once, and to a controller that
+  // answers alone. Called after the last exchange.
+  void SayGoodbye(int64_t timeout_ms);
+
   // Hello is said again before anything else.
   void LoseContact(const Status& why);
   void Stop();
@@ -60,6 +66,7 @@ class ControllerSession {
   ControllerConnection& connection_;
   ActiveAttempts& attempts_;
   const v1::WorkerHelloRequest hello_;
+  const std::function<std::optional<int64_t>()> remaining_ms_;
   const uint64_t backoff_seed_;
 
   mutable Mutex mutex_;

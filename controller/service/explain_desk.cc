@@ -1,0 +1,121 @@
+// The part of CampaignDesk that says why a trial waits, where it runs, or how it ended.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+#include "controller/service/campaign_desk.h"
+#include "controller/service/status_messages.h"
+
+namespace canopy::controller {
+namespace {
+
+using Outlook = Core::TrialOutlook;
+
+int64_t Count(const Outlook& outlook, bool free_too) {
+  return std::count_if(outlook.workers.begin(), outlook.workers.end(), [&](const Outlook::Verdict& worker) {
+    return worker.eligible && (worker.free || !free_too);
+  });
+}
+
+std::string Plural(int64_t count, const std::string& noun) {
+  return FormatCount(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+// The latest reason why the trial was put back to wait.
+std::string LastRequeue(const storage::TrialDetail& detail) {
+  for (auto event = detail.events.rbegin(); event != detail.events.rend(); ++event) {
+    if (event->kind != "trial_requeued") continue;
+    const nlohmann::json payload = nlohmann::json::parse(event->payload_json, nullptr, false);
+    return payload.is_object() ? payload.value("why", std::string()) : "";
+  }
+  return "";
+}
+
+void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, v1::TrialExplanation& reply) {
+  const auto reason = [&](const std::string& text) { reply.add_reasons(text); };
+  const int64_t eligible = Count(outlook, false), free = Count(outlook, true);
+  std::string sentence;
+  if (outlook.campaign_state == "PAUSED") {
+    sentence = "it waits because its campaign is paused: " + outlook.campaign_reason;
+  } else if (outlook.fidelity_open) {
+    sentence = "it waits for the probe that settles the campaign's epochs";
+  } else if (outlook.workers.empty()) {
+    sentence = "it waits because no worker is connected";
+  } else if (eligible == 0) {
+    sentence = "it waits because none of " + Plural(static_cast<int64_t>(outlook.workers.size()), "worker") +
+               " may run it";
+  } else if (free == 0) {
+    sentence = "it waits because the " + Plural(eligible, "worker") + " that could run it " +
+               (eligible == 1 ? "is busy" : "are busy");
+  } else {
+    sentence = "its turn comes with the next lease";
+  }
+  reply.set_sentence(sentence);
+  if (outlook.trials_before > 0)
+    reason(Plural(outlook.trials_before, "trial") + " of its own campaign " +
+           (outlook.trials_before == 1 ? "comes" : "come") + " first");
+  for (const Outlook::Before& before : outlook.before)
+    reason("campaign " + before.campaign + " (priority " + std::to_string(before.priority) + ", " +
+           Plural(before.running, "running attempt") + ") is given the next slot before its campaign");
+  if (const std::string why = LastRequeue(detail); !why.empty()) reason("an earlier attempt ended: " + why);
+  reply.set_trials_before(outlook.trials_before);
+  for (const Outlook::Before& before : outlook.before) {
+    v1::CampaignBefore& added = *reply.add_before();
+    added.set_campaign(before.campaign);
+    added.set_running(before.running);
+    added.set_priority(before.priority);
+  }
+  for (const Outlook::Verdict& worker : outlook.workers) {
+    v1::WorkerVerdict& added = *reply.add_workers();
+    added.set_worker_id(worker.worker_id);
+    added.set_host(worker.host);
+    added.set_eligible(worker.eligible);
+    added.set_free(worker.free);
+    added.set_why(worker.why);
+  }
+}
+
+void ExplainRunning(const storage::TrialDetail& detail, v1::TrialExplanation& reply) {
+  if (detail.attempts.empty()) return;
+  const model::AttemptRecord& attempt = detail.attempts.back();
+  reply.set_sentence("it runs on " + attempt.host + " (worker " + attempt.worker_id + ", slot " +
+                     std::to_string(attempt.slot) + ") as attempt " + std::to_string(attempt.id));
+  if (const std::string why = LastRequeue(detail); !why.empty())
+    reply.add_reasons("an earlier attempt ended: " + why);
+}
+
+void ExplainEnd(const storage::TrialDetail& detail, v1::TrialExplanation& reply) {
+  const model::TrialRecord& trial = detail.row.trial;
+  std::string sentence = "it ended " + std::string(model::ToString(trial.state));
+  if (!trial.reason.empty()) sentence += ": " + trial.reason;
+  reply.set_sentence(sentence);
+  if (detail.row.result && detail.row.result->objective)
+    reply.add_reasons("its result counts, with the objective " + FormatDouble(*detail.row.result->objective));
+  if (!trial.set_aside.empty())
+    reply.add_reasons("the space's current version leaves it out: " + trial.set_aside);
+  const int64_t attempts = static_cast<int64_t>(detail.attempts.size());
+  if (attempts > 1) reply.add_reasons("it took " + Plural(attempts, "attempt"));
+}
+
+}  // namespace
+
+Status CampaignDesk::ExplainTrial(const v1::GetTrialRequest& request, v1::TrialExplanation& reply) {
+  CANOPY_ASSIGN_OR_RETURN(const storage::TrialDetail detail, reader_.Trial(request.trial()));
+  v1::TrialDetails details = ToProto(detail);
+  *reply.mutable_summary() = std::move(*details.mutable_summary());
+  reply.mutable_attempts()->Swap(details.mutable_attempts());
+  reply.mutable_events()->Swap(details.mutable_events());
+  const model::TrialState state = detail.row.trial.state;
+  if (model::IsTerminal(state)) {
+    ExplainEnd(detail, reply);
+  } else if (state == model::TrialState::kLeased) {
+    ExplainRunning(detail, reply);
+  } else {
+    ExplainWaiting(detail, engine_.Look(detail.row.trial.id).outlook, reply);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace canopy::controller
