@@ -119,11 +119,11 @@ class Bench(Cluster):
     def fill(self, trials):
         """Adds completed trials to the stopped controller's database, each like one that the load made."""
         connection = sqlite3.connect(self.database, isolation_level=None)
-        for sql in ("PRAGMA synchronous = OFF", "PRAGMA cache_size = -400000", "BEGIN"):
+        # The controller makes a WAL of it again.
+        for sql in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -400000", "BEGIN"):
             connection.execute(sql)
         fill_database(connection, trials)
-        for sql in ("COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)"):
-            connection.execute(sql)
+        connection.execute("COMMIT")
         connection.close()
 
 
