@@ -247,7 +247,10 @@ class Load {
     }
     worker.welcome = true;
     worker.interval_ms = std::max<int64_t>(1, worker.welcomed.heartbeat_interval_ms());
-    if (options_.rate > 0) After(std::chrono::milliseconds(worker.interval_ms), [&] { Heartbeat(worker); });
+    // Not all at once: their starts are spread in time, as a cluster's are not by this program.
+    if (options_.rate > 0)
+      After(Seconds(rng_.Double() * 1e-3 * static_cast<double>(worker.interval_ms)),
+            [&] { Heartbeat(worker); });
     for (Connection* connection : worker.connections)
       if (!connection->call.done) Ask(*connection);
   }
