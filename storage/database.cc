@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/check.h"
+#include "base/strings.h"
 
 namespace canopy::storage {
 namespace {
@@ -30,6 +31,18 @@ int Bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
     }
   };
   return std::visit(Binder{statement, index}, value);
+}
+
+// The path as a URI has it.
+std::string UriPath(const std::string& path) {
+  std::string escaped;
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#')
+      escaped += "%" + HexEncode(std::string_view(&c, 1));
+    else
+      escaped += c;
+  }
+  return escaped;
 }
 
 }  // namespace
@@ -112,9 +125,13 @@ StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode
     case Mode::kCreate:
       flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
       break;
+    case Mode::kImmutable:
+      flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+      break;
   }
   sqlite3* connection = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &connection, flags, nullptr);
+  const std::string name = mode == Mode::kImmutable ? "file:" + UriPath(path) + "?immutable=1" : path;
+  const int code = sqlite3_open_v2(name.c_str(), &connection, flags, nullptr);
   std::unique_ptr<Database> database(new Database(connection));
   if (code != SQLITE_OK) return SqliteStatus(connection, code, "open database '" + path + "'");
   sqlite3_busy_timeout(connection, kBusyTimeoutMs);

@@ -53,7 +53,8 @@ class Rows {
 // One SQLite connection with its prepared statements. Values are bound, never pasted. Not thread-safe.
 class Database {
  public:
-  enum class Mode { kReadOnly, kReadWrite, kCreate };
+  // kImmutable: a file that nobody writes; needs no locks and leaves no file beside it.
+  enum class Mode { kReadOnly, kReadWrite, kCreate, kImmutable };
   // NotFound, PermissionDenied or Unavailable name the path.
   static StatusOr<std::unique_ptr<Database>> Open(const std::string& path, Mode mode);
   ~Database();

@@ -238,6 +238,7 @@ StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database) {
     if (!more) return results;
     worker_id = rows.Text(0);
     slot = rows.Int(1);
+    if (slot < 0) continue;  // adopted after a restore
     CANOPY_ASSIGN_OR_RETURN(
         Rows newest, database.Query("SELECT result_id FROM attempt WHERE result_id <> '' AND worker_id = ? "
                                     "AND slot = ? ORDER BY ended_us DESC, id DESC LIMIT 1",

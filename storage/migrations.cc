@@ -1,34 +1,34 @@
 #include "storage/migrations.h"
 
-#include "base/file.h"
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
 #include "base/log.h"
+#include "storage/backup_folder.h"
+#include "storage/database_copy.h"
 
 namespace canopy::storage {
 namespace {
 
-StatusOr<std::string> IntegrityProblem(Database& database) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("PRAGMA integrity_check(1)"));
-  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
-  const std::string text = found ? rows.Text(0) : "no answer";
-  return text == "ok" ? std::string() : text;
-}
+constexpr size_t kKeptOfAVersion = 3;
 
-// A copy as of now that opens, is whole and has the version that it was taken of.
-Status Backup(Database& database, const std::string& directory, int64_t version) {
-  CANOPY_RETURN_IF_ERROR(MakeDirectories(directory, 0700));
-  const std::string stem = directory + "/canopy-v" + std::to_string(version);
-  std::string copy = stem + ".db";
-  for (int n = 2; FileExists(copy); ++n) copy = stem + "-" + std::to_string(n) + ".db";
-  CANOPY_RETURN_IF_ERROR(database.Run("VACUUM INTO ?", {copy}).status());
-  CANOPY_ASSIGN_OR_RETURN(const auto written, Database::Open(copy, Database::Mode::kReadOnly));
-  CANOPY_ASSIGN_OR_RETURN(const std::string problem, IntegrityProblem(*written));
-  CANOPY_ASSIGN_OR_RETURN(const int64_t copied_version, written->QueryInt("PRAGMA user_version"));
-  if (!problem.empty() || copied_version != version) {
-    return DataLoss("the backup '" + copy + "' taken before a migration does not verify: " + problem +
-                    "; nothing was migrated");
-  }
-  CANOPY_RETURN_IF_ERROR(SyncDirectory(directory));
+Status BackUp(const std::string& path, const std::string& directory, int64_t version, int64_t now_us) {
+  CANOPY_RETURN_IF_ERROR(MakeBackupFolder(directory));
+  const std::string prefix = "before-migration-" + std::to_string(version) + "-";
+  const std::string copy = directory + "/" + prefix + CompactTime(now_us) + ".db";
+  if (const Status copied = CopyDatabase(path, copy).status(); !copied.ok())
+    return WithContext(copied, "the backup before migration " + std::to_string(version) +
+                                   ", without which nothing is migrated");
   CANOPY_LOG(Info, "database backed up before its migration", {{"backup", copy}});
+  // A controller that is started again and again, and fails each time, must not fill the disk.
+  std::vector<std::string> copies;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+    if (entry.path().filename().string().rfind(prefix, 0) == 0) copies.push_back(entry.path().string());
+  std::sort(copies.begin(), copies.end());
+  for (size_t i = 0; i + kKeptOfAVersion < copies.size(); ++i) std::filesystem::remove(copies[i], error);
   return {};
 }
 
@@ -46,7 +46,7 @@ Status Apply(Database& database, const Migration& migration) {
 }  // namespace
 
 Status Migrate(Database& database, const std::string& path, const std::string& backup_directory,
-               std::span<const Migration> migrations) {
+               std::span<const Migration> migrations, int64_t now_us) {
   const auto application_id = database.QueryInt("PRAGMA application_id");
   if (absl::IsDataLoss(application_id.status()))
     return FailedPrecondition("'" + path +
@@ -66,9 +66,11 @@ Status Migrate(Database& database, const std::string& path, const std::string& b
                               "; start the newer canopy that wrote it, or restore a copy from '" +
                               backup_directory + "'");
   }
-  if (!fresh && version < newest) CANOPY_RETURN_IF_ERROR(Backup(database, backup_directory, version));
-  for (const Migration& migration : migrations)
-    if (migration.version > version) CANOPY_RETURN_IF_ERROR(Apply(database, migration));
+  for (const Migration& migration : migrations) {
+    if (migration.version <= version) continue;
+    if (!fresh) CANOPY_RETURN_IF_ERROR(BackUp(path, backup_directory, migration.version, now_us));
+    CANOPY_RETURN_IF_ERROR(Apply(database, migration));
+  }
   return {};
 }
 

@@ -21,10 +21,11 @@ struct Migration {
 // storage/schema/NNN_*.sql in order, embedded at build time.
 std::span<const Migration> Migrations();
 
-// Brings the database at `path` to the newest of `migrations`, each in a transaction of its own, after
-// saving a verified copy in `backup_directory` where there is anything to lose. FailedPrecondition where
-// the file is not ours or its schema is newer.
+// Brings the database at `path` to the newest of `migrations`. Each step is a transaction of its own, and
+// before it a verified copy goes to <backup_directory>/before-migration-<version>-<time>.db; the newest three
+// of a version stay. A new database has nothing to lose and gets no copy. FailedPrecondition where the file
+// is not ours or its schema is newer; ResourceExhausted where a copy has no room.
 Status Migrate(Database& database, const std::string& path, const std::string& backup_directory,
-               std::span<const Migration> migrations);
+               std::span<const Migration> migrations, int64_t now_us);
 
 }  // namespace canopy::storage

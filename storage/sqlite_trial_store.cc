@@ -6,8 +6,10 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "storage/backup_folder.h"
 #include "storage/database.h"
 #include "storage/live_rows.h"
 #include "storage/migrations.h"
@@ -76,6 +78,7 @@ class Store final : public TrialStore {
   StatusOr<int64_t> Counter(const std::string& name) override {
     return database_->QueryInt("SELECT value FROM counter WHERE name = ?", {name});
   }
+  StatusOr<bool> HasResult(const std::string& result_id) override;
   std::string database_id() const override { return database_id_; }
   int64_t incarnation() const override { return incarnation_; }
   StatusOr<ProposerRows> LoadProposer(int64_t campaign_id, int64_t last_seq) override {
@@ -316,6 +319,15 @@ Status Store::ArchiveOutcome(const std::string& worker_id, const std::string& re
       .status();
 }
 
+StatusOr<bool> Store::HasResult(const std::string& result_id) {
+  if (result_id.empty()) return false;
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t found,
+      database_->QueryInt("SELECT 1 FROM result WHERE result_id = ? AND result_id <> '' LIMIT 1",
+                          {result_id}));
+  return found == 1;
+}
+
 Status Store::InsertMeasurements(const std::vector<model::MeasurementRecord>& measurements) {
   for (const model::MeasurementRecord& measurement : measurements) {
     ColumnWriter row;
@@ -425,10 +437,15 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   }
   auto lock = FileLock::Acquire(path + ".lock");
   if (!lock.ok()) return WithContext(lock.status(), "another controller serves '" + path + "'");
+  if (!FileExists(path) && FileExists(path + ".restoring"))
+    return FailedPrecondition("'" + path +
+                              "' is missing and a restore was begun there; run `canopy db restore` again");
   CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, Database::Mode::kCreate));
   const std::string backups =
       options.backup_directory.empty() ? directory + "/backups" : options.backup_directory;
-  CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations()));
+  // Nobody else copies: the lock is ours.
+  RemovePartialCopies(backups);
+  CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations(), SystemClock().WallUs()));
   CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
   CANOPY_RETURN_IF_ERROR(RefreshViews(*database));
   if (options.max_pages > 0)

@@ -115,6 +115,9 @@ class TrialStore {
   virtual StatusOr<std::vector<model::Drain>> LoadDrains() = 0;         // by scope and name
   virtual StatusOr<std::vector<model::DeviceHealth>> LoadHealth() = 0;  // by place
   virtual StatusOr<int64_t> Counter(const std::string& name) = 0;       // 0 where never set
+  // Whether a result of this id is stored. The empty id is none.
+  virtual StatusOr<bool> HasResult(const std::string& result_id) = 0;
+  virtual StatusOr<int64_t> Counter(const std::string& name) = 0;  // 0 where never set
   virtual std::string database_id() const = 0;
   virtual int64_t incarnation() const = 0;
 

@@ -1,0 +1,144 @@
+#include "storage/restore_backup.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "storage/backup_folder.h"
+#include "storage/database.h"
+#include "storage/migrations.h"
+
+namespace canopy::storage {
+namespace {
+
+// How far attempts and fences are numbered on where the replaced database can't say what it gave out.
+constexpr int64_t kUnknownNumbers = 1'000'000;
+
+struct Numbers {
+  int64_t next_attempt_id = 1, next_fence = 1;
+};
+
+StatusOr<Numbers> ReadNumbers(Database& database) {
+  const auto counter = [&](const char* name) {
+    return database.QueryInt("SELECT value FROM counter WHERE name = ?", {name});
+  };
+  Numbers numbers;
+  CANOPY_ASSIGN_OR_RETURN(const int64_t attempt, counter("next_attempt_id"));
+  CANOPY_ASSIGN_OR_RETURN(const int64_t fence, counter("next_fence"));
+  numbers.next_attempt_id = std::max<int64_t>(1, attempt);
+  numbers.next_fence = std::max<int64_t>(1, fence);
+  return numbers;
+}
+
+StatusOr<Numbers> NumbersOf(const std::string& path) {
+  CANOPY_ASSIGN_OR_RETURN(const auto database, Database::Open(path, Database::Mode::kReadOnly));
+  return ReadNumbers(*database);
+}
+
+// Makes the copy another incarnation.
+Status BeginIncarnation(const std::string& path, int64_t incarnation, const std::optional<Numbers>& replaced,
+                        const std::string& backup, int64_t now_us) {
+  CANOPY_ASSIGN_OR_RETURN(const auto database, Database::Open(path, Database::Mode::kReadWrite));
+  CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA synchronous = FULL; BEGIN IMMEDIATE"));
+  CANOPY_ASSIGN_OR_RETURN(const Numbers own, ReadNumbers(*database));
+  const auto set_counter = [&](const char* name, int64_t value) {
+    return database
+        ->Run(
+            "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = "
+            "excluded.value",
+            {name, value})
+        .status();
+  };
+  CANOPY_RETURN_IF_ERROR(
+      database->Run("UPDATE meta SET value = ? WHERE name = 'incarnation'", {std::to_string(incarnation)})
+          .status());
+  CANOPY_RETURN_IF_ERROR(
+      set_counter("next_attempt_id", replaced ? std::max(own.next_attempt_id, replaced->next_attempt_id)
+                                              : own.next_attempt_id + kUnknownNumbers));
+  CANOPY_RETURN_IF_ERROR(set_counter("next_fence", replaced ? std::max(own.next_fence, replaced->next_fence)
+                                                            : own.next_fence + kUnknownNumbers));
+  CANOPY_ASSIGN_OR_RETURN(const int64_t last_event, database->QueryInt("SELECT MAX(seq) FROM event"));
+  CANOPY_ASSIGN_OR_RETURN(const int64_t counted,
+                          database->QueryInt("SELECT value FROM counter WHERE name = 'next_event_seq'"));
+  const int64_t seq = std::max(last_event + 1, counted);
+  const std::string payload = nlohmann::json{{"incarnation", incarnation},
+                                             {"backup", std::filesystem::path(backup).filename().string()}}
+                                  .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  CANOPY_RETURN_IF_ERROR(
+      database
+          ->Run("INSERT INTO event (seq, kind, principal, payload_json, wall_us) VALUES (?, "
+                "'database_restored', 'operator', ?, ?)",
+                {seq, payload, now_us})
+          .status());
+  CANOPY_RETURN_IF_ERROR(set_counter("next_event_seq", seq + 1));
+  return database->RunScript("COMMIT");
+}
+
+// Moves the write-ahead log into the database file, where that can be read.
+void FoldLog(const std::string& path) {
+  const auto database = Database::Open(path, Database::Mode::kReadWrite);
+  if (database.ok()) (void)(*database)->RunScript("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+Status Rename(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return {};
+  return FromErrno(errno, "rename " + from + " to " + to);
+}
+
+// The database gets a second name, so that at no moment there is none under its own.
+StatusOr<std::string> KeepBeside(const std::string& database, int64_t now_us) {
+  FoldLog(database);
+  const std::string stem = database + ".replaced-" + CompactTime(now_us);
+  std::string kept = stem;
+  for (int n = 2; FileExists(kept); ++n) kept = stem + "-" + std::to_string(n);
+  if (::link(database.c_str(), kept.c_str()) != 0)
+    return FromErrno(errno, "keep " + database + " under a second name, " + kept);
+  for (const char* part : {"-wal", "-shm"})
+    if (FileExists(database + part)) CANOPY_RETURN_IF_ERROR(Rename(database + part, kept + part));
+  return kept;
+}
+
+}  // namespace
+
+StatusOr<Restored> RestoreBackup(const std::string& database, const std::string& backup, int64_t now_us) {
+  const std::string folder = std::filesystem::path(database).parent_path().string();
+  CANOPY_RETURN_IF_ERROR(MakeDirectories(folder, 0700));
+  const auto lock = FileLock::Acquire(database + ".lock");
+  if (!lock.ok())
+    return WithContext(lock.status(), "a controller serves '" + database + "': stop it, then restore");
+  Restored restored;
+  CANOPY_ASSIGN_OR_RETURN(restored.backup, VerifyDatabaseFile(backup, Migrations().back().version));
+  restored.incarnation = restored.backup.incarnation + 1;
+  std::optional<Numbers> numbers;
+  if (!FileExists(database)) {
+    numbers.emplace();
+  } else if (auto facts = ReadDatabaseFacts(database); facts.ok()) {
+    if (facts->database_id != restored.backup.database_id)
+      return FailedPrecondition("'" + backup + "' is of database " + restored.backup.database_id + ", and '" +
+                                database + "' is database " + facts->database_id +
+                                ": move that one away first, or restore into another --state-dir");
+    restored.replaced = *facts;
+    restored.incarnation = std::max(restored.backup.incarnation, facts->incarnation) + 1;
+    if (auto read = NumbersOf(database); read.ok()) numbers = *read;
+  }
+  // The clock is above all incarnations that were counted up, known or not.
+  if (!numbers) restored.incarnation = std::max(restored.incarnation, now_us / 1'000'000);
+
+  const std::string restoring = database + ".restoring";
+  CANOPY_RETURN_IF_ERROR(CopyDatabase(backup, restoring).status());
+  CANOPY_RETURN_IF_ERROR(BeginIncarnation(restoring, restored.incarnation, numbers, backup, now_us));
+  if (FileExists(database)) {
+    CANOPY_ASSIGN_OR_RETURN(restored.kept_at, KeepBeside(database, now_us));
+  }
+  CANOPY_RETURN_IF_ERROR(SyncDirectory(folder));
+  CANOPY_RETURN_IF_ERROR(Rename(restoring, database));
+  CANOPY_RETURN_IF_ERROR(SyncDirectory(folder));
+  return restored;
+}
+
+}  // namespace canopy::storage
