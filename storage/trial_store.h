@@ -117,7 +117,6 @@ class TrialStore {
   virtual StatusOr<int64_t> Counter(const std::string& name) = 0;       // 0 where never set
   // Whether a result of this id is stored. The empty id is none.
   virtual StatusOr<bool> HasResult(const std::string& result_id) = 0;
-  virtual StatusOr<int64_t> Counter(const std::string& name) = 0;  // 0 where never set
   virtual std::string database_id() const = 0;
   virtual int64_t incarnation() const = 0;
 

@@ -78,6 +78,13 @@ struct AttemptOutcome {
   std::string database_id;
   int64_t incarnation = 0;
   int64_t attempt_id = 0, trial_id = 0, fence = 0;
+  // What its lease was for; with result.recipe_hash, what tells whether another incarnation's trial is the
+  // same. An empty hash: the worker is older and does not say.
+  std::string candidate_hash;
+  model::Purpose purpose = model::Purpose::kSearch;
+  int64_t replicate = 0;
+  // The database has a result of this id: the engine's to read where incarnations differ.
+  bool stored = false;
   bool succeeded = false;
   std::optional<model::FailureClass> failure;
   bool cancelled = false;  // the controller's own stop was carried out

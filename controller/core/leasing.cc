@@ -360,6 +360,17 @@ std::optional<int64_t> Core::Impl::Choose(const Worker& worker, const Campaign& 
 
 void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& campaign,
                        model::TrialRecord& trial) {
+  const LiveAttempt& granted = BeginAttempt(poll.request_id, poll.slot, worker, campaign, trial);
+  ChargeShare(campaign);
+  SaveProgress(campaign);
+  Exchanged answer;
+  answer.lease = MakeLease(campaign, trial, granted);
+  Answer(poll.token, ReplyBody{std::move(answer)});
+  if (campaign.progress().state == model::CampaignState::kRunning) Refill(campaign);
+}
+
+const LiveAttempt& Core::Impl::BeginAttempt(const std::string& request_id, int64_t slot, const Worker& worker,
+                                            Campaign& campaign, model::TrialRecord& trial) {
   LiveAttempt attempt;
   model::AttemptRecord& record = attempt.record;
   record.id = counters.next_attempt_id++;
@@ -367,10 +378,10 @@ void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& c
   counters_changed = true;
   record.trial_id = trial.id;
   record.campaign_id = campaign.id();
-  record.worker_id = poll.worker_id;
-  record.request_id = poll.request_id;
+  record.worker_id = worker.record.id;
+  record.request_id = request_id;
   record.owner = campaign.live.campaign.owner;
-  record.slot = poll.slot;
+  record.slot = slot;
   const model::WorkerRecord& host = worker.record;
   record.host = host.host;
   record.device_kind = host.device_kind;
@@ -401,13 +412,7 @@ void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& c
     Log(campaign.id(), trial.id, record.id, "test_read",
         nlohmann::json{{"reads", campaign.progress().test_reads}}.dump(), "worker:" + record.worker_id);
   }
-  ChargeShare(campaign);
-  const LiveAttempt& granted = KeepAttempt(campaign, std::move(attempt));
-  SaveProgress(campaign);
-  Exchanged answer;
-  answer.lease = MakeLease(campaign, trial, granted);
-  Answer(poll.token, ReplyBody{std::move(answer)});
-  if (campaign.progress().state == model::CampaignState::kRunning) Refill(campaign);
+  return KeepAttempt(campaign, std::move(attempt));
 }
 
 Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& trial,

@@ -49,8 +49,11 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
   };
   for (const auto& [slot, result_id] : last_result_ids[worker_id])
     if (result_id == outcome.result_id) return OutcomeVerdict::kDuplicate;
-  if (outcome.database_id != database_id || outcome.incarnation != incarnation)
-    return archive("it belongs to another database or to a state before a restore");
+  if (outcome.stored) return OutcomeVerdict::kDuplicate;
+  if (outcome.database_id != database_id || outcome.incarnation > incarnation)
+    return archive("it belongs to another database");
+  if (outcome.incarnation < incarnation)
+    if (const std::string why = AdoptKept(worker_id, outcome); !why.empty()) return archive(why);
 
   if (const auto found = campaign_by_trial.find(outcome.trial_id); found != campaign_by_trial.end()) {
     Campaign& campaign = *found->second;
@@ -68,7 +71,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     else
       return archive("the attempt has ended already");
     if (attempt.worker_id != worker_id) return archive("the attempt is another worker's");
-    outcome = Judged(reported, trial.purpose, campaign.settings().objective_metric);
+    outcome = Judged(outcome, trial.purpose, campaign.settings().objective_metric);
     attempt.result_id = outcome.result_id;
     attempt.log_tail = outcome.log_tail;
     attempt.message = outcome.message;
@@ -80,7 +83,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     attempt.failure.reset();
     if (attempt.state == AttemptState::kFailed)
       attempt.failure = outcome.failure.value_or(FailureClass::kTrainerCrash);
-    last_result_ids[worker_id][attempt.slot] = outcome.result_id;
+    if (attempt.slot != kNoSlot) last_result_ids[worker_id][attempt.slot] = outcome.result_id;
     ForgetExpired(campaign, trial.id);
     if (live != campaign.attempts.end()) ForgetAttempt(campaign, attempt.id);
     Write(UpdateAttempt{attempt});

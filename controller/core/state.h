@@ -121,6 +121,9 @@ struct Worker {
   std::set<std::string> failed_datasets;
 };
 
+// Of an attempt that ran before a restore and was adopted after it.
+inline constexpr int64_t kNoSlot = -1;
+
 // What an event's handling shares.
 struct Core::Impl {
   Impl(CoreState state, const CoreLimits& limits, const Now& now);
@@ -206,6 +209,9 @@ struct Core::Impl {
   // The campaigns of `places`, in the order of their shares.
   bool TryGrant(const ParkedPoll& poll, const Places& places);
   void Grant(const ParkedPoll& poll, const Worker& worker, Campaign& campaign, model::TrialRecord& trial);
+  // The trial runs on the worker from now on, under a new fence.
+  const LiveAttempt& BeginAttempt(const std::string& request_id, int64_t slot, const Worker& worker,
+                                  Campaign& campaign, model::TrialRecord& trial);
   // The trial of the campaign that the worker is given.
   std::optional<int64_t> Choose(const Worker& worker, const Campaign& campaign) const;
 
@@ -274,6 +280,12 @@ struct Core::Impl {
 
   // explain.cc
   TrialOutlook Explain(int64_t trial_id);
+
+  // kept_results.cc
+  // A worker offers a result from an earlier incarnation of this database, whose lease a restore has lost.
+  // Where the trial lives and would measure the same, gives the worker an attempt for it, in no slot, and
+  // makes the outcome that attempt's; what else runs of the trial is superseded. Otherwise says why not.
+  std::string AdoptKept(const std::string& worker_id, AttemptOutcome& outcome);
 
   // outcomes.cc
   OutcomeVerdict TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome);

@@ -134,6 +134,13 @@ Status CommitLoop::HandleEvent(EventJob& job) {
     waiting_[job.token] = std::move(job.done);
     if (job.poll_deadline_ms >= 0) poll_deadlines_.emplace(job.poll_deadline_ms, job.token);
   }
+  if (auto* exchange = std::get_if<controller::WorkerExchange>(&job.event); exchange && exchange->outcome) {
+    // What a worker kept over a restore, the restored database may have.
+    controller::AttemptOutcome& outcome = *exchange->outcome;
+    if (outcome.database_id == store_->database_id() && outcome.incarnation < store_->incarnation()) {
+      CANOPY_ASSIGN_OR_RETURN(outcome.stored, store_->HasResult(outcome.result_id));
+    }
+  }
   CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));
   for (controller::Reply& reply : replies) Deliver(std::move(reply));
   if (tick) next_tick_ms_ = core_.NextTickMs();

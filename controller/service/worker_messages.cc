@@ -51,12 +51,16 @@ StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
   out.attempt_id = outcome.attempt_id();
   out.trial_id = outcome.trial_id();
   out.fence = outcome.fence();
+  out.candidate_hash = outcome.candidate_hash();
+  out.purpose = rpc::FromProto(outcome.purpose()).value_or(model::Purpose::kSearch);
+  out.replicate = outcome.replicate();
   out.cost = rpc::FromProto(outcome.cost());
   out.log_tail = Cut(outcome.log_tail(), kMaxLogTailBytes);
   switch (outcome.end_case()) {
     case v1::Outcome::kResult:
       out.succeeded = true;
       out.result = rpc::FromProto(outcome.result());
+      out.result.recipe_hash = outcome.recipe_hash();
       break;
     case v1::Outcome::kFailure:
       // A class of a newer agent: what ended is known, why is not.

@@ -40,6 +40,7 @@ Status FillReply(const StatusOr<engine::ReplyBody>& body, const WorkerServiceOpt
   CANOPY_RETURN_IF_ERROR(body.status());
   const auto& exchanged = std::get<Exchanged>(*body);
   reply->set_verdict(ToProto(exchanged.verdict));
+  reply->set_incarnation(options.incarnation);
   if (exchanged.lease) {
     CANOPY_ASSIGN_OR_RETURN(*reply->mutable_lease(),
                             ToProto(*exchanged.lease, options.database_id, options.incarnation));

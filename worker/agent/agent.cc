@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kLongPollMs = 30'000;
 constexpr int64_t kLastWordsMs = 2'000;
 constexpr int64_t kBacklogPollMs = 50;
+constexpr int64_t kKeptBetweenPrunes = 100;
 
 }  // namespace
 
@@ -33,19 +34,43 @@ Status Agent::Run() {
   for (int64_t slot = 0; slot < parts_.hello.worker().slots(); ++slot)
     slots.emplace_back([this, slot] { ServeSlot(slot); });
   std::thread in_time([this] { StopInTime(); });
-  const Status ended = session_.KeepContact([this](const ControllerSession::Database& database) -> Status {
-    CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> waiting, parts_.spool.Take(database.id));
-    const MutexLock lock(mutex_);
-    backlog_.assign(waiting.begin(), waiting.end());
-    unanswered_.clear();
-    for (const v1::Outcome& outcome : waiting) unanswered_.insert(outcome.result_id());
-    return absl::OkStatus();
-  });
+  const Status ended = session_.KeepContact(
+      [this](const ControllerSession::Database& database) { return UseDatabase(database); });
   Stop();
   for (std::thread& slot : slots) slot.join();
   in_time.join();
   session_.SayGoodbye(kLastWordsMs);
   return ended;
+}
+
+Status Agent::UseDatabase(const ControllerSession::Database& database) {
+  bool other = false;
+  {
+    // From here on, Settle offers again what an earlier state of the database has taken.
+    const MutexLock lock(mutex_);
+    other = taken_database_id_ != database.id;
+    used_incarnation_ = database.incarnation;
+    used_database_id_ = database.id;
+  }
+  std::vector<v1::Outcome> waiting;
+  if (other) {
+    CANOPY_ASSIGN_OR_RETURN(waiting, parts_.spool.Take(database.id));
+  }
+  CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> kept,
+                          parts_.spool.KeptBefore(database.id, database.incarnation));
+  if (!kept.empty())
+    CANOPY_LOG(
+        Info, "the database was restored to an older state: kept results are offered again",
+        {{"results", std::to_string(kept.size())}, {"incarnation", std::to_string(database.incarnation)}});
+  const MutexLock lock(mutex_);
+  taken_database_id_ = database.id;
+  if (other) {
+    backlog_.assign(waiting.begin(), waiting.end());
+    unanswered_.clear();
+  }
+  backlog_.insert(backlog_.end(), kept.begin(), kept.end());
+  for (const v1::Outcome& outcome : backlog_) unanswered_.insert(outcome.result_id());
+  return absl::OkStatus();
 }
 
 void Agent::Stop() {
@@ -139,7 +164,7 @@ std::optional<v1::Lease> Agent::NextLease(int64_t slot, std::optional<v1::Outcom
       session_.Pause(backoff.NextDelayMs());
       continue;
     }
-    if (outcome) Settle(*outcome, reply->verdict());
+    if (outcome) Settle(*outcome, *reply);
     if (reply->has_lease()) return reply->lease();
     // A controller that does not let us wait is not asked without end.
     const bool waited = parts_.environment.clock.MonotonicMs() - asked_ms >= kLongPollMs / 2;
@@ -160,7 +185,7 @@ void Agent::SendLast(int64_t slot, const v1::Outcome& outcome) {
   *request.mutable_outcome() = outcome;
   const auto reply = session_.ExchangeOnce(request, kLastWordsMs);
   if (reply.ok()) {
-    Settle(outcome, reply->verdict());
+    Settle(outcome, *reply);
   } else {
     CANOPY_LOG(Warning,
                "an outcome stays in the spool until the agent starts again: " + Message(reply.status()),
@@ -168,7 +193,8 @@ void Agent::SendLast(int64_t slot, const v1::Outcome& outcome) {
   }
 }
 
-void Agent::Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict) {
+void Agent::Settle(const v1::Outcome& outcome, const v1::ExchangeReply& reply) {
+  const v1::OutcomeVerdict verdict = reply.verdict();
   if (verdict == v1::OUTCOME_VERDICT_UNSPECIFIED)
     return Refuse(outcome, Internal("the controller's verdict is one that this agent does not know"));
   if (verdict == v1::OUTCOME_VERDICT_ARCHIVED)
@@ -176,10 +202,20 @@ void Agent::Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict) {
                {{"attempt", std::to_string(outcome.attempt_id())}});
   CANOPY_LOG(Debug, "an outcome was acknowledged",
              {{"result_id", outcome.result_id()}, {"verdict", v1::OutcomeVerdict_Name(verdict)}});
-  if (const Status removed = parts_.spool.Remove(outcome.result_id()); !removed.ok())
+  // What an older controller does not say: it is the outcome's own state of the database that has it.
+  const int64_t incarnation = reply.incarnation() != 0 ? reply.incarnation() : outcome.incarnation();
+  const Status settled = outcome.has_result() ? parts_.spool.Keep(outcome, incarnation)
+                                              : parts_.spool.Remove(outcome.result_id());
+  if (!settled.ok())
     CANOPY_LOG(Warning,
-               "an acknowledged outcome stays in the spool and will be sent again: " + Message(removed));
+               "an acknowledged outcome stays in the spool and will be sent again: " + Message(settled));
+  if (++kept_ % kKeptBetweenPrunes == 0) parts_.spool.PruneKept();
   SetAnswered(outcome);
+  const MutexLock lock(mutex_);
+  if (!outcome.has_result() || outcome.database_id() != used_database_id_ || incarnation >= used_incarnation_)
+    return;
+  backlog_.push_back(outcome);
+  unanswered_.insert(outcome.result_id());
 }
 
 void Agent::Refuse(const v1::Outcome& outcome, const Status& why) {

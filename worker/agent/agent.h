@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -49,9 +50,11 @@ class Agent {
   // Reports the outcome, where there is one, and asks for a lease, until Stop.
   std::optional<v1::Lease> NextLease(int64_t slot, std::optional<v1::Outcome> outcome);
   std::optional<v1::Outcome> RunLease(const v1::Lease& lease);
+  // Before exchanges go to the database: finds what waits for it, and what it may have lost in a restore.
+  Status UseDatabase(const ControllerSession::Database& database);
   bool SpoolDurably(const v1::Outcome& outcome);
   void SendLast(int64_t slot, const v1::Outcome& outcome);
-  void Settle(const v1::Outcome& outcome, v1::OutcomeVerdict verdict);
+  void Settle(const v1::Outcome& outcome, const v1::ExchangeReply& reply);
   void Refuse(const v1::Outcome& outcome, const Status& why);
   bool KeepForeign(const v1::Outcome& outcome);
   std::optional<v1::Outcome> NextFromBacklog();
@@ -64,7 +67,11 @@ class Agent {
   AgentParts parts_;
   ActiveAttempts attempts_;
   ControllerSession session_;
+  std::atomic<int64_t> kept_{0};
   mutable Mutex mutex_;
+  // What exchanges go to, and whose unsent outcomes are in the backlog.
+  std::string used_database_id_ CANOPY_GUARDED_BY(mutex_), taken_database_id_ CANOPY_GUARDED_BY(mutex_);
+  int64_t used_incarnation_ CANOPY_GUARDED_BY(mutex_) = 0;
   // Outcomes that an earlier process left unsent.
   std::deque<v1::Outcome> backlog_ CANOPY_GUARDED_BY(mutex_);
   // Result ids of these and of those that are on their way.

@@ -34,7 +34,7 @@ class FakeController final : public ControllerConnection {
     changed_.NotifyAll();
     v1::WorkerHelloReply reply;
     reply.set_database_id("db");
-    reply.set_incarnation(1);
+    reply.set_incarnation(incarnation_);
     reply.set_heartbeat_interval_ms(100);
     return reply;
   }
@@ -53,8 +53,12 @@ class FakeController final : public ControllerConnection {
     }
     v1::ExchangeReply reply;
     if (request.has_outcome()) reply.set_verdict(Take(request.outcome()));
+    reply.set_incarnation(incarnation_);
     if (request.wants_lease()) {
-      while (leases_.empty() && !stopped_ && !away_ && !request.has_outcome()) changed_.Wait(mutex_);
+      const int64_t incarnation = incarnation_;
+      while (leases_.empty() && !stopped_ && !away_ && !request.has_outcome() && incarnation == incarnation_)
+        changed_.Wait(mutex_);
+      if (incarnation != incarnation_) return Miss();  // it was restarted
       if (stopped_) return absl::CancelledError("stopped");
       if (away_) return Miss();
       if (!leases_.empty()) {
@@ -125,6 +129,15 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     forgotten_ = true;
   }
+  // An older state of the database, which has none of the results.
+  void Restore() {
+    const MutexLock lock(mutex_);
+    ++incarnation_;
+    results_.clear();
+    outcomes_.clear();
+    forgotten_ = true;
+    changed_.NotifyAll();
+  }
   void OnExchange(std::function<void(const v1::ExchangeRequest&)> hook) {
     const MutexLock lock(mutex_);
     on_exchange_ = std::move(hook);
@@ -180,7 +193,7 @@ class FakeController final : public ControllerConnection {
   bool away_ = false, stopped_ = false, forgotten_ = false;
   int replies_to_drop_ = 0, twice_ = 0, missed_ = 0, measurements_ = 0;
   Status refusal_, exchange_error_;
-  int64_t held_back_ = 0;
+  int64_t held_back_ = 0, incarnation_ = 1;
   std::deque<v1::Lease> leases_;
   std::map<std::string, std::pair<v1::ExchangeRequest, v1::ExchangeReply>> answered_;
   std::map<int64_t, v1::Outcome> outcomes_;
@@ -313,6 +326,46 @@ TEST_F(AgentTest, WhatAnEarlierProcessLeftIsSentFirstAndClaimedTillThen) {
   EXPECT_TRUE(spool_.Waiting()->empty());
   EXPECT_EQ(controller_.outcomes(), 1u);
   EXPECT_TRUE(FileExists(state_.spool() + "/foreign/foreign.json"));
+}
+
+TEST_F(AgentTest, WhatARestoreHasLostIsOfferedAgainOnce) {
+  LetTrainersEnd();
+  Start();
+  v1::Lease lease = TestLease(1);
+  lease.set_candidate_hash("a1");
+  lease.set_recipe_hash("b2");
+  lease.set_replicate(3);
+  controller_.Offer(lease);
+  const v1::Outcome first = controller_.WaitForOutcome(1);
+  controller_.Restore();
+  const v1::Outcome again = controller_.WaitForOutcome(1);
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(again, first));
+  EXPECT_EQ(again.incarnation(), 1) << "of which state it is, the controller has to know";
+  EXPECT_EQ(again.candidate_hash(), "a1");
+  EXPECT_EQ(again.recipe_hash(), "b2");
+  EXPECT_EQ(again.replicate(), 3);
+  EXPECT_EQ(again.purpose(), lease.purpose());
+  End();
+  EXPECT_TRUE(spool_.Waiting()->empty());
+  const auto kept = spool_.KeptBefore("db", 3);
+  ASSERT_EQ(kept->size(), 1u) << "for the next restore";
+  EXPECT_EQ(kept->front().incarnation(), 2);
+}
+
+TEST_F(AgentTest, AnAgentThatWasAwayDuringTheRestoreOffersWhatItKept) {
+  v1::Outcome kept;
+  kept.set_result_id("kept");
+  kept.set_attempt_id(40);
+  kept.set_database_id("db");
+  kept.set_incarnation(1);
+  kept.mutable_result();
+  ASSERT_TRUE(spool_.Put(kept).ok());
+  ASSERT_TRUE(spool_.Keep(kept, 1).ok());
+  controller_.Restore();
+  Start();
+  EXPECT_EQ(controller_.WaitForOutcome(40).result_id(), "kept");
+  const v1::WorkerHelloRequest hello = controller_.WaitForHellos(1)[0];
+  EXPECT_EQ(hello.running_size(), 0) << "its lease is void";
 }
 
 TEST_F(AgentTest, NobodyAsksForWorkBeforeAllThatAnEarlierProcessLeftIsAnswered) {

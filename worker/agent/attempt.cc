@@ -79,6 +79,10 @@ class Attempt {
     outcome_.set_attempt_id(lease_.attempt_id());
     outcome_.set_trial_id(lease_.trial_id());
     outcome_.set_fence(lease_.fence());
+    outcome_.set_candidate_hash(lease_.candidate_hash());
+    outcome_.set_purpose(lease_.purpose());
+    outcome_.set_replicate(lease_.replicate());
+    outcome_.set_recipe_hash(lease_.recipe_hash());
     Execute();
     outcome_.mutable_cost()->set_allocated_ms(Now() - begin_ms);
     outcome_.set_log_tail(LogTail(env_.state.AttemptLog(outcome_.result_id())));

@@ -13,6 +13,7 @@ constexpr int64_t kCallTimeoutMs = 10'000;
 constexpr int64_t kExchangeTimeoutMs = 15'000;
 constexpr int64_t kFirstDelayMs = 250;
 constexpr int64_t kLongestDelayMs = 10'000;
+constexpr int64_t kLongestBusyDelayMs = 3'000;
 constexpr int kMaxUnsentMeasurements = 10'000;
 constexpr int64_t kShortestIntervalMs = 100;
 
@@ -76,7 +77,10 @@ Status ControllerSession::KeepContact(const std::function<Status(const Database&
       const bool refused = IsRefusal(greeted) || absl::IsFailedPrecondition(greeted);
       if (refused && !was_in_contact_) return WithContext(greeted, "the controller refuses this worker");
     }
-    const int64_t delay_ms = backoff.NextDelayMs();
+    const int64_t next_ms = backoff.NextDelayMs();
+    // A controller whose disk is full is there, and has room in a moment.
+    const int64_t delay_ms =
+        absl::IsResourceExhausted(greeted) ? std::min(next_ms, kLongestBusyDelayMs) : next_ms;
     CANOPY_LOG(Warning, "no contact with the controller, next try in " + std::to_string(delay_ms) +
                             " ms: " + Message(greeted));
     if (!Pause(delay_ms)) return absl::OkStatus();
@@ -92,9 +96,9 @@ Status ControllerSession::SayHello(const std::function<Status(const Database&)>&
   request.set_incarnation(assumed.incarnation);
   CANOPY_ASSIGN_OR_RETURN(const v1::WorkerHelloReply reply, connection_.Hello(request, kCallTimeoutMs));
   const Database now = {.id = reply.database_id(), .incarnation = reply.incarnation()};
-  if (known_database_ != now.id) {
+  if (!(known_database_ == now)) {
     CANOPY_RETURN_IF_ERROR(on_database(now));
-    known_database_ = now.id;
+    known_database_ = now;
   }
   for (const int64_t attempt_id : reply.attempts_to_stop()) attempts_.Stop(attempt_id);
   {
@@ -104,9 +108,11 @@ Status ControllerSession::SayHello(const std::function<Status(const Database&)>&
     in_contact_ = was_in_contact_ = true;
   }
   changed_.NotifyAll();
-  CANOPY_LOG(
-      Info, "registered with the controller",
-      {{"worker", hello_.worker().id()}, {"database_id", now.id}, {"controller_build", reply.build()}});
+  CANOPY_LOG(Info, "registered with the controller",
+             {{"worker", hello_.worker().id()},
+              {"database_id", now.id},
+              {"incarnation", std::to_string(now.incarnation)},
+              {"controller_build", reply.build()}});
   return absl::OkStatus();
 }
 

@@ -24,6 +24,7 @@ class ControllerSession {
   struct Database {
     std::string id;
     int64_t incarnation = 0;
+    friend bool operator==(const Database&, const Database&) = default;
   };
 
   // `build` and `protocol` go into every Hello; the references outlive the session.
@@ -32,7 +33,8 @@ class ControllerSession {
                     std::function<std::optional<int64_t>()> remaining_ms, Rng rng);
 
   // Keeps contact until Stop, which is OK. An error: the controller refuses this agent, and has never
-  // accepted it. `on_database` is called before exchanges go to a database that was not in use before.
+  // accepted it. `on_database` is called before exchanges go to a database, or to an incarnation of it, that
+  // was not in use before.
   Status KeepContact(const std::function<Status(const Database&)>& on_database);
 
   // The database in which claims are made until the controller names its own.
@@ -78,7 +80,7 @@ class ControllerSession {
   int64_t interval_ms_ CANOPY_GUARDED_BY(mutex_) = 0;
 
   // Of the thread in KeepContact alone.
-  std::string known_database_;
+  Database known_database_;
   v1::HeartbeatRequest unsent_;  // its measurements were not acknowledged yet
 };
 

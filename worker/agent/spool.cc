@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <system_error>
@@ -17,6 +18,8 @@ namespace canopy::agent {
 namespace {
 
 constexpr std::uintmax_t kMaxOutcomeBytes = 4 << 20;
+constexpr std::chrono::hours kKeptFor{7 * 24};
+constexpr std::uintmax_t kMaxKeptBytes = 64 << 20;
 constexpr std::string_view kSuffix = ".json";
 
 std::string FileOf(const std::string& folder, const std::string& result_id) {
@@ -40,29 +43,80 @@ StatusOr<v1::Outcome> ReadOutcome(const std::string& path) {
 }  // namespace
 
 StatusOr<Spool> Spool::Open(const std::string& folder) {
-  for (const char* part : {"", "/foreign", "/refused"})
+  for (const char* part : {"", "/foreign", "/refused", "/kept"})
     CANOPY_RETURN_IF_ERROR(MakeDirectories(folder + part, 0700));
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error))
     if (entry.is_regular_file(error) && entry.path().extension() != kSuffix)
       std::filesystem::remove(entry.path(), error);
-  return Spool(folder);
+  const Spool spool(folder);
+  spool.PruneKept();
+  return spool;
 }
 
-Status Spool::Put(const v1::Outcome& outcome) const {
+Status Spool::Put(const v1::Outcome& outcome) const { return Write(folder_, outcome); }
+
+Status Spool::Write(const std::string& folder, const v1::Outcome& outcome) const {
   CANOPY_CHECK(!outcome.result_id().empty());
   std::string text;
   google::protobuf::util::JsonPrintOptions options;
   options.preserve_proto_field_names = true;
   if (!google::protobuf::util::MessageToJsonString(outcome, &text, options).ok())
     return Internal("an attempt's outcome has no JSON form");
-  return WriteFileDurably(FileOf(folder_, outcome.result_id()), text + "\n", 0600);
+  return WriteFileDurably(FileOf(folder, outcome.result_id()), text + "\n", 0600);
 }
 
 Status Spool::Remove(const std::string& result_id) const {
   const std::string path = FileOf(folder_, result_id);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return FromErrno(errno, "remove " + path);
   return absl::OkStatus();
+}
+
+Status Spool::Keep(const v1::Outcome& outcome, int64_t incarnation) const {
+  const std::string kept = folder_ + "/kept";
+  if (outcome.incarnation() != incarnation) {
+    v1::Outcome known = outcome;
+    known.set_incarnation(incarnation);
+    CANOPY_RETURN_IF_ERROR(Write(kept, known));
+    return Remove(outcome.result_id());
+  }
+  // Not synced: what a power loss brings back is sent again, and counted once.
+  const std::string source = FileOf(folder_, outcome.result_id());
+  const std::string target = FileOf(kept, outcome.result_id());
+  if (::rename(source.c_str(), target.c_str()) != 0 && errno != ENOENT)
+    return FromErrno(errno, "rename " + source + " to " + target);
+  return absl::OkStatus();
+}
+
+StatusOr<std::vector<v1::Outcome>> Spool::KeptBefore(const std::string& database_id,
+                                                     int64_t incarnation) const {
+  CANOPY_ASSIGN_OR_RETURN(std::vector<v1::Outcome> kept, ReadFolder(folder_ + "/kept"));
+  std::erase_if(kept, [&](const v1::Outcome& outcome) {
+    return outcome.database_id() != database_id || outcome.incarnation() >= incarnation;
+  });
+  return kept;
+}
+
+void Spool::PruneKept() const {
+  struct File {
+    std::filesystem::file_time_type written;
+    std::string path;
+    std::uintmax_t bytes = 0;
+  };
+  std::vector<File> files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/kept", error)) {
+    File file{entry.last_write_time(error), entry.path().string(), entry.file_size(error)};
+    if (!error) files.push_back(std::move(file));
+    error.clear();
+  }
+  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.written > b.written; });
+  const auto oldest = std::filesystem::file_time_type::clock::now() - kKeptFor;
+  std::uintmax_t bytes = 0;
+  for (const File& file : files) {
+    bytes += file.bytes;
+    if (file.written < oldest || bytes > kMaxKeptBytes) std::filesystem::remove(file.path, error);
+  }
 }
 
 Status Spool::SetRefused(const std::string& result_id) const {

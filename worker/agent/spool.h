@@ -19,6 +19,14 @@ class Spool {
   Status Put(const v1::Outcome& outcome) const;
   // The acknowledged outcome is forgotten.
   Status Remove(const std::string& result_id) const;
+  // The acknowledged outcome moves to <folder>/kept, as one of the database's state `incarnation`, in case
+  // the database is restored to an older state. The oldest are removed once they are 7 days old or together
+  // larger than 64 MiB. OK where it was moved or removed already.
+  Status Keep(const v1::Outcome& outcome, int64_t incarnation) const;
+  // What was kept of that database's states before `incarnation`, in the order of attempts.
+  StatusOr<std::vector<v1::Outcome>> KeptBefore(const std::string& database_id, int64_t incarnation) const;
+  // Removes what is kept beyond its time or the bound.
+  void PruneKept() const;
   // Moves it to <folder>/refused, for people to look at.
   Status SetRefused(const std::string& result_id) const;
 
@@ -35,6 +43,7 @@ class Spool {
  private:
   explicit Spool(std::string folder) : folder_(std::move(folder)) {}
 
+  Status Write(const std::string& folder, const v1::Outcome& outcome) const;
   StatusOr<std::vector<v1::Outcome>> ReadFolder(const std::string& folder) const;
   Status Move(const std::string& result_id, const std::string& from, const std::string& to) const;
 

@@ -3,6 +3,7 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <limits>
 
@@ -97,6 +98,43 @@ TEST(Spool, RemovesWhatAnInterruptedWriteLeft) {
   ASSERT_TRUE(WriteFileDurably(folder.path() + "/r.json.tmp.123", "{").ok());
   ASSERT_TRUE(Spool::Open(folder.path()).ok());
   EXPECT_FALSE(FileExists(folder.path() + "/r.json.tmp.123"));
+}
+
+TEST(Spool, KeepsWhatWasAcknowledgedForARestore) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  v1::Outcome outcome = OutcomeOf("a", 1, "db");
+  outcome.set_incarnation(1);
+  ASSERT_TRUE(spool->Put(outcome).ok());
+  ASSERT_TRUE(spool->Keep(outcome, 1).ok());
+  EXPECT_TRUE(spool->Keep(outcome, 1).ok()) << "an acknowledgement may come twice";
+  EXPECT_TRUE(spool->Waiting()->empty());
+  EXPECT_TRUE(spool->KeptBefore("db", 1)->empty()) << "that state of the database has it";
+  EXPECT_TRUE(spool->KeptBefore("other", 2)->empty());
+  const auto lost = spool->KeptBefore("db", 2);
+  ASSERT_EQ(lost->size(), 1u);
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals((*lost)[0], outcome));
+  ASSERT_TRUE(spool->Keep(outcome, 2).ok());
+  EXPECT_TRUE(spool->KeptBefore("db", 2)->empty());
+  EXPECT_EQ(spool->KeptBefore("db", 3)->size(), 1u);
+}
+
+TEST(Spool, ForgetsTheOldestOfWhatItKeeps) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  for (const char* id : {"new", "old", "large"}) {
+    const v1::Outcome outcome = OutcomeOf(id, 1, "db");
+    ASSERT_TRUE(spool->Put(outcome).ok());
+    ASSERT_TRUE(spool->Keep(outcome, 0).ok());
+  }
+  const auto now = std::filesystem::file_time_type::clock::now();
+  std::filesystem::resize_file(folder.path() + "/kept/large.json", 70 << 20);
+  std::filesystem::last_write_time(folder.path() + "/kept/large.json", now - std::chrono::hours(24));
+  std::filesystem::last_write_time(folder.path() + "/kept/old.json", now - std::chrono::hours(7 * 24 + 1));
+  ASSERT_TRUE(Spool::Open(folder.path()).ok());
+  EXPECT_TRUE(FileExists(folder.path() + "/kept/new.json"));
+  EXPECT_FALSE(FileExists(folder.path() + "/kept/large.json"));
+  EXPECT_FALSE(FileExists(folder.path() + "/kept/old.json"));
 }
 
 }  // namespace
