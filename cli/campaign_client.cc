@@ -17,6 +17,7 @@ constexpr int64_t kCallTimeoutMs = 30'000;
 // People wait for the progress of a campaign, and ask again.
 constexpr int64_t kStatusTimeoutMs = 5'000;
 constexpr int64_t kLaunchTimeoutMs = 120'000;
+constexpr int64_t kCopyTimeoutMs = 3'600'000;
 
 void SetTimeout(grpc::ClientContext& context, int64_t timeout_ms) {
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms));
@@ -119,6 +120,22 @@ Status CampaignClient::Query(const v1::QueryRequest& request,
   v1::QueryRows rows;
   while (reader->Read(&rows)) on_rows(rows);
   return rpc::FromGrpc(reader->Finish());
+}
+
+StatusOr<v1::BackupReply> CampaignClient::Backup() {
+  return stub_->Call(&v1::CampaignService::Stub::Backup, v1::BackupRequest(), kCopyTimeoutMs);
+}
+
+Status CampaignClient::Snapshot(const std::function<Status(const v1::SnapshotChunk&)>& on_chunk) {
+  grpc::ClientContext context;
+  SetTimeout(context, kCopyTimeoutMs);
+  const auto reader = stub_->service->Snapshot(&context, v1::SnapshotRequest());
+  v1::SnapshotChunk chunk;
+  Status taken;
+  while (taken.ok() && reader->Read(&chunk)) taken = on_chunk(chunk);
+  if (!taken.ok()) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  return taken.ok() ? rpc::FromGrpc(status) : taken;
 }
 
 }  // namespace canopy::cli

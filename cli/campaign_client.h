@@ -35,6 +35,10 @@ class CampaignClient {
   // Of one worker unless it is empty.
   StatusOr<v1::ListWorkersReply> ListWorkers(const std::string& worker = "");
   StatusOr<v1::DrainWorkerReply> DrainWorker(v1::DrainWorkerRequest request);
+  // These two wait for up to an hour.
+  StatusOr<v1::BackupReply> Backup();
+  // Calls `on_chunk` with each part of the file until that fails.
+  Status Snapshot(const std::function<Status(const v1::SnapshotChunk&)>& on_chunk);
   // Calls `on_rows` with each part of the answer.
   Status Query(const v1::QueryRequest& request, const std::function<void(const v1::QueryRows&)>& on_rows);
 

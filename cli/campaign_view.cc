@@ -157,6 +157,7 @@ std::vector<std::string> ProgressLines(const v1::CampaignStatus& status) {
   }
   if (!status.waiting_reason().empty()) lines.push_back("waiting     " + status.waiting_reason());
   for (const std::string& notice : status.notices()) lines.push_back("note        " + notice);
+  for (const std::string& warning : status.warnings()) lines.push_back("warning     " + Printable(warning));
   for (const std::string& failure : status.failures()) lines.push_back("failed      " + failure);
   std::transform(lines.begin(), lines.end(), lines.begin(), Printable);
   return lines;

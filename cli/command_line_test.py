@@ -7,6 +7,7 @@ usage: command_line_test.py PATH_OF_CANOPY
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ VERBS = [
     "campaign list", "campaign show", "campaign pause", "campaign resume", "campaign cancel", "trial list",
     "trial show", "trial logs", "space check", "space sample", "space cost", "space show",
     "space diff", "space encode", "cluster init",
-    "cluster add-worker", "config show",
+    "cluster add-worker", "config show", "db snapshot", "db backup", "db restore", "db check", "doctor",
 ]
 
 SPACE = """canopy: 1
@@ -301,6 +302,66 @@ class CommandLineTest(unittest.TestCase):
             self.assertEqual((command.returncode, err[:200]), (0, "warning: no worker is connected; trials "
                                                                   "wait for one\n"))
             self.assertIn("Would launch", out)
+
+    def count(self, path, sql):
+        connection = sqlite3.connect(f"file:{os.path.join(self.folder.name, path)}?mode=ro", uri=True)
+        try:
+            return connection.execute(sql).fetchone()[0]
+        finally:
+            connection.close()
+
+    def launch(self, name):
+        self.succeed("launch", "campaign.yaml", "--set", "trainer.numeric_mode=fp32", "--name", name, "--quiet")
+
+    def test_the_database_is_copied_and_restored_while_no_controller_runs(self):
+        self.assertEqual(self.canopy("db", "snapshot", "copy.db").returncode, 4, "nothing is stored yet")
+        self.launch("first")
+        self.succeed("db", "snapshot", "copy.db")
+        self.assertEqual(self.count("copy.db", "SELECT count(*) FROM campaign"), 1)
+        self.assertEqual([name for name in os.listdir(self.folder.name) if name.startswith("copy.db")], ["copy.db"])
+        backup = self.succeed("db", "backup").strip()
+        self.assertEqual(self.count(backup, "SELECT count(*) FROM campaign"), 1)
+        self.launch("second")
+        rows = json.loads(self.succeed("db", "check", "--format", "json"))
+        self.assertEqual({row["level"] for row in rows}, {"ok"}, rows)
+        done = self.canopy("db", "restore", "absent")
+        self.assertEqual(done.returncode, 4)
+        self.assertIn(os.path.basename(backup), done.stderr)
+        printed = self.succeed("db", "restore", "latest")
+        self.assertRegex(printed, r"had 1 campaign, \d+ trials?, 0 results more")
+        self.assertIn("(incarnation 2)", printed)
+        names = [row["campaign"] for row in json.loads(self.succeed("campaign", "list", "--format", "json"))]
+        self.assertEqual(len(names), 1, names)
+        self.succeed("db", "restore", os.path.join(self.folder.name, "copy.db"))
+        self.assertEqual(self.count("state/controller/canopy.db",
+                                    "SELECT value FROM meta WHERE name = 'incarnation'"), "3")
+
+    def test_a_check_finds_what_is_wrong_with_a_copy(self):
+        self.launch("first")
+        self.succeed("db", "snapshot", "copy.db")
+        connection = sqlite3.connect(os.path.join(self.folder.name, "copy.db"))
+        connection.execute("UPDATE campaign SET last_result_seq = 5")
+        connection.commit()
+        connection.close()
+        done = self.canopy("db", "check", "copy.db", "--format", "json")
+        self.assertEqual(done.returncode, 7, done.stderr)
+        wrong = [row for row in json.loads(done.stdout) if row["level"] != "ok"]
+        self.assertEqual(len(wrong), 1, wrong)
+        self.assertIn("counts 5", wrong[0]["examples"])
+        self.assertIn("canopy db restore", done.stderr)
+
+    def test_the_doctor_looks_at_host_database_and_trainer(self):
+        self.launch("first")
+        done = self.canopy("doctor", "--format", "json", "--data", "fashion-mnist=/nowhere")
+        self.assertEqual(done.returncode, 7, done.stderr)
+        checks = {row["check"]: row for row in json.loads(done.stdout)}
+        for name in ("state directory", "file system", "disk space", "sync latency", "database", "backups",
+                     "controller", "worker slots", "trainer", "open files", "clock"):
+            self.assertIn(name, checks)
+        self.assertEqual(checks["database"]["level"], "ok")
+        self.assertEqual(checks["dataset fashion-mnist"]["level"], "error")
+        for row in checks.values():
+            self.assertEqual(row["level"] == "ok", not row["remedy"], row)
 
     def test_run_does_not_join_a_controller_that_grants_no_leases(self):
         with subprocess.Popen([CANOPY, "controller", "start", "--no-leases"], cwd=self.folder.name,

@@ -27,6 +27,9 @@ class Connection {
   // no database. Blocks until it answers.
   static StatusOr<std::unique_ptr<Connection>> Open(const Context& context, const config::Settings& settings,
                                                     Missing missing);
+  // The controller at `target`, "unix:/path" or "host:port".
+  static StatusOr<std::unique_ptr<Connection>> Connect(const std::string& target,
+                                                       const config::Settings& settings);
   // The controller that serves the state directory now; nullptr where none does.
   static StatusOr<std::unique_ptr<Connection>> FindLocal(const config::Settings& settings);
   // The same, where it grants leases. One that grants none ends with the command that started it: waits for
@@ -45,8 +48,6 @@ class Connection {
       : client_(std::move(client)), hello_(std::move(hello)) {}
   static StatusOr<std::unique_ptr<Connection>> StartOwn(const Context& context,
                                                         const config::Settings& settings);
-  static StatusOr<std::unique_ptr<Connection>> Connect(const std::string& target,
-                                                       const config::Settings& settings);
 
   std::optional<ChildProcess> own_controller_;  // ends after the client
   CampaignClient client_;

@@ -47,6 +47,8 @@ Status Start(const Context& context, const StartOptions& start) {
   }
   options.lease_ttl_ms = lease_ttl_s * 1000;
   CANOPY_ASSIGN_OR_RETURN(options.project_shares, ReadShares(settings));
+  CANOPY_ASSIGN_OR_RETURN(options.backup_interval_ms, settings.GetDurationMs("backup_interval"));
+  CANOPY_ASSIGN_OR_RETURN(options.backup_keep, settings.GetInt("backup_keep", 1));
   options.grant_leases = !start.no_leases;
   CANOPY_RETURN_IF_ERROR(PrepareServer(settings, start.server));
   return ServerEnded(controller::RunController(options), start.server);
@@ -61,8 +63,8 @@ void AddController(CLI::App& app, Context& context) {
   CLI::App* start = AddVerb(*noun, context, "start", "Serve until it is stopped",
                             "canopy controller start --listen 0.0.0.0:7443 --credentials ~/canopy-cluster",
                             [&context, options] { return Start(context, *options); });
-  for (const char* setting :
-       {"state_dir", "listen", "credentials", "http_port", "lease_ttl", "project_shares", "log_level"}) {
+  for (const char* setting : {"state_dir", "listen", "credentials", "http_port", "lease_ttl",
+                              "project_shares", "backup_interval", "backup_keep", "log_level"}) {
     AddSetting(start, context, setting);
   }
   start->add_flag("--no-leases", options->no_leases, "answer people, grant workers nothing");

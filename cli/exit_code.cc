@@ -41,6 +41,10 @@ ExitCode ExitCodeOf(const Status& status) {
 
 Status Interrupted() { return WithExitCode(absl::CancelledError("interrupted"), ExitCode::kInterrupted); }
 
+Status ProblemsFound(std::string_view message) {
+  return WithExitCode(FailedPrecondition(message), ExitCode::kProblemsFound);
+}
+
 Status CampaignEnded(std::string_view message) {
   return WithExitCode(FailedPrecondition(message), ExitCode::kCampaignEnded);
 }

@@ -13,6 +13,7 @@ enum class ExitCode {
   kNotFound = 4,       // no such campaign, trial or file
   kUnreachable = 5,    // no controller answers, or it does not permit this
   kCampaignEnded = 6,  // the campaign was waited for, and paused itself, failed or was cancelled
+  kProblemsFound = 7,  // `db check` or `doctor` found something that has to be seen to
   kInterrupted = 130,  // Ctrl-C
 };
 
@@ -22,5 +23,7 @@ ExitCode ExitCodeOf(const Status& status);
 Status Interrupted();
 // The status of a command that waited for a campaign which ended without a result.
 Status CampaignEnded(std::string_view message);
+// The status of a command that looked for problems and found some.
+Status ProblemsFound(std::string_view message);
 
 }  // namespace canopy::cli

@@ -47,6 +47,8 @@ int Main(int argc, char** argv) {
   AddController(app, context);
   AddSpace(app, context);
   AddCluster(app, context);
+  AddDb(app, context);
+  AddDoctor(app, context);
   AddConfig(app, context);
   try {
     app.parse(argc, argv);

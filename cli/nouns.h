@@ -15,6 +15,8 @@ void AddCampaign(CLI::App& app, Context& context);
 void AddTrial(CLI::App& app, Context& context);
 void AddSpace(CLI::App& app, Context& context);
 void AddCluster(CLI::App& app, Context& context);
+void AddDb(CLI::App& app, Context& context);
+void AddDoctor(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);
 
 }  // namespace canopy::cli

@@ -57,6 +57,9 @@ const std::vector<SettingSpec>& SettingSpecs() {
        "seconds without a sign of life after which a worker's trial may be given to another; 2 or more"},
       {"project_shares", "",
        "slots of projects beside each other, as name=share,name=share; 1 for the others"},
+      {"backup_interval", "1h",
+       "time between two verified copies of the database in the controller's backups/; 0: none"},
+      {"backup_keep", "24", "how many of the newest of them stay, beside one a day for 30 days"},
       {"slots", "0", "candidates that an agent trains at once; 0: as many as it has cores"},
       {"labels", "", "what placement can ask an agent for, as name=value,name=value"},
       {"walltime", "",
@@ -113,6 +116,16 @@ StatusOr<int64_t> Settings::GetInt(std::string_view name, int64_t low) const {
   if (value && *value >= low) return *value;
   return InvalidArgument(setting.origin + ": " + setting.name + ": expected an integer of " +
                          std::to_string(low) + " or more, found '" + setting.value + "'");
+}
+
+StatusOr<int64_t> Settings::GetDurationMs(std::string_view name) const {
+  const Setting& setting = Find(name);
+  if (setting.value == "0") return 0;
+  const auto ms = ParseDurationMs(setting.value);
+  if (ms && *ms >= 1000) return *ms;
+  return InvalidArgument(setting.origin + ": " + setting.name +
+                         ": expected a duration of a second or more (90s, 30m, 2h) or 0, found '" +
+                         setting.value + "'");
 }
 
 std::string DefaultConfigurationFile() {

@@ -50,6 +50,8 @@ class Settings {
   const std::string& Get(std::string_view name) const { return Find(name).value; }
   // The value as an integer of at least `low`; InvalidArgument says where it comes from.
   StatusOr<int64_t> GetInt(std::string_view name, int64_t low) const;
+  // The value ("90s", "2h"; 0: none) in milliseconds, with the same errors.
+  StatusOr<int64_t> GetDurationMs(std::string_view name) const;
   // A copy with that setting in the place of its own. REQUIRES a name of SettingSpecs().
   Settings With(Setting setting) const;
   const std::vector<Setting>& all() const { return settings_; }

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "controller/core/core.h"
 #include "controller/engine/campaign_proposer.h"
+#include "controller/engine/disk_guard.h"
 #include "controller/engine/event_queue.h"
 #include "controller/engine/statistics.h"
 #include "storage/trial_store.h"
@@ -33,6 +34,8 @@ struct EngineOptions {
   int64_t max_wal_bytes = int64_t{256} << 20;
   // A campaign's terminal state is committed. On the engine's thread; must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
+  // Where the database lies; by default no disk is watched.
+  DiskGuard::Options disk;
   // A write or a commit failed. By default it is logged and the process ends with kExitStorageFailed; a
   // test's function returns, and the engine answers nothing more.
   std::function<void(const Status&)> on_storage_failure;
@@ -52,7 +55,7 @@ class Engine {
   ~Engine();
 
   // Callbacks are called exactly once: on the engine's thread once the event is committed, or at once with
-  // ResourceExhausted (the queue is full) or Unavailable (stopped). They must not block.
+  // ResourceExhausted (the queue or the disk is full) or Unavailable (stopped). They must not block.
   using Done = std::function<void(StatusOr<ReplyBody>)>;
   uint64_t NewToken() { return next_token_.fetch_add(1, std::memory_order_relaxed); }
   // A worker's event, carrying `token`. An Exchange that finds no work waits for up to `wait_ms`.

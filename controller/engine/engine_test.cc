@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/file.h"
 #include "base/random.h"
 #include "controller/core/space_mapping.h"
 #include "controller/core/strategy.h"
@@ -540,6 +541,34 @@ TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(answered, 200);
+}
+
+TEST_F(EngineTest, AFullDiskRefusesWorkersAndUsersAndTakesTheirWorkOnceThereIsRoom) {
+  std::atomic<int64_t> free_bytes = int64_t{1} << 40;
+  EngineOptions options;
+  options.disk.folder = folder_;
+  options.disk.free_bytes = [&]() -> StatusOr<int64_t> { return free_bytes.load(); };
+  StartEngine(std::move(options));
+  Hello();
+  ASSERT_TRUE(CallForUser("l1", "d", Campaign("first", 3)).ok());
+  const controller::Lease lease = TakeLease("r1");
+  EXPECT_TRUE(FileExists(folder_ + "/reserve"));
+  free_bytes = int64_t{10} << 20;
+  controller::WorkerExchange report;
+  report.worker_id = worker_id_;
+  report.outcome = Success(lease);
+  EXPECT_TRUE(absl::IsResourceExhausted(Call(report).status()));
+  EXPECT_TRUE(absl::IsResourceExhausted(CallForUser("l2", "d", Campaign("second", 3)).status()));
+  EXPECT_TRUE(engine_->statistics().disk_low);
+  EXPECT_EQ(engine_->Look().workers.size(), 1u) << "who only looks is answered";
+  EXPECT_FALSE(FileExists(folder_ + "/reserve")) << "what was open may need its space";
+  free_bytes = int64_t{1} << 40;
+  const StatusOr<ReplyBody> taken = Call(report);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(std::get<Exchanged>(*taken).verdict, controller::OutcomeVerdict::kAccepted);
+  EXPECT_TRUE(CallForUser("l2", "d", Campaign("second", 3)).ok()) << "the same request id";
+  EXPECT_TRUE(FileExists(folder_ + "/reserve"));
+  engine_.reset();  // before free_bytes
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ struct Statistics {
   double commit_seconds = 0;                                       // their sum
   int64_t wal_bytes = 0;
   std::string held_back;  // why no work is given out
+  bool disk_low = false;  // new work is refused for it
 };
 
 // Counts batches. Thread-safe.

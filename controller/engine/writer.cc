@@ -26,7 +26,10 @@ void EndProcess(const Status& status) {
 
 Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store, const Clock& clock,
                controller::CoreState state, EventQueue& queue)
-    : on_storage_failure_(std::move(options.on_storage_failure)), clock_(clock), queue_(queue) {
+    : disk_(std::move(options.disk)),
+      on_storage_failure_(std::move(options.on_storage_failure)),
+      clock_(clock),
+      queue_(queue) {
   proposers_ =
       std::make_unique<ProposerPool>(options.make_strategy, [this](controller::ProposalsReady ready) {
         Job job = EventJob{.event = std::move(ready)};
@@ -47,7 +50,10 @@ void Writer::Stop() {
 
 void Writer::Run() {
   while (!queue_.closed() && !failed_) {
-    if (std::deque<Job> batch = NextBatch(); !batch.empty()) Commit(std::move(batch));
+    std::deque<Job> batch = NextBatch();
+    disk_.Look();
+    if (disk_.low()) RefuseNewWork(batch);
+    if (!batch.empty()) Commit(std::move(batch));
     if (!failed_) loop_->CheckpointWhenGrown();
   }
   if (!failed_) Commit(queue_.Take(SIZE_MAX, 0));
@@ -64,6 +70,24 @@ std::deque<Job> Writer::NextBatch() {
   std::deque<Job> batch = queue_.Take(kMaxBatch, wait_ms);
   loop_->AddDue(batch);
   return batch;
+}
+
+void Writer::RefuseNewWork(std::deque<Job>& batch) {
+  const auto asks = [](const Job& job) {
+    if (std::holds_alternative<UserJob>(job)) return true;
+    const auto* event = std::get_if<EventJob>(&job);
+    return event != nullptr && event->done != nullptr;
+  };
+  const Status full = disk_.Refusal();
+  for (Job& job : batch)
+    if (asks(job)) Refuse(job, full);
+  std::erase_if(batch, asks);
+}
+
+Statistics Writer::statistics() const {
+  Statistics statistics = loop_->statistics();
+  statistics.disk_low = disk_.low();
+  return statistics;
 }
 
 void Writer::Commit(std::deque<Job> batch) {

@@ -26,14 +26,18 @@ class Writer {
   // Commits what is queued, answers all that waits and ends the threads. REQUIRES a closed queue. Repeatable.
   void Stop();
 
-  Statistics statistics() const { return loop_->statistics(); }
+  Statistics statistics() const;
 
  private:
   void Run();
   // Waits for jobs, and adds what is due.
   std::deque<Job> NextBatch();
+  // Answers with ResourceExhausted who would have something written; what the engine itself has under way
+  // stays.
+  void RefuseNewWork(std::deque<Job>& batch);
   void Commit(std::deque<Job> batch);
 
+  DiskGuard disk_;
   const std::function<void(const Status&)> on_storage_failure_;
   const Clock& clock_;
   EventQueue& queue_;

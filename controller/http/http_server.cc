@@ -51,8 +51,8 @@ bool SameToken(const std::string& given, const std::string& expected) {
 
 class HttpServer::Impl {
  public:
-  Impl(std::string token, engine::Engine& engine, storage::Reader& reader)
-      : authorization_("Bearer " + std::move(token)), engine_(engine), reader_(reader) {
+  Impl(std::string token, engine::Engine& engine, storage::Reader& reader, const engine::Backups& backups)
+      : authorization_("Bearer " + std::move(token)), engine_(engine), reader_(reader), backups_(backups) {
     server_.set_payload_max_length(kMaxBodyBytes);
     server_.set_keep_alive_timeout(kKeepAliveSeconds);
     // Not the library's SO_REUSEPORT, by which two servers would share a port.
@@ -70,7 +70,7 @@ class HttpServer::Impl {
     server_.Get("/healthz", healthy);
     server_.Get("/readyz", healthy);
     server_.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
-      const StatusOr<std::string> page = MetricsPage(engine_, reader_);
+      const StatusOr<std::string> page = MetricsPage(engine_, reader_, backups_);
       if (page.ok()) {
         response.set_content(*page, "text/plain; version=0.0.4");
       } else {
@@ -117,15 +117,17 @@ class HttpServer::Impl {
   const std::string authorization_;
   engine::Engine& engine_;
   storage::Reader& reader_;
+  const engine::Backups& backups_;
   httplib::Server server_;
   std::thread thread_;
   int port_ = 0;
 };
 
 StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpOptions& options, engine::Engine& engine,
-                                                        storage::Reader& reader) {
+                                                        storage::Reader& reader,
+                                                        const engine::Backups& backups) {
   CANOPY_ASSIGN_OR_RETURN(std::string token, LoadOrMakeToken(options.token_path));
-  auto impl = std::make_unique<Impl>(std::move(token), engine, reader);
+  auto impl = std::make_unique<Impl>(std::move(token), engine, reader, backups);
   CANOPY_RETURN_IF_ERROR(impl->Listen(options.port));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "controller/engine/backups.h"
 #include "controller/engine/engine.h"
 #include "storage/reader.h"
 
@@ -19,9 +20,9 @@ struct HttpOptions {
 // web page can't reach it by a name of its own.
 class HttpServer {
  public:
-  // Engine and reader outlive the server. AlreadyExists where the port is in use.
+  // Engine, reader and backups outlive the server. AlreadyExists where the port is in use.
   static StatusOr<std::unique_ptr<HttpServer>> Start(const HttpOptions& options, engine::Engine& engine,
-                                                     storage::Reader& reader);
+                                                     storage::Reader& reader, const engine::Backups& backups);
   ~HttpServer();
 
   int port() const;

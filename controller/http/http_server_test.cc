@@ -20,6 +20,7 @@ namespace canopy::http {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class HttpServerTest : public ::testing::Test {
  protected:
@@ -29,7 +30,11 @@ class HttpServerTest : public ::testing::Test {
     ASSERT_TRUE(store.ok()) << store.status();
     reader_ = *storage::Reader::Open(folder_ + "/canopy.db");
     engine_ = *engine::Engine::Start({}, *std::move(store), clock_);
-    auto server = HttpServer::Start({0, token_path_}, *engine_, *reader_);
+    engine::Backups::Options backups;
+    backups.database = folder_ + "/canopy.db";
+    backups.folder = folder_ + "/backups";
+    backups_ = std::make_unique<engine::Backups>(backups, clock_);
+    auto server = HttpServer::Start({0, token_path_}, *engine_, *reader_, *backups_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -49,6 +54,7 @@ class HttpServerTest : public ::testing::Test {
   SystemClock clock_;
   std::unique_ptr<storage::Reader> reader_;
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<engine::Backups> backups_;
   std::unique_ptr<HttpServer> server_;
 };
 
@@ -64,6 +70,15 @@ TEST_F(HttpServerTest, MetricsNeedTheToken) {
   ASSERT_EQ(metrics->status, 200);
   EXPECT_THAT(metrics->body, HasSubstr("canopy_workers 0"));
   EXPECT_THAT(metrics->body, HasSubstr("canopy_commit_seconds_bucket{le=\"+Inf\"}"));
+}
+
+TEST_F(HttpServerTest, MetricsShowTheNewestBackup) {
+  const httplib::Headers token = {{"Authorization", "Bearer " + Token()}};
+  EXPECT_THAT(Get("/metrics", token)->body, HasSubstr("canopy_backup_last_success_timestamp_seconds 0\n"));
+  ASSERT_TRUE(backups_->TakeNow().ok());
+  const std::string after = Get("/metrics", token)->body;
+  EXPECT_THAT(after, Not(HasSubstr("canopy_backup_last_success_timestamp_seconds 0\n")));
+  EXPECT_THAT(after, HasSubstr("canopy_backups_total 1\n"));
 }
 
 TEST_F(HttpServerTest, OtherPathsNeedTheTokenToo) {
@@ -83,12 +98,12 @@ TEST_F(HttpServerTest, TheTokenIsItsOwnersAndStays) {
   EXPECT_EQ(info.st_mode & 0777, 0600u);
   const std::string before = Token();
   server_.reset();
-  ASSERT_TRUE(HttpServer::Start({0, token_path_}, *engine_, *reader_).ok());
+  ASSERT_TRUE(HttpServer::Start({0, token_path_}, *engine_, *reader_, *backups_).ok());
   EXPECT_EQ(Token(), before);
 }
 
 TEST_F(HttpServerTest, APortInUseIsNamed) {
-  const auto second = HttpServer::Start({server_->port(), token_path_}, *engine_, *reader_);
+  const auto second = HttpServer::Start({server_->port(), token_path_}, *engine_, *reader_, *backups_);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAlreadyExists);
 }
 

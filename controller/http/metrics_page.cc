@@ -54,9 +54,23 @@ void AddCommits(const engine::Statistics& statistics, Page& page) {
   page.Value(name + "_count", "", static_cast<double>(below));
 }
 
+void AddBackups(const engine::BackupStatistics& backups, Page& page) {
+  page.Single("canopy_backup_last_success_timestamp_seconds", "gauge",
+              "When the newest backup of the database was taken; 0: never.",
+              static_cast<double>(backups.last_us) / 1e6);
+  page.Single("canopy_backup_last_bytes", "gauge", "Its size; 0: it is of an earlier start.",
+              static_cast<double>(backups.last_bytes));
+  page.Single("canopy_backup_last_seconds", "gauge", "How long it took.",
+              static_cast<double>(backups.last_ms) / 1e3);
+  page.Single("canopy_backups_total", "counter", "Backups taken.", static_cast<double>(backups.taken));
+  page.Single("canopy_backup_failures_total", "counter", "Backups that failed.",
+              static_cast<double>(backups.failed));
+}
+
 }  // namespace
 
-StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reader) {
+StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reader,
+                                  const engine::Backups& backups) {
   std::map<std::string, int64_t> campaigns, trials;
   for (int64_t after_id = 0;;) {
     CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::CampaignRow> rows, reader.Campaigns(after_id, kPage));
@@ -97,7 +111,10 @@ StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reade
   page.Single("canopy_held_back", "gauge",
               "1 while no work is given out, as a reader keeps that log growing.",
               statistics.held_back.empty() ? 0 : 1);
+  page.Single("canopy_disk_low", "gauge", "1 while new work is refused because the disk is nearly full.",
+              statistics.disk_low ? 1 : 0);
   AddCommits(statistics, page);
+  AddBackups(backups.statistics(), page);
   return page.Take();
 }
 

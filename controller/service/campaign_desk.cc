@@ -52,8 +52,9 @@ std::string RequestDigest(const char* call, const google::protobuf::Message& req
   return Sha256Hex(std::string(call) + "\n" + request.SerializeAsString());
 }
 
-CampaignDesk::CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader)
-    : options_(std::move(options)), engine_(engine), reader_(reader) {}
+CampaignDesk::CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader,
+                           engine::Backups& backups)
+    : options_(std::move(options)), engine_(engine), reader_(reader), backups_(backups) {}
 
 std::vector<model::WorkerRecord> CampaignDesk::ConnectedWorkers() {
   std::vector<model::WorkerRecord> workers;
@@ -212,6 +213,11 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
                                                     : std::max<int64_t>(0, settings.budget_trials - made) +
                                                           reply.pending() + reply.running());
   reply.set_test_reads(row.progress.test_reads);
+  if (const std::string warning = backups_.Warning(); !warning.empty()) reply.add_warnings(warning);
+  const engine::Statistics statistics = engine_.statistics();
+  if (!statistics.held_back.empty()) reply.add_warnings(statistics.held_back);
+  if (statistics.disk_low)
+    reply.add_warnings("the controller's disk is nearly full, and new work is refused: free space there");
   for (const storage::TrialRow& trial : best) *reply.add_best() = ToProto(trial);
   for (const std::string& failure : failures) reply.add_failures(failure);
   reply.set_campaign_text(row.campaign.campaign_text);
@@ -290,6 +296,13 @@ Status CampaignDesk::GetTrial(const v1::GetTrialRequest& request, v1::TrialDetai
 
 StatusOr<std::vector<v1::QueryRows>> CampaignDesk::Query(const v1::QueryRequest& request) {
   return RunQuery(options_.program, options_.database_path, request);
+}
+
+Status CampaignDesk::Backup(v1::BackupReply& reply) {
+  CANOPY_ASSIGN_OR_RETURN(const storage::TakenBackup taken, backups_.TakeNow());
+  reply.set_path(taken.backup.path);
+  *reply.mutable_facts() = ToProto(taken.facts);
+  return absl::OkStatus();
 }
 
 }  // namespace canopy::controller

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "canopy/v1/campaign_service.pb.h"
+#include "controller/engine/backups.h"
 #include "controller/engine/engine.h"
 #include "controller/service/principal.h"
 #include "storage/reader.h"
@@ -22,8 +23,9 @@ struct CampaignDeskOptions {
 // and on the engine.
 class CampaignDesk {
  public:
-  // Engine and reader outlive the desk.
-  CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader);
+  // Engine, reader and backups outlive the desk.
+  CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, storage::Reader& reader,
+               engine::Backups& backups);
 
   Status Hello(const v1::UserHelloRequest& request, v1::UserHelloReply& reply);
   Status Launch(const Principal& principal, const v1::LaunchRequest& request, v1::LaunchReply& reply);
@@ -39,6 +41,9 @@ class CampaignDesk {
   Status DrainWorker(const Principal& principal, const v1::DrainWorkerRequest& request,
                      v1::DrainWorkerReply& reply);
   StatusOr<std::vector<v1::QueryRows>> Query(const v1::QueryRequest& request);
+  Status Backup(v1::BackupReply& reply);
+  // A file of its own for the caller, who removes it.
+  StatusOr<engine::Backups::Snapshot> Snapshot() { return backups_.TakeSnapshot(); }
 
  private:
   // The campaign that has the name that these files give theirs.
@@ -53,6 +58,7 @@ class CampaignDesk {
   const CampaignDeskOptions options_;
   engine::Engine& engine_;
   storage::Reader& reader_;
+  engine::Backups& backups_;
 };
 
 // InvalidArgument for an id that a mutating call of a user cannot have.

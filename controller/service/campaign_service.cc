@@ -1,9 +1,14 @@
 #include "controller/service/campaign_service.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "controller/service/status_messages.h"
 #include "rpc/status.h"
 
 namespace canopy::controller {
@@ -42,6 +47,57 @@ class RowsReactor final : public grpc::ServerWriteReactor<v1::QueryRows> {
 
   std::vector<v1::QueryRows> messages_;
   size_t next_ = 0;
+};
+
+// Streams a file that is this call's alone: it has no name any more once it is open.
+class FileReactor final : public grpc::ServerWriteReactor<v1::SnapshotChunk> {
+ public:
+  ~FileReactor() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  void Send(const StatusOr<engine::Backups::Snapshot>& snapshot) {
+    if (!snapshot.ok()) {
+      Finish(rpc::ToGrpc(snapshot.status()));
+      return;
+    }
+    fd_ = ::open(snapshot->path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int error = errno;
+    ::unlink(snapshot->path.c_str());
+    if (fd_ < 0) {
+      Finish(rpc::ToGrpc(FromErrno(error, "open " + snapshot->path)));
+      return;
+    }
+    *chunk_.mutable_facts() = ToProto(snapshot->facts);
+    WriteNext();
+  }
+  void OnWriteDone(bool ok) override {
+    chunk_.clear_facts();
+    if (ok)
+      WriteNext();
+    else
+      Finish(grpc::Status::CANCELLED);
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  static constexpr size_t kChunkBytes = 256 << 10;
+  void WriteNext() {
+    std::string& data = *chunk_.mutable_data();
+    data.resize(kChunkBytes);
+    const ssize_t bytes = ::read(fd_, data.data(), data.size());
+    if (bytes < 0) {
+      Finish(rpc::ToGrpc(FromErrno(errno, "read the snapshot")));
+      return;
+    }
+    data.resize(static_cast<size_t>(bytes));
+    if (bytes == 0)
+      Finish(grpc::Status::OK);
+    else
+      StartWrite(&chunk_);
+  }
+
+  v1::SnapshotChunk chunk_;
+  int fd_ = -1;
 };
 
 }  // namespace
@@ -145,6 +201,23 @@ grpc::ServerWriteReactor<v1::QueryRows>* CampaignService::Query(grpc::CallbackSe
   if (!principal.ok()) {
     reactor->Send(principal.status());
   } else if (!pool_.Add([this, reactor, query = *request] { reactor->Send(desk_.Query(query)); })) {
+    reactor->Send(Busy());
+  }
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* CampaignService::Backup(grpc::CallbackServerContext* context,
+                                                  const v1::BackupRequest*, v1::BackupReply* reply) {
+  return Answer(context, Verb::kBackup, [=, this](const Principal&) { return desk_.Backup(*reply); });
+}
+
+grpc::ServerWriteReactor<v1::SnapshotChunk>* CampaignService::Snapshot(grpc::CallbackServerContext* context,
+                                                                       const v1::SnapshotRequest*) {
+  auto* const reactor = new FileReactor;
+  const StatusOr<Principal> principal = Admit(*context, Verb::kSnapshot);
+  if (!principal.ok()) {
+    reactor->Send(principal.status());
+  } else if (!pool_.Add([this, reactor] { reactor->Send(desk_.Snapshot()); })) {
     reactor->Send(Busy());
   }
   return reactor;

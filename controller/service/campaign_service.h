@@ -47,6 +47,10 @@ class CampaignService final : public v1::CampaignService::CallbackService {
                                         v1::DrainWorkerReply* reply) override;
   grpc::ServerWriteReactor<v1::QueryRows>* Query(grpc::CallbackServerContext* context,
                                                  const v1::QueryRequest* request) override;
+  grpc::ServerUnaryReactor* Backup(grpc::CallbackServerContext* context, const v1::BackupRequest* request,
+                                   v1::BackupReply* reply) override;
+  grpc::ServerWriteReactor<v1::SnapshotChunk>* Snapshot(grpc::CallbackServerContext* context,
+                                                        const v1::SnapshotRequest* request) override;
 
  private:
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Verb verb,

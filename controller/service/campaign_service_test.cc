@@ -1,12 +1,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "base/random.h"
 #include "controller/service/report.h"
 #include "controller/service/service_fixture.h"
 #include "rpc/protocol.h"
+#include "storage/database_copy.h"
 
 namespace canopy::controller {
 namespace {
@@ -308,6 +312,47 @@ TEST_F(CampaignServiceTest, AnUnknownCampaignIsNotFound) {
   v1::CampaignStatus reply;
   EXPECT_EQ(Call(*campaigns_, &CampaignStub::GetCampaign, request, &reply).error_code(),
             grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(CampaignServiceTest, AUserMayCopyTheDatabaseAndNotPushOldBackupsOut) {
+  StartWithTls();
+  const config::Credential user = *config::LoadCredential(cluster_folder_, "user");
+  const auto remote = Campaigns(tcp(), &user);
+  v1::BackupReply backup;
+  EXPECT_EQ(Call(*remote, &CampaignStub::Backup, v1::BackupRequest(), &backup).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+  const std::string copy = folder_ + "/copy.db";
+  {
+    std::ofstream file(copy, std::ios::binary);
+    grpc::ClientContext context;
+    const auto reader = remote->Snapshot(&context, v1::SnapshotRequest());
+    v1::SnapshotChunk chunk;
+    while (reader->Read(&chunk)) file << chunk.data();
+    const grpc::Status status = reader->Finish();
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  const auto facts = storage::VerifyDatabaseFile(copy, INT64_MAX);
+  EXPECT_TRUE(facts.ok()) << facts.status();
+  EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/backups")) << "nothing stays on the controller's disk";
+  ASSERT_TRUE(Call(*Campaigns(local()), &CampaignStub::Backup, v1::BackupRequest(), &backup).ok());
+  EXPECT_TRUE(std::filesystem::exists(backup.path()));
+  EXPECT_EQ(backup.facts().database_id(), facts->database_id);
+}
+
+TEST_F(CampaignServiceTest, ABackupThatFailedShowsInTheStatus) {
+  Greet(HelloRequest(NewUuid()));
+  ASSERT_TRUE(Launch(LaunchRequest("l1")).ok());
+  v1::GetCampaignRequest request;
+  request.set_campaign("toy");
+  v1::CampaignStatus status;
+  ASSERT_TRUE(Call(*campaigns_, &CampaignStub::GetCampaign, request, &status).ok());
+  EXPECT_EQ(status.warnings_size(), 0);
+  std::ofstream(folder_ + "/backups") << "in the way";
+  v1::BackupReply backup;
+  EXPECT_FALSE(Call(*campaigns_, &CampaignStub::Backup, v1::BackupRequest(), &backup).ok());
+  ASSERT_TRUE(Call(*campaigns_, &CampaignStub::GetCampaign, request, &status).ok());
+  ASSERT_EQ(status.warnings_size(), 1);
+  EXPECT_THAT(status.warnings(0), HasSubstr("not backed up"));
 }
 
 // Newcombe (1998), table II: 15 of 148.

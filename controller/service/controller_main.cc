@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "config/credentials.h"
+#include "controller/engine/backups.h"
 #include "controller/engine/engine.h"
 #include "controller/http/http_server.h"
 #include "controller/service/campaign_desk.h"
@@ -118,20 +119,27 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   limits.lease_ttl_ms = options.lease_ttl_ms;
   limits.heartbeat_interval_ms = std::min(limits.heartbeat_interval_ms, options.lease_ttl_ms / 5);
   limits.project_shares = options.project_shares;
+  engine_options.disk.folder = options.state_dir;
   engine_options.on_campaign_ended = [&](int64_t campaign_id) {
     pool.Add([&, campaign_id] { WriteResultOf(campaign_id, *reader, options.state_dir, database_id); });
   };
   CANOPY_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Engine> engine,
                           engine::Engine::Start(engine_options, std::move(store), clock));
+  engine::Backups::Options backup_options;
+  backup_options.database = database_path;
+  backup_options.folder = options.state_dir + "/backups";
+  backup_options.interval_ms = options.grant_leases ? options.backup_interval_ms : 0;
+  backup_options.retention.newest = options.backup_keep;
+  engine::Backups backups(std::move(backup_options), clock);
   CampaignDesk desk({options.state_dir, database_path, database_id, OwnProgram(), options.grant_leases},
-                    *engine, *reader);
+                    *engine, *reader, backups);
   WorkerService workers({database_id, incarnation, limits, options.grant_leases}, *engine);
   CampaignService campaigns(desk, pool);
   std::unique_ptr<http::HttpServer> http;
   if (options.http_port != 0) {
     CANOPY_ASSIGN_OR_RETURN(http, http::HttpServer::Start({static_cast<int>(options.http_port),
                                                            options.state_dir + "/http_token"},
-                                                          *engine, *reader));
+                                                          *engine, *reader, backups));
   }
   CANOPY_ASSIGN_OR_RETURN(
       const std::unique_ptr<Server> server,
@@ -141,7 +149,8 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
       {{"database", database_path}, {"socket", SocketPath(options.state_dir)}, {"listen", options.listen}});
   signals.Wait();
   CANOPY_LOG(Info, "The controller is stopping");
-  // People's calls wait for the engine, and every call in flight for one of the two.
+  // People's calls wait for the engine or a copy, and every call in flight for one of the two.
+  backups.Stop();
   pool.Stop();
   engine->Stop();
   server->Stop();

@@ -18,6 +18,8 @@ struct ControllerOptions {
   int64_t lease_ttl_ms = 30'000;
   // Slots of projects beside each other, in proportion; 1 for those that are not named.
   std::map<std::string, int64_t> project_shares;
+  // Between two backups; 0: none but those that are asked for. How many of the newest stay beside one a day.
+  int64_t backup_interval_ms = 0, backup_keep = 24;
   // False: answers people, grants workers nothing and lets no time pass for campaigns.
   bool grant_leases = true;
 };

@@ -32,6 +32,8 @@ constexpr std::array kGrants = {
     Grant{Verb::kDrain, Role::kLocal},       Grant{Verb::kDrain, Role::kUser},
     Grant{Verb::kRead, Role::kLocal},        Grant{Verb::kRead, Role::kUser},
     Grant{Verb::kQuery, Role::kLocal},       Grant{Verb::kQuery, Role::kUser},
+    Grant{Verb::kBackup, Role::kLocal},      Grant{Verb::kSnapshot, Role::kLocal},
+    Grant{Verb::kSnapshot, Role::kUser},
 };
 
 // The socket's mode admits this process's own user and root alone.
@@ -78,6 +80,10 @@ std::string_view ToString(Verb verb) {
       return "read campaigns and trials";
     case Verb::kQuery:
       return "query the database";
+    case Verb::kBackup:
+      return "take backups, which a process on the controller's host does";
+    case Verb::kSnapshot:
+      return "copy the database";
   }
   return "do that";
 }

@@ -36,6 +36,8 @@ enum class Verb {
   kDrain,
   kRead,
   kQuery,
+  kBackup,
+  kSnapshot,
 };
 std::string_view ToString(Verb verb);
 

@@ -54,8 +54,13 @@ void ServiceTest::SetUp() {
   auto engine = engine::Engine::Start({}, *std::move(store), clock_);
   ASSERT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
-  desk_ = std::make_unique<CampaignDesk>(
-      CampaignDeskOptions{folder_, path, database_id, "/nowhere/canopy", true}, *engine_, *reader_);
+  engine::Backups::Options backups;
+  backups.database = path;
+  backups.folder = folder_ + "/backups";
+  backups_ = std::make_unique<engine::Backups>(backups, clock_);
+  desk_ =
+      std::make_unique<CampaignDesk>(CampaignDeskOptions{folder_, path, database_id, "/nowhere/canopy", true},
+                                     *engine_, *reader_, *backups_);
   worker_service_ = std::make_unique<WorkerService>(
       WorkerServiceOptions{database_id, incarnation, CoreLimits{}, true}, *engine_);
   campaign_service_ = std::make_unique<CampaignService>(*desk_, *pool_);

@@ -53,6 +53,7 @@ class ServiceTest : public ::testing::Test {
   std::unique_ptr<storage::Reader> reader_;
   std::unique_ptr<WorkPool> pool_;
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<engine::Backups> backups_;
   std::unique_ptr<CampaignDesk> desk_;
   std::unique_ptr<WorkerService> worker_service_;
   std::unique_ptr<CampaignService> campaign_service_;

@@ -208,4 +208,17 @@ void AddGlance(const Core::CampaignGlance& glance, v1::CampaignStatus& status) {
   for (const std::string& notice : glance.notices) status.add_notices(notice);
 }
 
+v1::DatabaseFacts ToProto(const storage::DatabaseFacts& facts) {
+  v1::DatabaseFacts message;
+  message.set_database_id(facts.database_id);
+  message.set_schema_version(facts.schema_version);
+  message.set_incarnation(facts.incarnation);
+  message.set_campaigns(facts.campaigns);
+  message.set_trials(facts.trials);
+  message.set_results(facts.results);
+  message.set_last_commit_us(facts.last_commit_us);
+  message.set_bytes(facts.bytes);
+  return message;
+}
+
 }  // namespace canopy::controller

@@ -2,6 +2,7 @@
 
 #include "canopy/v1/campaign_service.pb.h"
 #include "controller/core/core.h"
+#include "storage/database_copy.h"
 #include "storage/reader.h"
 
 namespace canopy::controller {
@@ -12,6 +13,7 @@ v1::SpaceVersion ToProto(const storage::SpaceVersionRow& row);
 v1::TrialSummary ToProto(const storage::TrialRow& row);
 v1::TrialDetails ToProto(const storage::TrialDetail& detail);
 v1::WorkerStatus ToProto(const Core::WorkerGlance& glance);
+v1::DatabaseFacts ToProto(const storage::DatabaseFacts& facts);
 
 // Adds what counts and rows say, and, where the campaign is live, what the core does.
 void AddCounts(const storage::CampaignCounts& counts, v1::CampaignStatus& status);

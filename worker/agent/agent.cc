@@ -153,7 +153,7 @@ std::optional<v1::Lease> Agent::NextLease(int64_t slot, std::optional<v1::Outcom
     const int64_t asked_ms = parts_.environment.clock.MonotonicMs();
     const auto reply = session_.Exchange(request);
     if (!reply.ok()) {
-      if (absl::IsCancelled(reply.status())) continue;  // the agent ends
+      if (absl::IsCancelled(reply.status())) continue;  // the agent ends, or the database is another
       CANOPY_LOG(Error, "the controller refuses a request: " + Message(reply.status()));
       if (outcome && absl::IsInvalidArgument(reply.status())) {
         Refuse(*outcome, reply.status());

@@ -174,7 +174,11 @@ bool ControllerSession::WaitForContact() {
 
 StatusOr<v1::ExchangeReply> ControllerSession::Exchange(const v1::ExchangeRequest& request) {
   Backoff backoff = MakeBackoff(request.request_id());
+  const Database begun = database();
   while (WaitForContact()) {
+    // Who only asks for work sees first what a restore has lost meanwhile.
+    if (!request.has_outcome() && !begun.id.empty() && !(database() == begun))
+      return absl::CancelledError("the database was restored, or is another one");
     auto reply = connection_.Exchange(request, request.wait_ms() + kExchangeTimeoutMs);
     if (reply.ok() || IsRefusal(reply.status())) return reply;
     LoseContact(reply.status());

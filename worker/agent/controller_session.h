@@ -44,7 +44,8 @@ class ControllerSession {
   // False after Stop.
   bool WaitForContact();
   // Sends the request, waiting for contact, with the same request id until it is answered. Cancelled after
-  // Stop; other errors are the controller's refusal of this very request.
+  // Stop, and where it asks for work alone and the database, or its incarnation, is another by now; other
+  // errors are the controller's refusal of this very request.
   StatusOr<v1::ExchangeReply> Exchange(const v1::ExchangeRequest& request);
   // Once, now or never: for the last words of an agent that ends.
   StatusOr<v1::ExchangeReply> ExchangeOnce(const v1::ExchangeRequest& request, int64_t timeout_ms);
