@@ -224,30 +224,6 @@ StatusOr<std::vector<Live>> ReadLiveCampaigns(Database& database) {
   return list;
 }
 
-StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database) {
-  std::vector<model::SlotResult> results;
-  std::string worker_id;
-  int64_t slot = 0;
-  while (true) {
-    // From one worker's slot to the next along the index, whatever the number of their results.
-    CANOPY_ASSIGN_OR_RETURN(Rows rows,
-                            database.Query("SELECT worker_id, slot FROM attempt WHERE result_id <> '' AND "
-                                           "(worker_id, slot) > (?, ?) ORDER BY worker_id, slot LIMIT 1",
-                                           {worker_id, results.empty() ? int64_t{-1} : slot}));
-    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) return results;
-    worker_id = rows.Text(0);
-    slot = rows.Int(1);
-    if (slot < 0) continue;  // adopted after a restore
-    CANOPY_ASSIGN_OR_RETURN(
-        Rows newest, database.Query("SELECT result_id FROM attempt WHERE result_id <> '' AND worker_id = ? "
-                                    "AND slot = ? ORDER BY ended_us DESC, id DESC LIMIT 1",
-                                    {worker_id, slot}));
-    CANOPY_ASSIGN_OR_RETURN(const bool found, newest.Next());
-    if (found) results.push_back({worker_id, slot, newest.Text(0)});
-  }
-}
-
 StatusOr<std::vector<model::Drain>> ReadDrains(Database& database) {
   ColumnWriter columns;
   VisitDrain(columns, model::Drain());

@@ -13,7 +13,6 @@ namespace canopy::storage {
 
 // What TrialStore's loads return; each blocks on disk. DataLoss where a row cannot be read.
 StatusOr<std::vector<TrialStore::LiveRows>> ReadLiveCampaigns(Database& database);
-StatusOr<std::vector<model::SlotResult>> ReadSlotResults(Database& database);
 StatusOr<std::vector<model::Drain>> ReadDrains(Database& database);
 StatusOr<std::vector<model::DeviceHealth>> ReadHealth(Database& database);
 StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id, int64_t last_seq);

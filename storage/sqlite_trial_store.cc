@@ -8,7 +8,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "storage/backup_folder.h"
 #include "storage/database.h"
 #include "storage/live_rows.h"
@@ -63,6 +65,8 @@ class Store final : public TrialStore {
   Status InsertSpaceVersion(const model::SpaceVersion& version,
                             const std::vector<model::SetAside>& set_aside) override;
   Status CheckNewCampaign(const std::string& project, const std::string& name) override;
+  StatusOr<model::KnownOutcome> FindOutcome(const std::string& worker_id, int64_t attempt_id,
+                                            const std::string& result_id) override;
   Status CheckDecisions(int64_t campaign_id, const std::vector<Column>& decisions) override {
     return CheckAddedColumns(*database_, campaign_id, decisions);
   }
@@ -91,7 +95,6 @@ class Store final : public TrialStore {
       return ReadProposer(*database, campaign_id, last_seq);
     };
   }
-  StatusOr<std::vector<model::SlotResult>> LoadSlotResults() override { return ReadSlotResults(*database_); }
   StatusOr<std::vector<model::Drain>> LoadDrains() override { return ReadDrains(*database_); }
   StatusOr<std::vector<model::DeviceHealth>> LoadHealth() override { return ReadHealth(*database_); }
   StatusOr<int64_t> Checkpoint(int64_t restart_bytes) override {
@@ -308,14 +311,35 @@ Status Store::InsertResult(const model::ResultRecord& result) {
   return values_.SetMetrics(result.campaign_id, result.trial_id, result.metrics);
 }
 
+// The number of an archived outcome's row, so that a repeat finds it without an index of its own.
+int64_t ArchiveId(const std::string& worker_id, const std::string& result_id) {
+  const std::string digest = Sha256(worker_id + "/" + result_id);
+  uint64_t id = 0;
+  for (size_t i = 0; i < sizeof id; ++i) id = id << 8 | static_cast<unsigned char>(digest[i]);
+  return static_cast<int64_t>(id >> 1);
+}
+
+StatusOr<model::KnownOutcome> Store::FindOutcome(const std::string& worker_id, int64_t attempt_id,
+                                                 const std::string& result_id) {
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t counted,
+      database_->QueryInt("SELECT 1 FROM attempt WHERE id = ? AND worker_id = ? AND result_id = ?",
+                          {attempt_id, worker_id, result_id}));
+  if (counted != 0) return model::KnownOutcome::kCounted;
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t archived,
+      database_->QueryInt("SELECT 1 FROM archived_outcome WHERE id = ?", {ArchiveId(worker_id, result_id)}));
+  return archived != 0 ? model::KnownOutcome::kArchived : model::KnownOutcome::kNone;
+}
+
 Status Store::ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
                              int64_t attempt_id, int64_t fence, const std::string& why,
                              const std::string& payload_json, int64_t wall_us) {
   return Write(
-             "INSERT INTO archived_outcome (worker_id, result_id, trial_id, attempt_id, fence, why, "
-             "payload_json, "
-             "wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-             {worker_id, result_id, trial_id, attempt_id, fence, why, payload_json, wall_us})
+             "INSERT INTO archived_outcome (id, worker_id, result_id, trial_id, attempt_id, fence, why, "
+             "payload_json, wall_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+             {ArchiveId(worker_id, result_id), worker_id, result_id, trial_id, attempt_id, fence, why,
+              payload_json, wall_us})
       .status();
 }
 
@@ -424,6 +448,18 @@ StatusOr<std::string> MetaText(Database& database, const std::string& name) {
   return found ? rows.Text(0) : "";
 }
 
+// What an earlier process left in the log may stand in the kernel's cache alone: it died before its sync, or
+// the sync failed, and no later one would write it. It is read back as committed, so it is written anew into
+// the database and synced before anything is answered by it.
+Status MakeLogDurable(Database& database) {
+  CANOPY_ASSIGN_OR_RETURN(const int64_t busy, database.QueryInt("PRAGMA main.wal_checkpoint(TRUNCATE)"));
+  if (busy != 0)
+    CANOPY_LOG(Warning,
+               "another process reads the database, so that its log could not be emptied at the start; "
+               "end that process and start again before power is lost");
+  return {};
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& path,
@@ -447,6 +483,7 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   RemovePartialCopies(backups);
   CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations(), SystemClock().WallUs()));
   CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
+  CANOPY_RETURN_IF_ERROR(MakeLogDurable(*database));
   CANOPY_RETURN_IF_ERROR(RefreshViews(*database));
   if (options.max_pages > 0)
     CANOPY_RETURN_IF_ERROR(

@@ -231,7 +231,7 @@ TEST_F(SqliteTrialStoreTest, ARepeatedResultIdOfAnotherTrialIsStored) {
               }).ok());
 }
 
-TEST_F(SqliteTrialStoreTest, APendingTrialsExpiredAttemptAndASlotsNewestResultComeBack) {
+TEST_F(SqliteTrialStoreTest, APendingTrialsExpiredAttemptAndAnAttemptsOutcomeComeBack) {
   model::TrialRecord trial = SampleTrial(1);
   model::AttemptRecord attempt = SampleAttempt(1, 1), other = SampleAttempt(2, 2);
   attempt.state = model::AttemptState::kExpired;
@@ -247,10 +247,22 @@ TEST_F(SqliteTrialStoreTest, APendingTrialsExpiredAttemptAndASlotsNewestResultCo
               }).ok());
   ASSERT_EQ(Live().expired.size(), 1u);
   EXPECT_EQ(Live().expired[0].worker_id, attempt.worker_id);
-  const auto results = *store_->LoadSlotResults();
-  ASSERT_EQ(results.size(), 1u);
-  EXPECT_EQ(results[0].result_id, "abc");
-  EXPECT_EQ(results[0].slot, 1);
+  using Known = model::KnownOutcome;
+  EXPECT_EQ(*store_->FindOutcome(other.worker_id, 2, "abc"), Known::kCounted);
+  EXPECT_EQ(*store_->FindOutcome("another worker", 2, "abc"), Known::kNone);
+  EXPECT_EQ(*store_->FindOutcome(other.worker_id, 1, "abc"), Known::kNone);
+}
+
+TEST_F(SqliteTrialStoreTest, AnOutcomeIsArchivedOnce) {
+  using Known = model::KnownOutcome;
+  EXPECT_EQ(*store_->FindOutcome("w", 7, "abc"), Known::kNone);
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(Write([&] { return store_->ArchiveOutcome("w", "abc", 1, 7, 3, "late", "{}", i); }).ok());
+  EXPECT_EQ(*store_->FindOutcome("w", 7, "abc"), Known::kArchived);
+  EXPECT_EQ(*store_->FindOutcome("v", 7, "abc"), Known::kNone);
+  EXPECT_EQ(
+      *(*Database::Open(path_, Database::Mode::kReadOnly))->QueryInt("SELECT COUNT(*) FROM archived_outcome"),
+      1);
 }
 
 TEST_F(SqliteTrialStoreTest, IsomorphicCandidateKeepsItsOwnWriting) {

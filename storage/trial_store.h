@@ -53,6 +53,7 @@ class TrialStore {
   virtual Status UpdateAttempt(const model::AttemptRecord& attempt) = 0;
   // AlreadyExists where the trial has a result.
   virtual Status InsertResult(const model::ResultRecord& result) = 0;
+  // Once for each worker and result id.
   virtual Status ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
                                 int64_t attempt_id, int64_t fence, const std::string& why,
                                 const std::string& payload_json, int64_t wall_us) = 0;
@@ -73,6 +74,10 @@ class TrialStore {
   // AlreadyExists where the project has a campaign of that name, or where the view that would be named after
   // it exists; the open transaction included.
   virtual Status CheckNewCampaign(const std::string& project, const std::string& name) = 0;
+
+  // How that worker's outcome was answered before, the open transaction included.
+  virtual StatusOr<model::KnownOutcome> FindOutcome(const std::string& worker_id, int64_t attempt_id,
+                                                    const std::string& result_id) = 0;
 
   // InvalidArgument where the campaign's table cannot have columns for these decisions, too.
   virtual Status CheckDecisions(int64_t campaign_id, const std::vector<Column>& decisions) = 0;
@@ -111,7 +116,6 @@ class TrialStore {
   // those that the campaign's current version sets aside.
   virtual StatusOr<std::vector<LiveRows::Finished>> LoadBest(
       const model::CampaignRecord& campaign, const std::vector<model::SetAside>* set_aside) = 0;
-  virtual StatusOr<std::vector<model::SlotResult>> LoadSlotResults() = 0;
   virtual StatusOr<std::vector<model::Drain>> LoadDrains() = 0;         // by scope and name
   virtual StatusOr<std::vector<model::DeviceHealth>> LoadHealth() = 0;  // by place
   virtual StatusOr<int64_t> Counter(const std::string& name) = 0;       // 0 where never set

@@ -49,8 +49,6 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
   const auto granted = [&](const model::AttemptRecord& attempt) {
     return now.monotonic_ms - std::max<int64_t>(0, now.wall_us - attempt.started_us) / 1000;
   };
-  for (const model::SlotResult& result : state.slot_results)
-    last_result_ids[result.worker_id][result.slot] = result.result_id;
   for (model::DeviceHealth& device : state.health) health[device.place] = std::move(device);
   for (model::Drain& drain : state.drains) {
     const std::pair key(drain.scope, drain.name);

@@ -60,7 +60,6 @@ struct CoreState {
   std::string database_id;
   int64_t incarnation = 0;
   std::vector<LiveCampaign> campaigns;
-  std::vector<model::SlotResult> slot_results;
   std::vector<model::Drain> drains;
   std::vector<model::DeviceHealth> health;
 };

@@ -162,6 +162,8 @@ class World {
 
   OutcomeVerdict Report(const std::string& worker, AttemptOutcome outcome) {
     const uint64_t token = ++token_;
+    for (const UpdateAttempt& update : Written<UpdateAttempt>())
+      if (update.attempt.result_id == outcome.result_id) outcome.known = model::KnownOutcome::kCounted;
     Step(WorkerExchange{token, worker, "o" + std::to_string(token), 0, std::move(outcome), false});
     AnswerRefills();
     return std::get<Exchanged>(*replies_.at(token)).verdict;

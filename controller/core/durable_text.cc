@@ -87,8 +87,6 @@ std::string Core::Impl::DurableText() const {
                        campaign.live.search_completed, campaign.live.search_busy_ms};
     root["campaigns"].push_back(std::move(entry));
   }
-  for (const auto& [worker_id, slots] : last_result_ids)
-    for (const auto& [slot, result_id] : slots) root["slot_results"].push_back({worker_id, slot, result_id});
   for (const auto& [place, device] : health) {
     ordered_json entry = ordered_json::array({place.host, place.device_uuid, device.passes});
     for (const model::Blame& blame : device.blames)

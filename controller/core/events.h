@@ -83,14 +83,13 @@ struct AttemptOutcome {
   std::string candidate_hash;
   model::Purpose purpose = model::Purpose::kSearch;
   int64_t replicate = 0;
-  // The database has a result of this id: the engine's to read where incarnations differ.
-  bool stored = false;
   bool succeeded = false;
   std::optional<model::FailureClass> failure;
   bool cancelled = false;  // the controller's own stop was carried out
   std::string message, log_tail;
   model::AttemptCost cost;
-  model::ResultRecord result;  // its metrics and provenance, where succeeded
+  model::ResultRecord result;                              // its metrics and provenance, where succeeded
+  model::KnownOutcome known = model::KnownOutcome::kNone;  // the engine's to read
 };
 
 // A worker reports an outcome, asks for work, or both in one call.

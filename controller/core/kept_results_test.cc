@@ -86,7 +86,7 @@ TEST_F(KeptResults, CountForATrialThatWaits) {
 TEST_F(KeptResults, WhatTheBackupHasSeenIsADuplicate) {
   const auto lease = world_.Poll("v");
   AttemptOutcome kept = Kept(*lease, 0.8);
-  kept.stored = true;
+  kept.known = model::KnownOutcome::kCounted;
   EXPECT_EQ(world_.Report("w", kept), OutcomeVerdict::kDuplicate);
   EXPECT_TRUE(world_.Written<ArchiveOutcome>().empty());
 }

@@ -221,14 +221,18 @@ TEST(Leases, ASlotThatTheWorkerDoesNotHaveIsRefused) {
   EXPECT_TRUE(world.Ask("w", 1).ok());
 }
 
-TEST(Leases, ARepeatAfterARestartIsStillARepeat) {
-  CoreState state = World::Empty();
-  state.slot_results = {{"w", 0, "result1"}};
-  World world(state);
+TEST(Leases, WhatTheDatabaseHasOfAnOutcomeIsAnsweredAgainAndChangesNothing) {
+  World world;
   Launch(world);
   world.Hello("w", 1);
   const auto lease = world.Poll("w");
-  EXPECT_EQ(world.Report("w", world.Success(*lease, 0.5)), OutcomeVerdict::kDuplicate);
+  AttemptOutcome outcome = world.Success(*lease, 0.5);
+  const size_t before = world.writes().size();
+  outcome.known = model::KnownOutcome::kCounted;
+  EXPECT_EQ(world.Report("w", outcome), OutcomeVerdict::kDuplicate);
+  outcome.known = model::KnownOutcome::kArchived;
+  EXPECT_EQ(world.Report("w", outcome), OutcomeVerdict::kArchived);
+  EXPECT_EQ(world.writes().size(), before);
 }
 
 TEST(Leases, RunningTimeIsSavedAsItPasses) {

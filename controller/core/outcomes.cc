@@ -47,9 +47,8 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
         principal);
     return OutcomeVerdict::kArchived;
   };
-  for (const auto& [slot, result_id] : last_result_ids[worker_id])
-    if (result_id == outcome.result_id) return OutcomeVerdict::kDuplicate;
-  if (outcome.stored) return OutcomeVerdict::kDuplicate;
+  if (outcome.known == model::KnownOutcome::kCounted) return OutcomeVerdict::kDuplicate;
+  if (outcome.known == model::KnownOutcome::kArchived) return OutcomeVerdict::kArchived;
   if (outcome.database_id != database_id || outcome.incarnation > incarnation)
     return archive("it belongs to another database");
   if (outcome.incarnation < incarnation)
@@ -83,7 +82,6 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     attempt.failure.reset();
     if (attempt.state == AttemptState::kFailed)
       attempt.failure = outcome.failure.value_or(FailureClass::kTrainerCrash);
-    if (attempt.slot != kNoSlot) last_result_ids[worker_id][attempt.slot] = outcome.result_id;
     ForgetExpired(campaign, trial.id);
     if (live != campaign.attempts.end()) ForgetAttempt(campaign, attempt.id);
     Write(UpdateAttempt{attempt});

@@ -333,8 +333,6 @@ struct Core::Impl {
   ParkedPolls polls;
   std::map<std::pair<model::DrainScope, std::string>, model::Drain> drains;
   std::map<model::DevicePlace, model::DeviceHealth> health;  // of devices that something speaks against
-  // By worker and slot, the newest outcome that was accepted, for telling a repeat from a stale one.
-  std::map<std::string, std::map<int64_t, std::string>> last_result_ids;
   bool started = false;  // unanswered refills were asked for again
 
   // Indices of the above. Campaigns stay where they are in memory while they live.

@@ -134,11 +134,16 @@ Status CommitLoop::HandleEvent(EventJob& job) {
     waiting_[job.token] = std::move(job.done);
     if (job.poll_deadline_ms >= 0) poll_deadlines_.emplace(job.poll_deadline_ms, job.token);
   }
-  if (auto* exchange = std::get_if<controller::WorkerExchange>(&job.event); exchange && exchange->outcome) {
-    // What a worker kept over a restore, the restored database may have.
+  auto* exchange = std::get_if<controller::WorkerExchange>(&job.event);
+  if (exchange != nullptr && exchange->outcome) {
     controller::AttemptOutcome& outcome = *exchange->outcome;
-    if (outcome.database_id == store_->database_id() && outcome.incarnation < store_->incarnation()) {
-      CANOPY_ASSIGN_OR_RETURN(outcome.stored, store_->HasResult(outcome.result_id));
+    CANOPY_ASSIGN_OR_RETURN(outcome.known,
+                            store_->FindOutcome(exchange->worker_id, outcome.attempt_id, outcome.result_id));
+    // What a worker kept over a restore has another attempt in the restored database.
+    if (outcome.known == model::KnownOutcome::kNone && outcome.database_id == store_->database_id() &&
+        outcome.incarnation < store_->incarnation()) {
+      CANOPY_ASSIGN_OR_RETURN(const bool counted, store_->HasResult(outcome.result_id));
+      if (counted) outcome.known = model::KnownOutcome::kCounted;
     }
   }
   CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));

@@ -59,7 +59,6 @@ StatusOr<CoreState> LoadCoreState(TrialStore& store) {
   CANOPY_RETURN_IF_ERROR(LoadCounter(store, "next_event_seq", &state.counters.next_event_seq));
   CANOPY_ASSIGN_OR_RETURN(std::vector<TrialStore::LiveRows> campaigns, store.LoadLiveCampaigns());
   for (TrialStore::LiveRows& rows : campaigns) state.campaigns.push_back(FromRows(std::move(rows)));
-  CANOPY_ASSIGN_OR_RETURN(state.slot_results, store.LoadSlotResults());
   CANOPY_ASSIGN_OR_RETURN(state.counters.share_time, store.Counter("share_time"));
   CANOPY_ASSIGN_OR_RETURN(state.health, store.LoadHealth());
   CANOPY_ASSIGN_OR_RETURN(state.drains, store.LoadDrains());

@@ -187,12 +187,8 @@ struct EndSignature {
   friend bool operator==(const EndSignature&, const EndSignature&) = default;
 };
 
-// The newest outcome that a worker's slot reported and that counted.
-struct SlotResult {
-  std::string worker_id;
-  int64_t slot = 0;
-  std::string result_id;
-};
+// What the database has of an outcome that a worker reports: nothing, or how it was answered before.
+enum class KnownOutcome { kNone, kCounted, kArchived };
 
 // The accepted outcome of a trial, once.
 struct ResultRecord {
