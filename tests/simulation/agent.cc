@@ -1,0 +1,332 @@
+#include "tests/simulation/agent.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "base/sha256.h"
+
+namespace canopy::simulation {
+namespace {
+
+using controller::AttemptOutcome;
+using model::FailureClass;
+
+constexpr int64_t kCallTimeoutMs = 10'000, kLongPollMs = 30'000;
+
+// Asking again would change nothing.
+bool IsRefusal(const Status& status) { return absl::IsInvalidArgument(status); }
+
+}  // namespace
+
+SimulatedAgent::SimulatedAgent(Options options, Scheduler& scheduler, Network& network, Rng rng,
+                               const Observer& observer)
+    : options_(std::move(options)),
+      scheduler_(scheduler),
+      network_(network),
+      rng_(rng),
+      observer_(observer) {}
+
+void SimulatedAgent::Start() {
+  if (std::exchange(alive_, true)) return;
+  ++epoch_;
+  in_contact_ = greeting_ = false;
+  failures_in_a_row_ = 0;
+  database_ = {};
+  known_database_id_.clear();
+  slots_.assign(static_cast<size_t>(options_.slots), {});
+  backlog_.clear();
+  unanswered_.clear();
+  unsettled_.clear();
+  if (!spool_.empty()) {
+    const AttemptOutcome& newest = spool_.rbegin()->second;
+    database_ = {newest.database_id, newest.incarnation};
+    for (const auto& [attempt_id, outcome] : spool_) unsettled_[attempt_id] = outcome.fence;
+  }
+  SayHello();
+}
+
+void SimulatedAgent::Kill() {
+  alive_ = false;
+  ++epoch_;
+  suspended_until_ms_ = 0;
+}
+
+size_t SimulatedAgent::running() const {
+  return alive_ ? static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(),
+                                                    [](const Slot& slot) { return slot.lease.has_value(); }))
+                : 0;
+}
+
+void SimulatedAgent::Later(int64_t delay_ms, std::function<void()> action) {
+  const auto true_ms = static_cast<int64_t>(static_cast<double>(delay_ms) * options_.clock_rate);
+  scheduler_.After(true_ms, [this, epoch = epoch_, action = std::move(action)] { Deliver(epoch, action); });
+}
+
+void SimulatedAgent::Deliver(uint64_t epoch, std::function<void()> action) {
+  if (epoch != epoch_) return;
+  if (scheduler_.now_ms() < suspended_until_ms_) {
+    scheduler_.At(suspended_until_ms_, [this, epoch, action = std::move(action)] { Deliver(epoch, action); });
+    return;
+  }
+  action();
+}
+
+void SimulatedAgent::Call(Request request, int64_t timeout_ms, ReplyDone done) {
+  network_.Call(options_.id, std::move(request), timeout_ms,
+                [this, epoch = epoch_, done = std::move(done)](Reply reply) {
+                  const auto shared = std::make_shared<Reply>(std::move(reply));
+                  Deliver(epoch, [done, shared] { done(std::move(*shared)); });
+                });
+}
+
+int64_t SimulatedAgent::BackoffMs() {
+  const int64_t longest = int64_t{250} << std::min<int64_t>(failures_in_a_row_++, 5);
+  return rng_.Int(longest / 2, longest);
+}
+
+std::vector<std::pair<int64_t, int64_t>> SimulatedAgent::Claims() const {
+  std::map<int64_t, int64_t> claims = unsettled_;
+  for (const Slot& slot : slots_)
+    if (slot.lease) claims[slot.lease->attempt.id] = slot.lease->attempt.fence;
+  return {claims.begin(), claims.end()};
+}
+
+void SimulatedAgent::SayHello() {
+  if (std::exchange(greeting_, true)) return;
+  HelloRequest request;
+  model::WorkerRecord& worker = request.worker;
+  worker.id = options_.id;
+  worker.host = options_.host;
+  worker.labels_json = "{}";
+  worker.slots = worker.cores = options_.slots;
+  worker.memory_bytes = options_.memory_bytes;
+  worker.device_kind = "cpu";
+  worker.numeric_modes = {"fp32"};
+  worker.datasets = {{"toy", "digest", {1, 8, 8}, 4, 100}};
+  request.running = Claims();
+  request.database = database_;
+  Call(std::move(request), kCallTimeoutMs, [this](Reply reply) {
+    greeting_ = false;
+    if (!reply.ok()) {
+      Later(BackoffMs(), [this] { SayHello(); });
+      return;
+    }
+    const auto& welcome = std::get<HelloReply>(*reply);
+    failures_in_a_row_ = 0;
+    database_ = welcome.database;
+    if (known_database_id_ != database_.id) {
+      known_database_id_ = database_.id;
+      for (const auto& [attempt_id, outcome] : spool_) {
+        backlog_.push_back(outcome);
+        unanswered_.insert(outcome.result_id);
+      }
+    }
+    StopAttempts(welcome.attempts_to_stop);
+    interval_ms_ = std::max<int64_t>(100, welcome.interval_ms);
+    in_contact_ = true;
+    ScheduleHeartbeat();
+    for (size_t slot = 0; slot < slots_.size(); ++slot)
+      if (!slots_[slot].busy) Serve(slot);
+  });
+}
+
+void SimulatedAgent::LoseContact() {
+  if (!std::exchange(in_contact_, false)) return;
+  ++heartbeats_;
+  Later(BackoffMs(), [this] { SayHello(); });
+}
+
+void SimulatedAgent::ScheduleHeartbeat() {
+  Later(interval_ms_, [this, chain = ++heartbeats_] {
+    if (chain == heartbeats_ && in_contact_) SendHeartbeat();
+  });
+}
+
+void SimulatedAgent::SendHeartbeat() {
+  HeartbeatRequest request{options_.id, database_, {}, {}};
+  for (const Slot& slot : slots_) {
+    if (!slot.lease) continue;
+    const int64_t step = rng_.Int(1, 50);
+    request.attempts.push_back({slot.lease->attempt.id, slot.lease->attempt.fence, step, 50});
+    if (rng_.Below(4) == 0)
+      request.measurements.push_back({slot.lease->attempt.id, step, 0, {{"loss", rng_.Double()}}});
+  }
+  Call(std::move(request), kCallTimeoutMs, [this, chain = heartbeats_](Reply reply) {
+    if (chain != heartbeats_) return;
+    if (!reply.ok()) return LoseContact();
+    const auto& answer = std::get<HeartbeatReply>(*reply);
+    StopAttempts(answer.attempts_to_stop);
+    if (answer.hello_needed) return LoseContact();
+    interval_ms_ = std::max<int64_t>(100, answer.interval_ms);
+    ScheduleHeartbeat();
+  });
+}
+
+void SimulatedAgent::StopAttempts(const std::vector<int64_t>& attempt_ids) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.lease || slot.stop) continue;
+    if (std::find(attempt_ids.begin(), attempt_ids.end(), slot.lease->attempt.id) == attempt_ids.end())
+      continue;
+    slot.stop = true;
+    Later(rng_.Int(10, 500), [this, i, run = slot.run] { End(i, run); });
+  }
+}
+
+bool SimulatedAgent::BacklogAnswered(const std::string& but_this) const {
+  return unanswered_.size() == unanswered_.count(but_this);
+}
+
+std::string SimulatedAgent::NewId(const char* kind) {
+  return Sha256Hex(options_.id + kind + std::to_string(++ids_)).substr(0, 32);
+}
+
+void SimulatedAgent::Serve(size_t index) {
+  Slot& slot = slots_[index];
+  slot.busy = false;
+  if (!in_contact_) return;  // Hello brings it back
+  if (!slot.outcome && !backlog_.empty()) {
+    slot.outcome = std::move(backlog_.front());
+    backlog_.pop_front();
+  }
+  ExchangeRequest request;
+  request.worker_id = options_.id;
+  request.request_id = NewId("request");
+  request.slot = static_cast<int64_t>(index);
+  request.outcome = slot.outcome;
+  request.wants_lease = BacklogAnswered(slot.outcome ? slot.outcome->result_id : "");
+  slot.busy = true;
+  if (!request.outcome && !request.wants_lease) {
+    Later(50, [this, index] { Serve(index); });
+    return;
+  }
+  if (!request.outcome) request.wait_ms = kLongPollMs;
+  Exchange(index, request);
+}
+
+void SimulatedAgent::Exchange(size_t index, const ExchangeRequest& request) {
+  const auto again = [this, index, request] {
+    if (in_contact_)
+      Exchange(index, request);
+    else
+      Later(BackoffMs(), [this, index, request] { Exchange(index, request); });
+  };
+  if (!in_contact_) return again();
+  const int64_t asked_ms = scheduler_.now_ms();
+  Call(request, request.wait_ms + 15'000, [this, index, request, again, asked_ms](Reply reply) {
+    Slot& slot = slots_[index];
+    if (!reply.ok() && !IsRefusal(reply.status())) {
+      LoseContact();
+      Later(BackoffMs(), again);
+      return;
+    }
+    if (request.outcome) {
+      Settle(*request.outcome);
+      slot.outcome.reset();
+    }
+    if (!reply.ok()) {
+      Later(BackoffMs(), [this, index] { Serve(index); });
+      return;
+    }
+    const auto& answer = std::get<ExchangeReply>(*reply);
+    if (answer.lease) return Run(index, answer);
+    const bool waited = request.outcome || scheduler_.now_ms() - asked_ms >= kLongPollMs / 2;
+    Later(waited ? 0 : BackoffMs(), [this, index] { Serve(index); });
+  });
+}
+
+void SimulatedAgent::Settle(const AttemptOutcome& outcome) {
+  spool_.erase(outcome.attempt_id);
+  unsettled_.erase(outcome.attempt_id);
+  unanswered_.erase(outcome.result_id);
+}
+
+void SimulatedAgent::Run(size_t index, const ExchangeReply& reply) {
+  Slot& slot = slots_[index];
+  failures_in_a_row_ = 0;
+  slot.lease = reply.lease;
+  slot.lease_database = reply.database;
+  slot.stop = false;
+  ++slot.run;
+  Later(rng_.Int(options_.shortest_ms, options_.longest_ms),
+        [this, index, run = slot.run] { End(index, run); });
+}
+
+void SimulatedAgent::End(size_t index, int64_t run) {
+  Slot& slot = slots_[index];
+  if (run != slot.run || !slot.lease) return;
+  slot.outcome = Outcome(slot);
+  spool_[slot.outcome->attempt_id] = *slot.outcome;
+  unsettled_[slot.outcome->attempt_id] = slot.outcome->fence;
+  observer_.outcome_made(options_.id, *slot.lease, *slot.outcome);
+  slot.lease.reset();
+  Serve(index);
+  // Without contact it waits in the slot.
+}
+
+AttemptOutcome SimulatedAgent::Outcome(const Slot& slot) {
+  const controller::Lease& lease = *slot.lease;
+  AttemptOutcome outcome;
+  outcome.result_id = NewId("result");
+  outcome.database_id = slot.lease_database.id;
+  outcome.incarnation = slot.lease_database.incarnation;
+  outcome.attempt_id = lease.attempt.id;
+  outcome.trial_id = lease.trial.id;
+  outcome.fence = lease.attempt.fence;
+  outcome.cost = {2'000, 1'500, 1'000, 1 << 20, std::nullopt};
+  const auto fail = [&](FailureClass failure, const std::string& message) {
+    outcome.failure = failure;
+    outcome.message = message;
+    return outcome;
+  };
+  if (slot.stop) {
+    outcome.cancelled = true;
+    return outcome;
+  }
+  Rng fate = Rng::Derive(1, lease.trial.candidate.candidate_hash);  // the same wherever it runs
+  const double luck = fate.Double();
+  if (fate.Double() < faults_.hopeless) {
+    switch (fate.Below(5)) {
+      case 0:
+        return fail(FailureClass::kTrainerCrash, "signal " + std::to_string(fate.Below(3)));
+      case 1:
+        return fail(FailureClass::kDiverged, "loss is NaN");
+      case 2:
+        return fail(FailureClass::kOutOfMemory, "out of memory");
+      case 3:
+        return fail(FailureClass::kTimeout, "hangs");
+      default:
+        break;
+    }
+  }
+  if (rng_.Double() < faults_.chance) {
+    switch (rng_.Below(4)) {
+      case 0:
+        return fail(FailureClass::kTrainerCrash, "signal " + std::to_string(rng_.Below(20)));
+      case 1:
+        return fail(FailureClass::kPreempted, "the host wants its cores back");
+      case 2:
+        return fail(FailureClass::kWorkerLost, "killed");
+      default:
+        return fail(FailureClass::kTimeout, "step " + std::to_string(rng_.Below(20)));
+    }
+  }
+  outcome.succeeded = true;
+  const bool finite = fate.Double() >= faults_.hopeless / 4;
+  outcome.result.metrics["val_accuracy"] = finite ? luck : std::numeric_limits<double>::quiet_NaN();
+  outcome.result.metrics["images_per_second"] = 100;
+  outcome.result.epochs = lease.epochs;
+  outcome.result.steps = 10;
+  outcome.result.numeric_mode = "fp32";
+  if (lease.trial.purpose == model::Purpose::kFinal) {
+    outcome.result.weights_path = "weights/" + outcome.result_id;
+    outcome.result.weights_sha256 = Sha256Hex(outcome.result_id);
+    outcome.result.weights_bytes = 100;
+  }
+  return outcome;
+}
+
+}  // namespace canopy::simulation

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/scheduler.h"
+
+namespace canopy::simulation {
+
+// What trainers do, by candidate and by chance.
+struct TrainerFaults {
+  double hopeless = 0;  // of the candidates: these always crash, diverge, hang or run out of memory
+  double chance = 0;    // of the attempts: these crash, are preempted or miss their data
+};
+
+// A worker's agent as the protocol has it: Hello, long polls, heartbeats; an outcome lies on its disk before
+// it is sent and is repeated until it is answered. Written from the protocol's description, not from the
+// agent.
+class SimulatedAgent {
+ public:
+  struct Options {
+    std::string id, host;
+    int64_t slots = 1, memory_bytes = 0;
+    double clock_rate = 1;                    // its seconds in true seconds
+    int64_t shortest_ms = 0, longest_ms = 0;  // that a trial takes
+  };
+  struct Observer {
+    // An outcome of the lease is on the disk.
+    std::function<void(const std::string& worker_id, const controller::Lease& lease,
+                       const controller::AttemptOutcome& outcome)>
+        outcome_made;
+    std::function<void(const std::string& text)> trace;
+  };
+
+  SimulatedAgent(Options options, Scheduler& scheduler, Network& network, Rng rng, const Observer& observer);
+
+  void Start();
+  // Its processes die; the disk stays.
+  void Kill();
+  void Suspend(int64_t until_ms) { suspended_until_ms_ = until_ms; }
+  void SetFaults(const TrainerFaults& faults) { faults_ = faults; }
+
+  const std::string& id() const { return options_.id; }
+  bool alive() const { return alive_; }
+  // Outcomes that nobody has answered.
+  size_t unsent() const { return spool_.size(); }
+  size_t running() const;
+
+ private:
+  struct Slot {
+    bool busy = false;  // calls, trains or pauses
+    std::optional<controller::Lease> lease;
+    DatabaseName lease_database;
+    bool stop = false;
+    int64_t run = 0;  // counts what it ran, so that a stop and an end do not both count
+    std::optional<controller::AttemptOutcome> outcome;
+  };
+
+  // Runs it unless the agent was killed in between; later, where it is suspended then.
+  void Later(int64_t delay_ms, std::function<void()> action);
+  void Deliver(uint64_t epoch, std::function<void()> action);
+  void Call(Request request, int64_t timeout_ms, ReplyDone done);
+  void SayHello();
+  void ScheduleHeartbeat();
+  void SendHeartbeat();
+  void LoseContact();
+  int64_t BackoffMs();
+  std::vector<std::pair<int64_t, int64_t>> Claims() const;
+  void StopAttempts(const std::vector<int64_t>& attempt_ids);
+
+  void Serve(size_t slot);
+  void Exchange(size_t slot, const ExchangeRequest& request);
+  void Settle(const controller::AttemptOutcome& outcome);
+  void Run(size_t slot, const ExchangeReply& reply);
+  void End(size_t slot, int64_t run);
+  controller::AttemptOutcome Outcome(const Slot& slot);
+  bool BacklogAnswered(const std::string& but_this) const;
+  std::string NewId(const char* kind);
+
+  const Options options_;
+  Scheduler& scheduler_;
+  Network& network_;
+  Rng rng_;
+  const Observer& observer_;
+  TrainerFaults faults_;
+
+  // On its disk.
+  std::map<int64_t, controller::AttemptOutcome> spool_;  // by attempt
+  uint64_t ids_ = 0;
+
+  bool alive_ = false;
+  uint64_t epoch_ = 0;
+  int64_t suspended_until_ms_ = 0;
+  // In its memory.
+  bool in_contact_ = false, greeting_ = false;
+  uint64_t heartbeats_ = 0;  // a chain of heartbeats ends where contact is lost
+  int64_t failures_in_a_row_ = 0;
+  int64_t interval_ms_ = 5'000;
+  DatabaseName database_;
+  std::string known_database_id_;
+  std::vector<Slot> slots_;
+  std::deque<controller::AttemptOutcome> backlog_;
+  std::set<std::string> unanswered_;      // of the backlog
+  std::map<int64_t, int64_t> unsettled_;  // attempt, fence: ended, and not answered
+};
+
+}  // namespace canopy::simulation

@@ -1,0 +1,84 @@
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "tests/simulation/simulation.h"
+
+namespace canopy::simulation {
+namespace {
+
+constexpr char kUsage[] =
+    "usage: simulation --seed N [--trace]\n"
+    "       simulation --seeds FIRST-LAST\n"
+    "Runs a cluster of each seed in virtual time and checks what the controller promised. Ends with status "
+    "1\n"
+    "at the first seed that shows a broken promise.\n";
+
+int RunSeed(uint64_t seed, bool trace, const char* program, SimulationReport* total) {
+  SimulationOptions options;
+  options.seed = seed;
+  if (trace) options.trace = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  const SimulationReport report = Simulate(options);
+  total->events += report.events;
+  total->crashes += report.crashes;
+  total->restores += report.restores;
+  total->promises += report.promises;
+  total->syncs += report.syncs;
+  total->virtual_ms += report.virtual_ms;
+  if (report.violations.empty()) return 0;
+  std::printf("seed %llu, after %lld events and %lld crashes:\n", static_cast<unsigned long long>(seed),
+              static_cast<long long>(report.events), static_cast<long long>(report.crashes));
+  for (const std::string& violation : report.violations) std::printf("- %s\n", violation.c_str());
+  std::printf("Replay: %s --seed %llu --trace\n", program, static_cast<unsigned long long>(seed));
+  return 1;
+}
+
+int Run(int argc, char** argv) {
+  uint64_t first = 1, last = 0;
+  bool trace = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const std::string value = i + 1 < argc ? argv[i + 1] : "";
+    if (argument == "--trace") {
+      trace = true;
+    } else if (argument == "--seed" && ParseInt(value)) {
+      first = last = static_cast<uint64_t>(*ParseInt(value));
+      ++i;
+    } else if (const size_t dash = value.find('-'); argument == "--seeds" && dash != std::string::npos &&
+                                                    ParseInt(value.substr(0, dash)) &&
+                                                    ParseInt(value.substr(dash + 1))) {
+      first = static_cast<uint64_t>(*ParseInt(value.substr(0, dash)));
+      last = static_cast<uint64_t>(*ParseInt(value.substr(dash + 1)));
+      ++i;
+    } else {
+      std::fputs(kUsage, stderr);
+      return 2;
+    }
+  }
+  if (last < first) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  InitLogging({LogLevel::kError, ""});
+  const auto start = std::chrono::steady_clock::now();
+  SimulationReport total;
+  for (uint64_t seed = first; seed <= last; ++seed)
+    if (const int status = RunSeed(seed, trace, argv[0], &total); status != 0) return status;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::printf(
+      "%llu seeds held: %lld events, %lld crashes, %lld restores, %lld promises, %lld syncs, %.1f virtual "
+      "days, in %.1f s\n",
+      static_cast<unsigned long long>(last - first + 1), static_cast<long long>(total.events),
+      static_cast<long long>(total.crashes), static_cast<long long>(total.restores),
+      static_cast<long long>(total.promises), static_cast<long long>(total.syncs),
+      static_cast<double>(total.virtual_ms) / 86'400'000.0, seconds.count());
+  return 0;
+}
+
+}  // namespace
+}  // namespace canopy::simulation
+
+int main(int argc, char** argv) { return canopy::simulation::Run(argc, argv); }

@@ -1,0 +1,96 @@
+#include "tests/simulation/oracle.h"
+
+#include <utility>
+
+namespace canopy::simulation {
+
+using controller::OutcomeVerdict;
+
+void Oracle::Violated(const std::string& what) {
+  // One fault shows in many rows: the first ones say it.
+  if (violations_.size() < 10) violations_.push_back(what);
+}
+
+void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseName& database) {
+  if (!reply.ok()) return;
+  ++promises_;
+  if (const auto* call = std::get_if<UserCall>(&request)) {
+    const std::string& answer = std::get<UserReply>(*reply).answer;
+    const auto [entry, first] = history_.answers.emplace(call->id, answer);
+    if (!first && entry->second != answer)
+      Violated("request " + call->id + " was answered '" + entry->second + "' first, and '" + answer +
+               "' when it was repeated");
+    return;
+  }
+  const auto* exchange = std::get_if<ExchangeRequest>(&request);
+  if (exchange == nullptr) return;
+  const auto& answer = std::get<ExchangeReply>(*reply);
+  if (exchange->outcome) TakeVerdict(*exchange, answer, database);
+  if (!answer.lease) return;
+  const model::AttemptRecord& attempt = answer.lease->attempt;
+  const auto [entry, first] = history_.leases.emplace(
+      attempt.id,
+      History::Leased{attempt.trial_id, attempt.fence, exchange->worker_id, exchange->request_id});
+  if (!first) {
+    if (entry->second.fence != attempt.fence || entry->second.request_id != exchange->request_id)
+      Violated("attempt " + std::to_string(attempt.id) + " was leased twice");
+    return;
+  }
+  for (const auto& [id, earlier] : history_.leases)
+    if (id != attempt.id && earlier.fence == attempt.fence)
+      Violated("attempts " + std::to_string(id) + " and " + std::to_string(attempt.id) + " have one fence, " +
+               std::to_string(attempt.fence));
+}
+
+void Oracle::TakeVerdict(const ExchangeRequest& request, const ExchangeReply& reply,
+                         const DatabaseName& database) {
+  const controller::AttemptOutcome& outcome = *request.outcome;
+  const bool counts =
+      reply.verdict == OutcomeVerdict::kAccepted || reply.verdict == OutcomeVerdict::kDuplicate;
+  if (reply.verdict == OutcomeVerdict::kNone)
+    Violated("outcome " + outcome.result_id + " was answered without a verdict");
+  if (reply.verdict == OutcomeVerdict::kAccepted && outcome.incarnation != database.incarnation)
+    Violated("outcome " + outcome.result_id + " of incarnation " + std::to_string(outcome.incarnation) +
+             " was accepted by incarnation " + std::to_string(database.incarnation));
+  const auto [entry, first] = history_.verdicts.emplace(
+      outcome.result_id, counts ? OutcomeVerdict::kAccepted : OutcomeVerdict::kArchived);
+  if (first) return;
+  if ((entry->second == OutcomeVerdict::kAccepted) != counts)
+    Violated("outcome " + outcome.result_id + " of trial " + std::to_string(outcome.trial_id) +
+             (counts ? " was accepted after it had been archived" : " was archived after it had counted"));
+}
+
+void Oracle::OutcomeMade(const std::string& worker_id, const controller::Lease& lease,
+                         const controller::AttemptOutcome& outcome) {
+  made_[outcome.result_id] = {worker_id,     lease.trial.id,      outcome.attempt_id,
+                              outcome.fence, outcome.incarnation, outcome.succeeded};
+}
+
+void Oracle::Rebuilt(const std::string& text, const std::vector<std::string>& expected) {
+  if (expected.empty()) return;
+  for (const std::string& one : expected)
+    if (text == one) return;
+  std::string what = "the rebuilt state is not that of memory";
+  for (const std::string& one : expected) {
+    size_t at = 0;
+    while (at < text.size() && at < one.size() && text[at] == one[at]) ++at;
+    const auto around = [&](const std::string& of) {
+      std::string line;
+      for (const char c : of.substr(at < 500 ? 0 : at - 500, 1'000))
+        if (c != '\n' && c != ' ') line += c;
+      return line;
+    };
+    what += "\n  database: " + around(text) + "\n  memory:   " + around(one);
+  }
+  Violated(what);
+}
+
+void Oracle::Rewind(History history, const std::string& path) {
+  history_ = std::move(history);
+  auto database = storage::Database::Open(path, storage::Database::Mode::kReadOnly);
+  if (!database.ok()) return Violated("the copy cannot be read: " + std::string(database.status().message()));
+  auto rows = (*database)->Query("SELECT result_id FROM attempt WHERE result_id <> ''");
+  while (rows.ok() && rows->Next().value_or(false)) history_.older_results.insert(rows->Text(0));
+}
+
+}  // namespace canopy::simulation

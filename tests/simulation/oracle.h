@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "storage/database.h"
+#include "tests/simulation/messages.h"
+
+namespace canopy::simulation {
+
+// Says whether the controller kept its promises: what it answered must be in the database, and the database
+// must obey the invariants (ARCHITECTURE.md), whatever failed in between. It knows the protocol and the
+// documented tables, and nothing of the core.
+class Oracle {
+ public:
+  // The controller's reply has left it; `database` is what it serves.
+  void Replied(const Request& request, const Reply& reply, const DatabaseName& database);
+  // A worker has an outcome on its disk.
+  void OutcomeMade(const std::string& worker_id, const controller::Lease& lease,
+                   const controller::AttemptOutcome& outcome);
+  // A controller was rebuilt from the database.
+  void Rebuilt(const std::string& text, const std::vector<std::string>& expected);
+  // Reads the whole database. REQUIRES that the controller is at rest.
+  void Verify(const std::string& path, bool check_integrity);
+  // The same when faults have ended and all campaigns have: nothing waits any more.
+  void VerifyEnd(const std::string& path);
+
+  // An older copy is put back: what was promised since is void. Incarnations grow.
+  struct History {
+    struct Leased {
+      int64_t trial_id = 0, fence = 0;
+      std::string worker_id, request_id;
+    };
+    std::map<int64_t, Leased> leases;                            // by attempt
+    std::map<std::string, controller::OutcomeVerdict> verdicts;  // by result id
+    std::map<std::string, std::string> answers;                  // by request id
+    std::map<int64_t, std::string> replaced;                     // attempts whose trial has a newer one
+    std::map<int64_t, std::string> ended;                        // trials
+    std::set<std::string> older_results;                         // that an earlier incarnation had committed
+    int64_t highest_fence = 0, events = 0;
+  };
+  const History& history() const { return history_; }
+  void Rewind(History history, const std::string& path);
+
+  void Violated(const std::string& what);
+  const std::vector<std::string>& violations() const { return violations_; }
+  // What was checked, for the report.
+  int64_t promises() const { return promises_; }
+
+ private:
+  struct Made {
+    std::string worker_id;
+    int64_t trial_id = 0, attempt_id = 0, fence = 0, incarnation = 0;
+    bool succeeded = false;
+  };
+  struct Attempt {
+    int64_t trial_id = 0, fence = 0;
+    std::string worker_id, request_id, state, failure, result_id;
+  };
+  struct Trial {
+    int64_t campaign_id = 0, last_attempt_id = 0;
+    std::string purpose, state;
+  };
+  struct Result {
+    int64_t attempt_id = 0, campaign_id = 0, seq = 0;
+    std::string purpose, result_id;
+    bool feasible = true;
+  };
+  // The database as it is.
+  struct Rows {
+    int64_t incarnation = 0, next_fence = 0, next_event_seq = 0, events = 0, last_event = 0;
+    std::map<int64_t, Attempt> attempts;
+    std::map<int64_t, Trial> trials;
+    std::map<int64_t, Result> results;          // by trial
+    std::map<std::string, int64_t> attempt_of;  // by result id
+    std::map<std::string, int64_t> archived;    // result ids, how often
+    std::set<std::string> requests;
+  };
+  Status Read(storage::Database& database, Rows& rows) const;
+  void CheckPromises(const Rows& rows);
+  void CheckAttempts(const Rows& rows);
+  void CheckResults(const Rows& rows);
+  void CheckRetries(const Rows& rows);
+  void CheckLog(storage::Database& database, const Rows& rows);
+  void CheckStrategies(storage::Database& database);
+  void CheckBudgets(storage::Database& database);
+  void TakeVerdict(const ExchangeRequest& request, const ExchangeReply& reply, const DatabaseName& database);
+
+  History history_;
+  std::map<std::string, Made> made_;  // by result id
+  std::vector<std::string> violations_;
+  int64_t promises_ = 0;
+};
+
+}  // namespace canopy::simulation

@@ -1,0 +1,379 @@
+#include "tests/simulation/simulation.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "controller/engine/replay.h"
+#include "storage/sqlite_trial_store.h"
+#include "storage/testing/fault_vfs.h"
+#include "tests/simulation/agent.h"
+#include "tests/simulation/chained_strategy.h"
+#include "tests/simulation/controller_process.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/oracle.h"
+#include "tests/simulation/scheduler.h"
+#include "tests/simulation/user.h"
+
+namespace canopy::simulation {
+namespace {
+
+using storage::testing::FaultVfs;
+using Files = std::map<std::string, std::string>;
+using Loss = ControllerProcess::Loss;
+
+// The lock file alone lies on a real disk, in memory where there is one.
+class LockFolder {
+ public:
+  LockFolder() {
+    const std::filesystem::path memory = "/dev/shm";
+    std::error_code error;
+    const bool writable = ::access(memory.c_str(), W_OK) == 0;
+    path_ = (writable ? memory : std::filesystem::temp_directory_path(error)) /
+            ("canopy_simulation_" + std::to_string(::getpid()));
+    std::filesystem::create_directories(path_, error);
+  }
+  ~LockFolder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+  }
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+const std::string& DatabasePath() {
+  static const LockFolder folder;
+  static const std::string path = folder.path() + "/canopy.db";
+  return path;
+}
+
+// A fresh database, made once in a process.
+const Files& EmptyDatabase() {
+  static const Files files = [] {
+    FaultVfs vfs(1);
+    { (void)storage::SqliteTrialStore::Open(DatabasePath()); }
+    return vfs.Files();
+  }();
+  return files;
+}
+
+StatusOr<std::unique_ptr<controller::Strategy>> MakeChained(const search_space::SearchSpace& space,
+                                                            const model::CampaignSettings& settings) {
+  CANOPY_ASSIGN_OR_RETURN(auto strategy, engine::MakeNamedStrategy(space, settings));
+  return std::make_unique<ChainedStrategy>(std::move(strategy));
+}
+
+class Simulation {
+ public:
+  explicit Simulation(const SimulationOptions& options);
+  SimulationReport Run();
+
+ private:
+  void MakeAgents();
+  void Fault();
+  void FaultOfAgents();
+  void Crash();
+  void FillDisk();
+  void RestoreOlderCopy();
+  void UseCampaigns();
+  void EndFaults();
+  bool AllIsDone() const;
+  // While `going` holds and something is left to do.
+  template <typename Going>
+  void RunWhile(Going going);
+  void Replay();
+  void Trace(const std::string& text) {
+    if (options_.trace) options_.trace(std::to_string(scheduler_.now_ms()) + " " + text);
+  }
+  Rng Stream(const std::string& label) const { return Rng::Derive(options_.seed, label); }
+
+  const SimulationOptions options_;
+  Rng rng_;
+  Scheduler scheduler_;
+  MachineClock clock_;
+  FaultVfs vfs_;
+  Network network_;
+  Oracle oracle_;
+  SimulatedAgent::Observer agent_observer_;
+  std::vector<std::unique_ptr<SimulatedAgent>> agents_;
+  ControllerProcess::Observer controller_observer_;
+  std::unique_ptr<ControllerProcess> controller_;
+  SimulatedUser user_;
+  bool power_was_lost_ = false, faults_are_on_ = true;
+  int64_t restores_ = 0, incarnation_ = 1;
+
+  struct Copy {
+    Files files;
+    Oracle::History history;
+  };
+  std::optional<Copy> copy_;
+};
+
+Simulation::Simulation(const SimulationOptions& options)
+    : options_(options),
+      rng_(Stream("faults")),
+      clock_(scheduler_),
+      vfs_((EmptyDatabase(), options.seed)),
+      network_(scheduler_, Stream("network")),
+      user_(scheduler_, network_, Stream("user")) {
+  vfs_.SetFiles(EmptyDatabase());
+  vfs_.wall_us = [this] { return clock_.WallUs(); };
+  clock_.SetRate(1 + (rng_.Double() - 0.5) / 50);
+  controller_observer_ = {
+      .replied = [this](const Request& request,
+                        const Reply& reply) { oracle_.Replied(request, reply, controller_->database()); },
+      .started =
+          [this](const std::string& rebuilt, const std::vector<std::string>& expected) {
+            oracle_.Rebuilt(rebuilt, expected);
+            oracle_.Verify(DatabasePath(), std::exchange(power_was_lost_, false));
+          },
+      .trace = [this](const std::string& text) { Trace(text); },
+  };
+  ControllerProcess::Options process;
+  process.path = DatabasePath();
+  process.make_strategy = MakeChained;
+  process.slow_strategy = rng_.Below(5) == 0 ? 0.02 : 0;
+  controller_ = std::make_unique<ControllerProcess>(process, scheduler_, vfs_, clock_, Stream("controller"),
+                                                    controller_observer_);
+  network_.SetServer(
+      [this](const Request& request, ReplyDone reply) { controller_->Receive(request, std::move(reply)); });
+  agent_observer_.outcome_made = [this](const std::string& worker_id, const controller::Lease& lease,
+                                        const controller::AttemptOutcome& outcome) {
+    oracle_.OutcomeMade(worker_id, lease, outcome);
+  };
+  agent_observer_.trace = [this](const std::string& text) { Trace(text); };
+  MakeAgents();
+}
+
+void Simulation::MakeAgents() {
+  const int64_t count = std::array<int64_t, 12>{1, 1, 2, 2, 3, 5, 8, 12, 20, 40, 80, 200}[rng_.Below(12)];
+  const double hopeless = std::array<double, 4>{0, 0.1, 0.3, 0.6}[rng_.Below(4)];
+  const double chance = std::array<double, 3>{0, 0.05, 0.2}[rng_.Below(3)];
+  // Many workers are short-lived trials' only: otherwise a thousand events are heartbeats.
+  const int64_t longest_ms = count > 10 ? rng_.Int(500, 5'000) : rng_.Int(2'000, 60'000);
+  for (int64_t i = 0; i < count; ++i) {
+    SimulatedAgent::Options agent;
+    const std::string number = std::to_string(i);
+    agent.id = "00000000-0000-4000-8000-" + std::string(12 - number.size(), '0') + number;
+    agent.host = "host" + std::to_string(i / 2);
+    agent.slots = count > 40 ? 1 : rng_.Int(1, 3);
+    agent.memory_bytes = (int64_t{8} << 30) * rng_.Int(1, 3);
+    agent.clock_rate = 1 + (rng_.Double() - 0.5) / 20;
+    agent.shortest_ms = longest_ms / 10;
+    agent.longest_ms = longest_ms;
+    agents_.push_back(
+        std::make_unique<SimulatedAgent>(agent, scheduler_, network_, Stream(agent.id), agent_observer_));
+    agents_.back()->SetFaults({hopeless, chance});
+  }
+}
+
+template <typename Going>
+void Simulation::RunWhile(Going going) {
+  while (oracle_.violations().empty() && going())
+    if (!scheduler_.RunNext()) return oracle_.Violated("nothing is left to happen");
+}
+
+void Simulation::FaultOfAgents() {
+  SimulatedAgent& agent = *agents_[rng_.Below(agents_.size())];
+  switch (rng_.Below(3)) {
+    case 0: {
+      if (!agent.alive()) return;
+      Trace("agent " + agent.id().substr(30) + " killed");
+      agent.Kill();
+      scheduler_.After(rng_.Int(100, 60'000), [&agent] { agent.Start(); });
+      return;
+    }
+    case 1: {
+      const int64_t ms = rng_.Below(4) == 0 ? rng_.Int(60'000, 24 * 3'600'000) : rng_.Int(1'000, 120'000);
+      Trace("agent " + agent.id().substr(30) + " suspended for " + std::to_string(ms) + " ms");
+      agent.Suspend(scheduler_.now_ms() + ms);
+      return;
+    }
+    default: {
+      const int64_t ms = rng_.Int(1'000, 180'000);
+      Trace("agent " + agent.id().substr(30) + " cut off for " + std::to_string(ms) + " ms");
+      network_.Partition(agent.id(), scheduler_.now_ms() + ms);
+      return;
+    }
+  }
+}
+
+void Simulation::Crash() {
+  controller_->SetDownMs(rng_.Below(8) == 0 ? rng_.Int(30'000, 3'600'000) : rng_.Int(50, 20'000));
+  const Loss loss = rng_.Below(2) == 0 ? Loss::kProcess : Loss::kMachine;
+  power_was_lost_ |= loss == Loss::kMachine;
+  if (rng_.Below(4) == 0) {
+    controller_->Kill(loss);
+    return;
+  }
+  const int64_t effects = 1 + static_cast<int64_t>(rng_.Below(rng_.Below(2) == 0 ? 8 : 60));
+  Trace("the controller dies after " + std::to_string(effects) + " effects");
+  controller_->KillAfter(effects, loss);
+}
+
+void Simulation::FillDisk() {
+  const int64_t size = vfs_.Size() + rng_.Int(0, 100'000);
+  Trace("the disk is full at " + std::to_string(size) + " bytes");
+  controller_->SetDiskIsSuspect(true);
+  vfs_.SetCapacity(size);
+  scheduler_.After(rng_.Int(1'000, 60'000), [this] {
+    vfs_.SetCapacity(0);
+    controller_->SetDiskIsSuspect(false);
+    Trace("the disk has room");
+  });
+}
+
+void Simulation::RestoreOlderCopy() {
+  if (!copy_ || rng_.Below(2) == 0) {
+    if (controller_->up()) copy_ = Copy{vfs_.Files(), oracle_.history()};
+    return;
+  }
+  controller_->Kill(Loss::kProcess);
+  vfs_.SetFiles(copy_->files);
+  {
+    const auto database = storage::Database::Open(DatabasePath(), storage::Database::Mode::kReadWrite);
+    const std::string incarnation = std::to_string(++incarnation_);
+    if (!database.ok() ||
+        !(*database)->Run("UPDATE meta SET value = ? WHERE name = 'incarnation'", {incarnation}).ok())
+      return oracle_.Violated("the older copy cannot be opened");
+  }
+  Trace("an older copy is put back");
+  ++restores_;
+  oracle_.Rewind(copy_->history, DatabasePath());
+  controller_->ForgetExpected();
+  copy_.reset();
+}
+
+void Simulation::Fault() {
+  switch (rng_.Below(16)) {
+    case 0:
+    case 1:
+    case 2:
+      return Crash();
+    case 3:
+      Trace("the next sync fails");
+      return controller_->FailNextSync();
+    case 4:
+      return FillDisk();
+    case 5:
+      return RestoreOlderCopy();
+    case 6:
+      Trace("the controller is stopped");
+      return controller_->Stop();
+    case 7: {
+      const int64_t hours = rng_.Int(-30, 30);
+      Trace("the wall clock is set by " + std::to_string(hours) + " hours");
+      return clock_.StepWall(hours * 3'600'000);
+    }
+    case 8: {
+      Network::Faults faults;
+      if (rng_.Below(3) > 0) faults = {rng_.Double() / 4, rng_.Double() / 4, rng_.Double() / 20, 0.1};
+      return network_.SetFaults(faults);
+    }
+    default:
+      return FaultOfAgents();
+  }
+}
+
+void Simulation::UseCampaigns() {
+  const auto live = controller_->up() ? controller_->LiveCampaigns() : std::vector<int64_t>{};
+  for (const int64_t id : user_.campaigns())
+    if (controller_->up() && std::find(live.begin(), live.end(), id) == live.end()) {
+      user_.Forget(id);
+      break;
+    }
+  if (!user_.waits() && user_.campaigns().size() < 3 && faults_are_on_) user_.Launch();
+  if (user_.campaigns().empty()) return;
+  const int64_t campaign_id = user_.campaigns()[rng_.Below(user_.campaigns().size())];
+  const bool tinkers = faults_are_on_ && rng_.Below(6) == 0;
+  const auto verb = !tinkers             ? controller::CampaignVerb::kResume
+                    : rng_.Below(4) == 0 ? controller::CampaignVerb::kCancel
+                                         : controller::CampaignVerb::kPause;
+  user_.Command(campaign_id, verb);
+}
+
+void Simulation::EndFaults() {
+  Trace("faults end");
+  faults_are_on_ = false;
+  network_.SetFaults({});
+  network_.HealPartitions();
+  vfs_.SetCapacity(0);
+  controller_->SetDiskIsSuspect(false);
+  controller_->SetDownMs(100);
+  for (const auto& agent : agents_) {
+    agent->Kill();  // what hangs for hours is restarted by people
+    agent->SetFaults({0, 0});
+    agent->Start();
+  }
+}
+
+bool Simulation::AllIsDone() const {
+  if (!controller_->up() || user_.waits() || !controller_->LiveCampaigns().empty()) return false;
+  return std::all_of(agents_.begin(), agents_.end(),
+                     [](const auto& agent) { return agent->unsent() == 0 && agent->running() == 0; });
+}
+
+void Simulation::Replay() {
+  auto database = storage::Database::Open(DatabasePath(), storage::Database::Mode::kReadOnly);
+  std::vector<int64_t> campaigns;
+  auto rows = (*database)->Query("SELECT id FROM campaign");
+  while (rows.ok() && rows->Next().value_or(false)) campaigns.push_back(rows->Int(0));
+  for (const int64_t campaign_id : campaigns) {
+    const auto replayed = engine::ReplayProposals(DatabasePath(), campaign_id);
+    if (!replayed.ok())
+      oracle_.Violated("campaign " + std::to_string(campaign_id) +
+                       " does not replay: " + std::string(replayed.status().message()));
+  }
+}
+
+SimulationReport Simulation::Run() {
+  controller_->Start();
+  for (const auto& agent : agents_) agent->Start();
+  std::function<void()> use = [&] {
+    UseCampaigns();
+    scheduler_.After(rng_.Int(500, 8'000), use);
+  };
+  use();
+  // Faults come by the number of events, not by time: large clusters have as many as small ones.
+  int64_t next_fault = 20;
+  RunWhile([&] {
+    if (controller_->events() >= next_fault || !controller_->up()) {
+      if (controller_->events() >= next_fault) Fault();
+      if (controller_->events() >= next_fault) next_fault = controller_->events() + rng_.Int(5, 60);
+    }
+    return controller_->events() < options_.events || controller_->crashes() < options_.crashes;
+  });
+  if (oracle_.violations().empty()) EndFaults();
+  const int64_t end_ms = scheduler_.now_ms() + 4 * 24 * 3'600'000LL;
+  RunWhile([&] { return !AllIsDone() && scheduler_.now_ms() < end_ms; });
+  SimulationReport report;
+  if (oracle_.violations().empty()) {
+    oracle_.VerifyEnd(DatabasePath());
+    Replay();
+  }
+  report.violations = oracle_.violations();
+  report.events = controller_->events();
+  report.crashes = controller_->crashes();
+  report.restores = restores_;
+  report.promises = oracle_.promises();
+  report.syncs = vfs_.syncs();
+  report.virtual_ms = scheduler_.now_ms();
+  return report;
+}
+
+}  // namespace
+
+SimulationReport Simulate(const SimulationOptions& options) {
+  Simulation simulation(options);
+  return simulation.Run();
+}
+
+}  // namespace canopy::simulation
