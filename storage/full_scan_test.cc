@@ -58,7 +58,7 @@ TEST(FullScan, NoStatementOfAResultOrARestartReadsAWholeTable) {
                   .ok());
   FullScans();
   ASSERT_TRUE(store->LoadLiveCampaigns().ok());
-  ASSERT_TRUE(store->LoadSlotResults().ok());
+  ASSERT_TRUE(store->FindOutcome("w", 1, "r").ok());
   ASSERT_TRUE(store->LoadProposer(1, 60).ok());
   EXPECT_THAT(FullScans(), ::testing::IsEmpty()) << "at the start";
   sqlite3_cancel_auto_extension(extension);

@@ -452,8 +452,9 @@ StatusOr<std::string> MetaText(Database& database, const std::string& name) {
 // the sync failed, and no later one would write it. It is read back as committed, so it is written anew into
 // the database and synced before anything is answered by it.
 Status MakeLogDurable(Database& database) {
-  CANOPY_ASSIGN_OR_RETURN(const int64_t busy, database.QueryInt("PRAGMA main.wal_checkpoint(TRUNCATE)"));
-  if (busy != 0)
+  constexpr int64_t kPatienceMs = 1'000;
+  CANOPY_ASSIGN_OR_RETURN(const int64_t left, database.Checkpoint(kPatienceMs));
+  if (left > 0)
     CANOPY_LOG(Warning,
                "another process reads the database, so that its log could not be emptied at the start; "
                "end that process and start again before power is lost");

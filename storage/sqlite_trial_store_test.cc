@@ -389,32 +389,6 @@ TEST_F(SqliteTrialStoreTest, AnotherThreadReadsAProposersRowsAsTheyWereAtOneResu
   EXPECT_EQ(rows->unseen[0].objective, 0.2);
 }
 
-TEST_F(SqliteTrialStoreTest, EachSlotsNewestResultIsFound) {
-  int64_t id = 0;
-  for (const char* worker : {"a", "b"})
-    for (int64_t slot = 0; slot < 3; ++slot)
-      for (int64_t ended_us : {20, 30, 10}) {
-        ++id;
-        model::AttemptRecord attempt = SampleAttempt(id, id);
-        attempt.worker_id = worker;
-        attempt.slot = slot;
-        attempt.ended_us = ended_us;
-        attempt.result_id = worker + std::to_string(slot) + "/" + std::to_string(ended_us);
-        model::WorkerRecord record = SampleWorker();
-        record.id = worker;
-        ASSERT_TRUE(Write([&]() -> Status {
-                      CANOPY_RETURN_IF_ERROR(store_->UpsertWorker(record));
-                      CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(id)));
-                      return store_->InsertAttempt(attempt);
-                    }).ok());
-      }
-  const auto results = store_->LoadSlotResults();
-  ASSERT_TRUE(results.ok()) << results.status();
-  ASSERT_EQ(results->size(), 6u);
-  for (const model::SlotResult& result : *results)
-    EXPECT_EQ(result.result_id, result.worker_id + std::to_string(result.slot) + "/30");
-}
-
 TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheStrategy) {
   for (int id = 1; id <= 3; ++id) ASSERT_TRUE(AddCompletedTrial(*store_, id, 0.1 * id).ok());
   ASSERT_TRUE(Write([&] { return store_->InsertTrial(SampleTrial(4)); }).ok());

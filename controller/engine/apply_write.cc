@@ -4,6 +4,7 @@
 #include <string>
 #include <variant>
 
+#include "base/mutant.h"
 #include "controller/engine/value_columns.h"
 #include "storage/model/states.h"
 
@@ -63,6 +64,8 @@ struct Apply {
   }
   Status operator()(const controller::AppendEvent& write) const { return store.AppendEvent(write.event); }
   Status operator()(const controller::SaveProposerState& write) const {
+    if (kMutant == Mutant::kForgetRandomState)
+      return store.SaveProposerState(write.campaign_id, write.event_seq, write.seen_seq, "");
     return store.SaveProposerState(write.campaign_id, write.event_seq, write.seen_seq, write.state);
   }
   Status operator()(const controller::UpsertWorker& write) const { return store.UpsertWorker(write.worker); }

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "controller/engine/apply_write.h"
 #include "controller/engine/restore.h"
 #include "controller/engine/value_columns.h"
@@ -89,6 +90,8 @@ Status CommitLoop::Commit(std::deque<Job> batch) {
   const auto start = std::chrono::steady_clock::now();
   Status status = store_->Transaction([&] {
     for (Job& job : batch) CANOPY_RETURN_IF_ERROR(store_->Savepoint([&] { return Handle(job); }));
+    if (kMutant == Mutant::kAcknowledgeBeforeCommit)
+      for (const std::function<void()>& deliver : std::exchange(deliveries_, {})) deliver();
     return WriteNewest();
   });
   if (status.ok()) {

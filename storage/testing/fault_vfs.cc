@@ -52,8 +52,9 @@ struct FaultVfs::Disk {
 
   // False: this call fails.
   bool Call() {
-    ++calls;
     if (dead) return false;
+    if (undisturbed) return true;
+    ++calls;
     if (fail_in == 0) return true;
     if (fail_in > 1) {
       --fail_in;
@@ -149,7 +150,7 @@ struct FaultVfs::Disk {
   int64_t calls = 0, syncs = 0, capacity = 0;
   int64_t effects_left = 0;  // 0: it does not die
   int64_t fail_in = 0;       // 0: no call fails
-  bool fail_on = false, fail_sync = false, dead = false;
+  bool fail_on = false, fail_sync = false, dead = false, undisturbed = false;
   std::function<int64_t()>* wall_us = nullptr;
 };
 
@@ -423,6 +424,9 @@ void FaultVfs::FailCall(int64_t nth, bool from_then_on) {
   disk_->fail_in = nth;
   disk_->fail_on = from_then_on;
 }
+
+FaultVfs::Undisturbed::Undisturbed(FaultVfs& vfs) : vfs_(vfs) { vfs_.disk_->undisturbed = true; }
+FaultVfs::Undisturbed::~Undisturbed() { vfs_.disk_->undisturbed = false; }
 
 void FaultVfs::FailNextSync() { disk_->fail_sync = true; }
 void FaultVfs::SetCapacity(int64_t bytes) { disk_->capacity = bytes; }

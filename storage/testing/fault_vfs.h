@@ -43,6 +43,17 @@ class FaultVfs {
   void SetCapacity(int64_t bytes);
   int64_t Size() const;
   int64_t calls() const;
+  // While one lives, calls neither fail by their number nor count: for who looks from outside.
+  class Undisturbed {
+   public:
+    explicit Undisturbed(FaultVfs& vfs);
+    ~Undisturbed();
+    Undisturbed(const Undisturbed&) = delete;
+    Undisturbed& operator=(const Undisturbed&) = delete;
+
+   private:
+    FaultVfs& vfs_;
+  };
   int64_t syncs() const;
 
   // All files as they are.

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,19 @@ struct SimulationOptions {
   int64_t events = 1'000;                              // at the least, of the core, before faults end
   int64_t crashes = 3;                                 // at the least
   std::function<void(const std::string& line)> trace;  // empty: none
+  // Instead of all that: the short life of a small cluster, from an empty database over leases and results to
+  // an orderly end, in which this I/O call fails, alone or with all that follow until the controller has
+  // ended and a while longer. 0: none does.
+  struct DiskFailure {
+    int64_t nth = 0;
+    bool from_then_on = false;
+  };
+  std::optional<DiskFailure> disk_failure;
 };
 
 struct SimulationReport {
   std::vector<std::string> violations;  // empty: the controller kept its promises
-  int64_t events = 0, crashes = 0, restores = 0, promises = 0, trials = 0, syncs = 0, virtual_ms = 0;
+  int64_t events = 0, crashes = 0, restores = 0, promises = 0, syncs = 0, calls = 0, virtual_ms = 0;
 };
 
 // One cluster's life in virtual time, a function of the seed alone: agents, users, network, disk and the
