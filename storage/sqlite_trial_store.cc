@@ -1,14 +1,18 @@
 #include "storage/sqlite_trial_store.h"
 
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "base/sha256.h"
 #include "storage/backup_folder.h"
@@ -448,17 +452,41 @@ StatusOr<std::string> MetaText(Database& database, const std::string& name) {
   return found ? rows.Text(0) : "";
 }
 
+// Writes a file's bytes again as they are, and syncs them.
+int WriteAgain(sqlite3_file* file) {
+  constexpr int64_t kChunk = int64_t{1} << 20;
+  sqlite3_int64 size = 0;
+  int code = file->pMethods->xFileSize(file, &size);
+  std::string bytes;
+  for (int64_t offset = 0; code == SQLITE_OK && offset < size; offset += kChunk) {
+    bytes.resize(static_cast<size_t>(std::min<int64_t>(kChunk, size - offset)));
+    const int count = static_cast<int>(bytes.size());
+    code = file->pMethods->xRead(file, bytes.data(), count, offset);
+    if (code == SQLITE_OK) code = file->pMethods->xWrite(file, bytes.data(), count, offset);
+  }
+  return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
+}
+
 // What an earlier process left in the log may stand in the kernel's cache alone: it died before its sync, or
-// the sync failed, and no later one would write it. It is read back as committed, so it is written anew into
-// the database and synced before anything is answered by it.
-Status MakeLogDurable(Database& database) {
-  constexpr int64_t kPatienceMs = 1'000;
-  CANOPY_ASSIGN_OR_RETURN(const int64_t left, database.Checkpoint(kPatienceMs));
-  if (left > 0)
-    CANOPY_LOG(Warning,
-               "another process reads the database, so that its log could not be emptied at the start; "
-               "end that process and start again before power is lost");
-  return {};
+// the sync failed, and no later one would write it. SQLite reads it as committed, so it is made durable
+// before anything is answered by it. A checkpoint would not do: it may leave the durable part of the log over
+// a newer database.
+Status MakeLogDurable(const std::string& path) {
+  const std::string name = path + "-wal";
+  sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
+  int there = 0;
+  int code = vfs->xAccess(vfs, name.c_str(), SQLITE_ACCESS_EXISTS, &there);
+  if (code == SQLITE_OK && there == 0) return {};
+  const auto size = static_cast<size_t>(vfs->szOsFile);
+  std::vector<std::max_align_t> memory(size / sizeof(std::max_align_t) + 1);
+  auto* const file = reinterpret_cast<sqlite3_file*>(memory.data());
+  if (code == SQLITE_OK)
+    code = vfs->xOpen(vfs, name.c_str(), file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
+  if (code == SQLITE_OK) {
+    code = WriteAgain(file);
+    file->pMethods->xClose(file);
+  }
+  return code == SQLITE_OK ? Status() : SqliteStatus(nullptr, code, "make the log '" + name + "' durable");
 }
 
 }  // namespace
@@ -477,6 +505,7 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   if (!FileExists(path) && FileExists(path + ".restoring"))
     return FailedPrecondition("'" + path +
                               "' is missing and a restore was begun there; run `canopy db restore` again");
+  CANOPY_RETURN_IF_ERROR(MakeLogDurable(path));
   CANOPY_ASSIGN_OR_RETURN(std::unique_ptr<Database> database, Database::Open(path, Database::Mode::kCreate));
   const std::string backups =
       options.backup_directory.empty() ? directory + "/backups" : options.backup_directory;
@@ -484,7 +513,6 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   RemovePartialCopies(backups);
   CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations(), SystemClock().WallUs()));
   CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
-  CANOPY_RETURN_IF_ERROR(MakeLogDurable(*database));
   CANOPY_RETURN_IF_ERROR(RefreshViews(*database));
   if (options.max_pages > 0)
     CANOPY_RETURN_IF_ERROR(

@@ -13,9 +13,13 @@ namespace {
 constexpr char kUsage[] =
     "usage: simulation --seed N [--trace]\n"
     "       simulation --seeds FIRST-LAST\n"
+    "       simulation --disk-failure N[+] [--trace]\n"
+    "       simulation --disk-failures\n"
     "Runs a cluster of each seed in virtual time and checks what the controller promised. Ends with status "
     "1\n"
-    "at the first seed that shows a broken promise.\n";
+    "at the first seed that shows a broken promise. --disk-failures runs a short life once for each of its "
+    "I/O\n"
+    "calls, which fails, alone and (N+) with all that follow.\n";
 
 int RunSeed(uint64_t seed, bool trace, const char* program, SimulationReport* total) {
   SimulationOptions options;
@@ -36,14 +40,47 @@ int RunSeed(uint64_t seed, bool trace, const char* program, SimulationReport* to
   return 1;
 }
 
+int RunDiskFailure(SimulationOptions::DiskFailure failure, bool trace, const char* program, int64_t* calls) {
+  SimulationOptions options;
+  options.disk_failure = failure;
+  if (trace) options.trace = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  const SimulationReport report = Simulate(options);
+  *calls = report.calls;
+  if (report.violations.empty()) return 0;
+  const std::string name = std::to_string(failure.nth) + (failure.from_then_on ? "+" : "");
+  std::printf("I/O call %s fails:\n", name.c_str());
+  for (const std::string& violation : report.violations) std::printf("- %s\n", violation.c_str());
+  std::printf("Replay: %s --disk-failure %s --trace\n", program, name.c_str());
+  return 1;
+}
+
+int RunDiskFailures(const char* program) {
+  int64_t calls = 0, ignored = 0;
+  if (const int status = RunDiskFailure({}, false, program, &calls); status != 0) return status;
+  for (const bool from_then_on : {false, true})
+    for (int64_t nth = 1; nth <= calls; ++nth)
+      if (const int status = RunDiskFailure({nth, from_then_on}, false, program, &ignored); status != 0)
+        return status;
+  std::printf("%lld I/O calls failed, each alone and with all that follow: every promise was kept\n",
+              static_cast<long long>(calls));
+  return 0;
+}
+
 int Run(int argc, char** argv) {
   uint64_t first = 1, last = 0;
-  bool trace = false;
+  bool trace = false, disk_failures = false;
+  SimulationOptions::DiskFailure disk_failure;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
     if (argument == "--trace") {
       trace = true;
+    } else if (argument == "--disk-failures") {
+      disk_failures = true;
+    } else if (argument == "--disk-failure" && !value.empty()) {
+      disk_failure.from_then_on = value.back() == '+';
+      disk_failure.nth = std::strtoll(value.c_str(), nullptr, 10);
+      ++i;
     } else if (argument == "--seed" && ParseInt(value)) {
       first = last = static_cast<uint64_t>(*ParseInt(value));
       ++i;
@@ -58,11 +95,13 @@ int Run(int argc, char** argv) {
       return 2;
     }
   }
+  InitLogging({LogLevel::kError, ""});
+  if (disk_failures) return RunDiskFailures(argv[0]);
+  if (int64_t calls = 0; disk_failure.nth > 0) return RunDiskFailure(disk_failure, trace, argv[0], &calls);
   if (last < first) {
     std::fputs(kUsage, stderr);
     return 2;
   }
-  InitLogging({LogLevel::kError, ""});
   const auto start = std::chrono::steady_clock::now();
   SimulationReport total;
   for (uint64_t seed = first; seed <= last; ++seed)

@@ -78,6 +78,9 @@ class Simulation {
 
  private:
   void MakeAgents();
+  SimulatedAgent& AddAgent(SimulatedAgent::Options options);
+  void LiveCalmly(const SimulationOptions::DiskFailure& failure);
+  void LiveWithFaults();
   void Fault();
   void FaultOfAgents();
   void Crash();
@@ -132,6 +135,7 @@ Simulation::Simulation(const SimulationOptions& options)
                         const Reply& reply) { oracle_.Replied(request, reply, controller_->database()); },
       .started =
           [this](const std::string& rebuilt, const std::vector<std::string>& expected) {
+            const FaultVfs::Undisturbed undisturbed(vfs_);
             oracle_.Rebuilt(rebuilt, expected);
             oracle_.Verify(DatabasePath(), std::exchange(power_was_lost_, false));
           },
@@ -153,7 +157,21 @@ Simulation::Simulation(const SimulationOptions& options)
   MakeAgents();
 }
 
+SimulatedAgent& Simulation::AddAgent(SimulatedAgent::Options options) {
+  const std::string number = std::to_string(agents_.size());
+  options.id = "00000000-0000-4000-8000-" + std::string(12 - number.size(), '0') + number;
+  options.host = "host" + std::to_string(agents_.size() / 2);
+  const Rng rng = Stream(options.id);
+  agents_.push_back(
+      std::make_unique<SimulatedAgent>(std::move(options), scheduler_, network_, rng, agent_observer_));
+  return *agents_.back();
+}
+
 void Simulation::MakeAgents() {
+  if (options_.disk_failure) {
+    for (int i = 0; i < 2; ++i) AddAgent({.memory_bytes = 1 << 30, .shortest_ms = 100, .longest_ms = 600});
+    return;
+  }
   const int64_t count = std::array<int64_t, 12>{1, 1, 2, 2, 3, 5, 8, 12, 20, 40, 80, 200}[rng_.Below(12)];
   const double hopeless = std::array<double, 4>{0, 0.1, 0.3, 0.6}[rng_.Below(4)];
   const double chance = std::array<double, 3>{0, 0.05, 0.2}[rng_.Below(3)];
@@ -161,17 +179,12 @@ void Simulation::MakeAgents() {
   const int64_t longest_ms = count > 10 ? rng_.Int(500, 5'000) : rng_.Int(2'000, 60'000);
   for (int64_t i = 0; i < count; ++i) {
     SimulatedAgent::Options agent;
-    const std::string number = std::to_string(i);
-    agent.id = "00000000-0000-4000-8000-" + std::string(12 - number.size(), '0') + number;
-    agent.host = "host" + std::to_string(i / 2);
     agent.slots = count > 40 ? 1 : rng_.Int(1, 3);
     agent.memory_bytes = (int64_t{8} << 30) * rng_.Int(1, 3);
     agent.clock_rate = 1 + (rng_.Double() - 0.5) / 20;
     agent.shortest_ms = longest_ms / 10;
     agent.longest_ms = longest_ms;
-    agents_.push_back(
-        std::make_unique<SimulatedAgent>(agent, scheduler_, network_, Stream(agent.id), agent_observer_));
-    agents_.back()->SetFaults({hopeless, chance});
+    AddAgent(std::move(agent)).SetFaults({hopeless, chance});
   }
 }
 
@@ -334,7 +347,29 @@ void Simulation::Replay() {
   }
 }
 
-SimulationReport Simulation::Run() {
+void Simulation::LiveCalmly(const SimulationOptions::DiskFailure& failure) {
+  controller_->SetDiskIsSuspect(true);
+  vfs_.FailCall(failure.nth, failure.from_then_on);
+  std::function<void()> heal = [&] {
+    if (controller_->up())
+      scheduler_.After(1'000, heal);
+    else
+      scheduler_.After(3'000, [&] { vfs_.FailCall(0, false); });
+  };
+  controller_->Start();
+  heal();
+  for (const auto& agent : agents_) agent->Start();
+  user_.LaunchSmall();
+  const int64_t end_ms = scheduler_.now_ms() + 24 * 3'600'000LL;
+  const auto waits = [&] {
+    return scheduler_.now_ms() < end_ms && (user_.campaigns().empty() || !AllIsDone());
+  };
+  RunWhile(waits);
+  controller_->Stop();
+  RunWhile(waits);
+}
+
+void Simulation::LiveWithFaults() {
   controller_->Start();
   for (const auto& agent : agents_) agent->Start();
   std::function<void()> use = [&] {
@@ -354,7 +389,16 @@ SimulationReport Simulation::Run() {
   if (oracle_.violations().empty()) EndFaults();
   const int64_t end_ms = scheduler_.now_ms() + 4 * 24 * 3'600'000LL;
   RunWhile([&] { return !AllIsDone() && scheduler_.now_ms() < end_ms; });
+}
+
+SimulationReport Simulation::Run() {
+  if (options_.disk_failure)
+    LiveCalmly(*options_.disk_failure);
+  else
+    LiveWithFaults();
   SimulationReport report;
+  report.calls = vfs_.calls();
+  const FaultVfs::Undisturbed undisturbed(vfs_);
   if (oracle_.violations().empty()) {
     oracle_.VerifyEnd(DatabasePath());
     Replay();

@@ -38,7 +38,7 @@ const model::CandidateFacts& Reference() {
 SimulatedUser::SimulatedUser(Scheduler& scheduler, Network& network, Rng rng)
     : scheduler_(scheduler), network_(network), rng_(rng) {}
 
-void SimulatedUser::Launch() {
+controller::LaunchCampaign SimulatedUser::NewCampaign() const {
   controller::LaunchCampaign launch;
   launch.principal = "local:ada";
   launch.reference = Reference();
@@ -55,12 +55,31 @@ void SimulatedUser::Launch() {
   settings.task = {"toy", "digest", {1, 8, 8}, 4, 1, 10};
   settings.numeric_mode = "fp32";
   settings.recipe_json = "{}";
-  settings.seed = rng_.Next();
+  settings.strategy_kind = "random";
+  settings.strategy_json = "{}";
   settings.epochs = 1;
+  return launch;
+}
+
+void SimulatedUser::LaunchSmall() {
+  controller::LaunchCampaign launch = NewCampaign();
+  model::CampaignSettings& settings = launch.campaign.settings;
+  settings.seed = 3;
+  settings.budget_trials = 3;
+  settings.finals_top = settings.finals_seeds = 1;
+  Send({"user" + std::to_string(++ids_), "launch", std::move(launch)});
+}
+
+void SimulatedUser::Launch() {
+  controller::LaunchCampaign launch = NewCampaign();
+  model::CampaignSettings& settings = launch.campaign.settings;
+  settings.seed = rng_.Next();
   settings.budget_trials = rng_.Int(4, 60);
   const bool evolves = rng_.Below(3) > 0;
-  settings.strategy_kind = evolves ? "regularized_evolution" : "random";
-  settings.strategy_json = evolves ? R"({"population":8,"sample":3})" : "{}";
+  if (evolves) {
+    settings.strategy_kind = "regularized_evolution";
+    settings.strategy_json = R"({"population":8,"sample":3})";
+  }
   if (rng_.Below(2) == 0) settings.duplicates = model::DuplicatePolicy::kEvaluate;
   if (rng_.Below(3) == 0) {
     settings.finals_top = rng_.Int(1, 2);

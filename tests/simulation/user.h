@@ -17,6 +17,8 @@ class SimulatedUser {
   SimulatedUser(Scheduler& scheduler, Network& network, Rng rng);
 
   void Launch();
+  // Three trials and the finals of the best.
+  void LaunchSmall();
   void Command(int64_t campaign_id, controller::CampaignVerb verb);
   // Campaigns that were launched and answered.
   const std::vector<int64_t>& campaigns() const { return campaigns_; }
@@ -25,6 +27,7 @@ class SimulatedUser {
   bool waits() const { return open_ > 0; }
 
  private:
+  controller::LaunchCampaign NewCampaign() const;
   void Send(UserCall call);
 
   Scheduler& scheduler_;
