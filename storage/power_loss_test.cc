@@ -50,5 +50,24 @@ TEST(PowerLossTest, WhatIsReadAtTheStartIsDurable) {
   std::filesystem::remove_all(folder);
 }
 
+// The log that a killed process leaves may be longer than what SQLite's VFS writes at once.
+TEST(PowerLossTest, ALongLogIsReadAgain) {
+  const std::string folder = ::testing::TempDir() + "/long_log_test";
+  std::filesystem::remove_all(folder);
+  const std::string path = folder + "/running/canopy.db", copy = folder + "/killed/canopy.db";
+  StatusOr<std::unique_ptr<TrialStore>> store = SqliteTrialStore::Open(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  const std::string answer(500'000, 'a');
+  const auto saved = (*store)->Transaction([&] { return (*store)->SaveRequest("id", "digest", answer, 1); });
+  ASSERT_TRUE(saved.ok()) << saved;
+  std::filesystem::create_directories(folder + "/killed");
+  for (const char* part : {"", "-wal"}) std::filesystem::copy_file(path + part, copy + part);
+
+  const StatusOr<std::unique_ptr<TrialStore>> again = SqliteTrialStore::Open(copy);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(*(*again)->FindRequest("id", "digest"), answer);
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace canopy::storage

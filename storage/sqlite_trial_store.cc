@@ -454,7 +454,7 @@ StatusOr<std::string> MetaText(Database& database, const std::string& name) {
 
 // Writes a file's bytes again as they are, and syncs them.
 int WriteAgain(sqlite3_file* file) {
-  constexpr int64_t kChunk = int64_t{1} << 20;
+  constexpr int64_t kChunk = 65'536;  // the VFS of Unix takes less than 128 KiB at once
   sqlite3_int64 size = 0;
   int code = file->pMethods->xFileSize(file, &size);
   std::string bytes;
