@@ -304,8 +304,10 @@ void Simulation::UseCampaigns() {
       break;
     }
   if (!user_.waits() && user_.campaigns().size() < 3 && faults_are_on_) user_.Launch();
-  if (user_.campaigns().empty()) return;
-  const int64_t campaign_id = user_.campaigns()[rng_.Below(user_.campaigns().size())];
+  // In the end people look at all that is there, also what a restore brought back.
+  const std::vector<int64_t> known = faults_are_on_ ? user_.campaigns() : live;
+  if (known.empty()) return;
+  const int64_t campaign_id = known[rng_.Below(known.size())];
   const bool tinkers = faults_are_on_ && rng_.Below(6) == 0;
   const auto verb = !tinkers             ? controller::CampaignVerb::kResume
                     : rng_.Below(4) == 0 ? controller::CampaignVerb::kCancel
