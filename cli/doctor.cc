@@ -118,6 +118,13 @@ void CheckController(const config::Settings& settings, Checks& checks) {
   }
 }
 
+StatusOr<agent::TrainerVersion> ProbeTrainer(const config::Settings& settings, const std::string& program) {
+  agent::TrainerCommand command{program};
+  if (const std::string& libraries = settings.Get("operator_libraries"); !libraries.empty())
+    command.arguments = {"--operator-libraries", libraries};
+  return agent::ProbeTrainer(command);
+}
+
 void CheckWorker(const config::Settings& settings, Checks& checks) {
   const agent::HostResources host = agent::ReadHostResources();
   const auto slots = settings.GetInt("slots", 0);
@@ -127,13 +134,7 @@ void CheckWorker(const config::Settings& settings, Checks& checks) {
   else
     checks.push_back(Failed("worker slots", slots.status(), "correct the setting"));
   const auto program = agent::TrainerProgram(settings.Get("trainer"));
-  auto version = StatusOr<agent::TrainerVersion>(program.status());
-  if (program.ok()) {
-    agent::TrainerCommand command{*program};
-    if (const std::string& libraries = settings.Get("operator_libraries"); !libraries.empty())
-      command.arguments = {"--operator-libraries", libraries};
-    version = agent::ProbeTrainer(command);
-  }
+  const auto version = program.ok() ? ProbeTrainer(settings, *program) : program.status();
   if (version.ok())
     checks.push_back({"trainer", Level::kOk,
                       *program + ", " + version->build +

@@ -333,7 +333,7 @@ struct Core::Impl {
   ParkedPolls polls;
   std::map<std::pair<model::DrainScope, std::string>, model::Drain> drains;
   std::map<model::DevicePlace, model::DeviceHealth> health;  // of devices that something speaks against
-  bool started = false;  // unanswered refills were asked for again
+  bool started = false;                                      // unanswered refills were asked for again
 
   // Indices of the above. Campaigns stay where they are in memory while they live.
   std::map<int64_t, Campaign*> campaign_by_trial, campaign_by_attempt;
