@@ -33,6 +33,7 @@ void Core::Impl::NoteDrains() {
     const model::Drain* const drain = DrainOf(worker.record);
     const bool undrained = drain == nullptr && !worker.drained.empty();
     worker.drained = drain == nullptr ? "" : drain->reason;
+    worker.sick = drain != nullptr && drain->scope != model::DrainScope::kWorker;
     CountSlots(worker);
     if (undrained)
       for (const uint64_t token : polls.Of(id)) untried.push_back(token);

@@ -86,6 +86,7 @@ void Core::Impl::Handle(WorkerHello event) {
   if (event.remaining_ms) worker.ends_ms = now.monotonic_ms + *event.remaining_ms;
   const model::Drain* const drain = DrainOf(worker.record);
   worker.drained = drain == nullptr ? "" : drain->reason;
+  worker.sick = drain != nullptr && drain->scope != model::DrainScope::kWorker;
   KeepWorkerIndices(worker);
   for (const uint64_t token : polls.Of(worker.record.id)) untried.push_back(token);
   OfferParticular();
@@ -271,7 +272,7 @@ bool Core::Impl::FitsCampaign(const Worker& worker, const Campaign& campaign, st
 bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
                       std::string* why) const {
   const model::WorkerRecord& record = worker.record;
-  if (!worker.drained.empty()) {
+  if (!worker.drained.empty() && !(worker.sick && trial.required_worker_id == record.id)) {
     *why = "worker " + record.id + " is drained: " + worker.drained;
     return false;
   }
@@ -325,7 +326,7 @@ void Core::Impl::Pin(Campaign& campaign, const model::WorkerRecord& worker) {
 bool Core::Impl::TryGrant(const ParkedPoll& poll, const Places& places) {
   const auto worker = workers.find(poll.worker_id);
   if (worker == workers.end()) return false;
-  if (!worker->second.drained.empty() || worker->second.Ended(now)) return false;
+  if ((!worker->second.drained.empty() && !worker->second.sick) || worker->second.Ended(now)) return false;
   // A campaign that moves on may take another place or none.
   for (const int64_t id : InOrderOfShares(places)) {
     Campaign& campaign = campaigns.at(id);

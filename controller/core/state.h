@@ -117,6 +117,7 @@ struct Worker {
   bool Ended(const Now& now) const { return ends_ms && *ends_ms <= now.monotonic_ms; }
   int64_t counted_slots = 0;  // in Impl::known_slots
   std::string drained;        // why it is given no new lease; empty: it may be
+  bool sick = false;          // it is drained for its health: it is given what no other can run
   // Datasets that failed here since the last Hello: not eligible for them.
   std::set<std::string> failed_datasets;
 };
