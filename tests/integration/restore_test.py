@@ -51,7 +51,9 @@ def read_copy(path):
 def lose_and_restore(cluster, more):
     """Backs up, lets the campaign go on, and restores; gives the ids of the results that were lost."""
     backup = Path(cluster.cli("db", "backup").strip())
-    at_backup = {row[0] for row in cluster.rows("SELECT result_id FROM result")}
+    connection = sqlite3.connect(f"file:{backup}?mode=ro", uri=True)
+    at_backup = {row[0] for row in connection.execute("SELECT result_id FROM result")}
+    connection.close()
     wait_for_results(cluster, len(at_backup) + more)
     refused = cluster.cli("db", "restore", "latest", expect=1)
     assert "Restored" not in refused
