@@ -3,6 +3,7 @@
 Everything waits on conditions (a row of the database, the end of a process) and never for a time.
 """
 
+import contextlib
 import gzip
 import json
 import os
@@ -136,11 +137,16 @@ class Cluster:
 
     def rows(self, sql, *parameters):
         """Rows of the live database, read-only."""
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
-        try:
-            return connection.execute(sql, parameters).fetchall()
-        finally:
-            connection.close()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with contextlib.closing(
+                        sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)) as connection:
+                    return connection.execute(sql, parameters).fetchall()
+            except sqlite3.OperationalError:  # the log of a killed controller waits for the next one's recovery
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
 
     def campaign_state(self):
         rows = self.rows("SELECT state FROM campaign ORDER BY id DESC LIMIT 1")
@@ -159,11 +165,8 @@ class Cluster:
 def wait_until(condition, timeout, what):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except sqlite3.OperationalError:
-            pass  # a controller that starts holds the database for a moment
+        if condition():
+            return
         time.sleep(POLL_S)
     raise AssertionError(f"{what}: not within {timeout} s")
 

@@ -31,6 +31,7 @@ class FakeController final : public ControllerConnection {
     if (away_) return Miss();
     if (stopped_) return absl::CancelledError("stopped");
     hellos_.push_back(request);
+    forgotten_ = false;
     changed_.NotifyAll();
     v1::WorkerHelloReply reply;
     reply.set_database_id("db");
@@ -41,7 +42,7 @@ class FakeController final : public ControllerConnection {
 
   StatusOr<v1::ExchangeReply> Exchange(const v1::ExchangeRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
-    if (away_) return Miss();
+    if (away_ || forgotten_) return Miss();
     if (on_exchange_) on_exchange_(request);
     if (request.has_outcome() && request.outcome().attempt_id() == held_back_) return Miss();
     if (request.has_outcome() && !exchange_error_.ok()) return std::exchange(exchange_error_, Status());
@@ -84,7 +85,7 @@ class FakeController final : public ControllerConnection {
     v1::HeartbeatReply reply;
     reply.set_interval_ms(100);
     for (const int64_t attempt : to_stop_) reply.add_attempts_to_stop(attempt);
-    reply.set_hello_needed(std::exchange(forgotten_, false));
+    reply.set_hello_needed(forgotten_);
     return reply;
   }
 
