@@ -14,6 +14,8 @@ constexpr int64_t kLongPollMs = 30'000;
 constexpr int64_t kLastWordsMs = 2'000;
 constexpr int64_t kBacklogPollMs = 50;
 constexpr int64_t kKeptBetweenPrunes = 100;
+// The end of an agent's time is its clock's, which a suspended host may stop or set on.
+constexpr int64_t kLongestSleepMs = 1'000;
 
 }  // namespace
 
@@ -89,7 +91,7 @@ void Agent::StopInTime() {
       CANOPY_LOG(Info, "the agent's time is over: its trainers are stopped, their attempts handed back");
       return Stop();
     }
-    if (!session_.Pause(*remaining_ms)) return;
+    if (!session_.Pause(std::min(*remaining_ms, kLongestSleepMs))) return;
   }
 }
 
