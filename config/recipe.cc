@@ -39,9 +39,10 @@ const std::map<std::string, Domain, std::less<>>& Domains() {
       {"batch_size", Integer{1, 65536}},
       {"label_smoothing", Number{0, 1}},
       {"warmup_fraction", Number{0, 1}},
-      {"schedule", Words{{"cosine"}}},
+      {"schedule", Words{{"cosine", "linear", "step", "constant"}}},
       {"random_crop", Integer{0, 64}},
       {"random_flip", Flag{}},
+      {"cutout", Integer{0, 224}},
   };
   return *domains;
 }

@@ -21,8 +21,8 @@ using trainer_protocol::NumericMode;
 using trainer_protocol::Purpose;
 
 constexpr std::string_view kRecipeKeys[] = {
-    "optimizer",       "learning_rate",   "momentum", "weight_decay", "decay_all",  "batch_size",
-    "label_smoothing", "warmup_fraction", "schedule", "random_crop",  "random_flip"};
+    "optimizer",       "learning_rate",   "momentum", "weight_decay", "decay_all",   "batch_size",
+    "label_smoothing", "warmup_fraction", "schedule", "random_crop",  "random_flip", "cutout"};
 
 Status CheckKeys(const json& recipe) {
   const std::vector<std::string> known(std::begin(kRecipeKeys), std::end(kRecipeKeys));
@@ -58,7 +58,7 @@ StatusOr<trainer_protocol::Recipe> ParseRecipe(const std::string& json_text) {
   if (!recipe.is_object()) return InvalidArgument("recipe: expected a JSON object");
   CANOPY_RETURN_IF_ERROR(CheckKeys(recipe));
   // A decision's 64.0 is the trainer's 64.
-  for (const char* key : {"batch_size", "random_crop"}) {
+  for (const char* key : {"batch_size", "random_crop", "cutout"}) {
     const auto found = recipe.find(key);
     if (found != recipe.end() && found->is_number_float() && std::nearbyint(found->get<double>()) == *found)
       *found = static_cast<int64_t>(found->get<double>());

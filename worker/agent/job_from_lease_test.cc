@@ -43,8 +43,8 @@ TEST(JobFromLease, ATrainerComputesWithOneThreadHoweverManyCoresAreFree) {
 TEST(ParseRecipe, ReadsEveryKey) {
   const auto recipe = ParseRecipe(
       R"({"optimizer":"adamw","learning_rate":0.001,"momentum":0.8,"weight_decay":0.05,"decay_all":true,
-          "batch_size":64.0,"label_smoothing":0.1,"warmup_fraction":0.2,"schedule":"cosine","random_crop":4,
-          "random_flip":true})");
+          "batch_size":64.0,"label_smoothing":0.1,"warmup_fraction":0.2,"schedule":"linear","random_crop":4,
+          "random_flip":true,"cutout":8.0})");
   ASSERT_TRUE(recipe.ok()) << Message(recipe.status());
   const trainer_protocol::Recipe expected = {.optimizer = trainer_protocol::Optimizer::kAdamw,
                                              .learning_rate = 0.001,
@@ -54,8 +54,10 @@ TEST(ParseRecipe, ReadsEveryKey) {
                                              .batch_size = 64,
                                              .label_smoothing = 0.1,
                                              .warmup_fraction = 0.2,
+                                             .schedule = trainer_protocol::Schedule::kLinear,
                                              .random_crop = 4,
-                                             .random_flip = true};
+                                             .random_flip = true,
+                                             .cutout = 8};
   EXPECT_EQ(*recipe, expected);
 }
 

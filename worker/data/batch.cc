@@ -1,5 +1,6 @@
 #include "worker/data/batch.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -39,6 +40,16 @@ void FillImage(const ImageSet& images, int64_t example, const std::vector<Table>
         *out++ = tables[static_cast<size_t>(c)][pixel == nullptr ? 0 : pixel[c]];
     }
   }
+}
+
+// The square may reach over the edge.
+void CutOut(const ImageSet& images, int64_t side, Rng& rng, float* image) {
+  const int64_t top = rng.Int(0, images.height - 1) - side / 2;
+  const int64_t left = rng.Int(0, images.width - 1) - side / 2;
+  const int64_t from = std::max<int64_t>(0, left), to = std::min(images.width, left + side);
+  for (int64_t y = std::max<int64_t>(0, top); y < std::min(images.height, top + side); ++y)
+    std::fill(image + (y * images.width + from) * images.channels,
+              image + (y * images.width + std::max(from, to)) * images.channels, 0.0F);
 }
 
 }  // namespace
@@ -85,6 +96,7 @@ void FillBatch(const ImageSet& images, std::span<const int64_t> examples, const 
     }
     if (augmentation.random_flip) placement.flipped = rng.Below(2) == 1;
     FillImage(images, example, tables, placement, out);
+    if (augmentation.cutout > 0) CutOut(images, augmentation.cutout, rng, out);
     out += images.image_bytes();
   }
 }

@@ -22,10 +22,13 @@ Normalization ComputeNormalization(const ImageSet& images, std::span<const int64
 struct Augmentation {
   int64_t random_crop = 0;  // pixels of zero padding before a crop of the original size; 0: off
   bool random_flip = false;
+  // A square of this side around a random pixel becomes the mean colour (DeVries and Taylor 2017, Improved
+  // Regularization of Convolutional Neural Networks with Cutout); 0: off.
+  int64_t cutout = 0;
 };
 
 // Writes the examples as [example][height][width][channel] floats (channels last). Where augmentation is
-// on, each example draws its shift and flip from `rng` in order.
+// on, each example draws its shift, flip and square from `rng` in order.
 void FillBatch(const ImageSet& images, std::span<const int64_t> examples, const Normalization& normalization,
                const Augmentation& augmentation, Rng& rng, float* out);
 // The same without augmentation.

@@ -87,5 +87,31 @@ TEST(FillBatch, ACropIsAShiftOfAtMostThePaddingWithZerosBehind) {
   }
 }
 
+TEST(FillBatch, CutoutMakesOneSquareTheMeanColour) {
+  const ImageSet images = Example();
+  Rng rng(1);
+  std::set<std::vector<float>> seen;
+  for (int draw = 0; draw < 200; ++draw) {
+    std::vector<float> out(24);
+    FillBatch(images, std::vector<int64_t>{1}, kIdentity, {.cutout = 2}, rng, out.data());
+    seen.insert(out);
+  }
+  std::set<std::vector<float>> expected;
+  for (int top = -1; top < 2; ++top)
+    for (int left = -1; left < 3; ++left) {
+      std::vector<float> image(24);
+      for (int y = 0; y < 3; ++y)
+        for (int x = 0; x < 4; ++x) {
+          const bool cut = y >= top && y < top + 2 && x >= left && x < left + 2;
+          for (int c = 0; c < 2; ++c) {
+            const auto at = static_cast<size_t>((y * 4 + x) * 2 + c);
+            image[at] = cut ? 0.0F : images.pixels[24 + at];
+          }
+        }
+      expected.insert(image);
+    }
+  EXPECT_EQ(seen, expected) << "a square around each pixel, cut off at the edge";
+}
+
 }  // namespace
 }  // namespace canopy::data

@@ -16,11 +16,11 @@ using RawMembers = std::vector<std::pair<std::string_view, std::string>>;
 constexpr std::string_view kPurposes[] = {"SEARCH", "FINAL", "TEST", "MEASURE", "PROXY"};
 constexpr std::string_view kNumericModes[] = {"fp32", "bf16"};
 constexpr std::string_view kOptimizers[] = {"sgd", "adamw"};
-constexpr std::string_view kSchedules[] = {"cosine"};
+constexpr std::string_view kSchedules[] = {"cosine", "linear", "step", "constant"};
 constexpr std::string_view kSplitKinds[] = {"seed"};
 constexpr std::string_view kRungActions[] = {"continue", "stop", "pause"};
-constexpr std::string_view kFailureClasses[] = {"OUT_OF_MEMORY", "DIVERGED", "INVALID_CANDIDATE", "DATA",
-                                                "TRAINER_CRASH", "WORKER_LOST"};
+constexpr std::string_view kFailureClasses[] = {"OUT_OF_MEMORY", "DIVERGED",      "INVALID_CANDIDATE",
+                                                "DATA",          "TRAINER_CRASH", "WORKER_LOST"};
 
 template <typename Enum, size_t kCount>
 std::string_view NameOf(const std::string_view (&names)[kCount], Enum value) {
@@ -58,7 +58,8 @@ json ToJson(const Recipe& recipe) {
           {"warmup_fraction", recipe.warmup_fraction},
           {"schedule", NameOf(kSchedules, recipe.schedule)},
           {"random_crop", recipe.random_crop},
-          {"random_flip", recipe.random_flip}};
+          {"random_flip", recipe.random_flip},
+          {"cutout", recipe.cutout}};
 }
 
 void GetRecipe(FieldReader& fields, Recipe& recipe) {
@@ -73,6 +74,7 @@ void GetRecipe(FieldReader& fields, Recipe& recipe) {
   fields.GetEnum("schedule", kSchedules, recipe.schedule);
   fields.GetOptional("random_crop", recipe.random_crop);
   fields.GetOptional("random_flip", recipe.random_flip);
+  fields.GetOptional("cutout", recipe.cutout);
   fields.Expect(recipe.learning_rate >= 0, "learning_rate", "a number from 0");
   fields.Expect(recipe.momentum >= 0 && recipe.momentum < 1, "momentum", "a number in [0, 1)");
   fields.Expect(recipe.weight_decay >= 0, "weight_decay", "a number from 0");
@@ -81,6 +83,8 @@ void GetRecipe(FieldReader& fields, Recipe& recipe) {
                 "a number in [0, 1)");
   fields.Expect(recipe.warmup_fraction >= 0 && recipe.warmup_fraction <= 1, "warmup_fraction",
                 "a number in [0, 1]");
+  fields.Expect(recipe.random_crop >= 0, "random_crop", "at least 0");
+  fields.Expect(recipe.cutout >= 0, "cutout", "at least 0");
 }
 
 StatusOr<std::string> EncodeJob(const Job& job) {

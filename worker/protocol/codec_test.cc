@@ -28,6 +28,8 @@ Job ExampleJob() {
   job.recipe.learning_rate = 0.1 + 1e-17;
   job.recipe.decay_all = true;
   job.recipe.random_crop = 4;
+  job.recipe.cutout = 8;
+  job.recipe.schedule = Schedule::kStep;
   job.epochs = 2;
   job.seeds = {.initialization = ~uint64_t{0}, .data_order = 1, .augmentation = 2};
   job.numeric_mode = NumericMode::kBf16;

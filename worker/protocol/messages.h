@@ -17,7 +17,8 @@ inline constexpr int64_t kVersion = 1;
 enum class Purpose { kSearch, kFinal, kTest, kMeasure, kProxy };
 enum class NumericMode { kFp32, kBf16 };
 enum class Optimizer { kSgd, kAdamw };
-enum class Schedule { kCosine };
+// Of the learning rate after the warm-up.
+enum class Schedule { kCosine, kLinear, kStep, kConstant };
 enum class SplitKind { kSeed };
 enum class RungAction { kContinue, kStop, kPause };
 // What a trainer can say of its own failure; the agent derives the other classes from the exit. WORKER_LOST:
@@ -52,6 +53,7 @@ struct Recipe {
   Schedule schedule = Schedule::kCosine;
   int64_t random_crop = 0;  // pixels of zero padding on each side; 0: off
   bool random_flip = false;
+  int64_t cutout = 0;  // pixels of a square's side; 0: off
 
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };

@@ -68,6 +68,21 @@ class Adamw final : public Optimizer {
   int64_t step_ = 0;
 };
 
+// The part of the highest learning rate at `progress`, from 0 to 1, of the steps after the warm-up.
+double RemainingRate(trainer_protocol::Schedule schedule, double progress) {
+  switch (schedule) {
+    case trainer_protocol::Schedule::kCosine:
+      return 0.5 * (1 + std::cos(std::numbers::pi * progress));
+    case trainer_protocol::Schedule::kLinear:
+      return 1 - progress;
+    case trainer_protocol::Schedule::kStep:
+      return progress < 0.5 ? 1 : progress < 0.75 ? 0.1 : 0.01;
+    case trainer_protocol::Schedule::kConstant:
+      break;
+  }
+  return 1;
+}
+
 }  // namespace
 
 std::unique_ptr<Optimizer> MakeOptimizer(const Recipe& recipe, ParameterStore& store) {
@@ -81,7 +96,7 @@ double LearningRateAt(const Recipe& recipe, int64_t step, int64_t total_steps) {
   const auto now = static_cast<double>(step);
   if (now < warmup) return recipe.learning_rate * (now + 1) / warmup;
   const double progress = (now - warmup) / std::max(1.0, total - warmup);
-  return recipe.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  return recipe.learning_rate * RemainingRate(recipe.schedule, progress);
 }
 
 }  // namespace canopy::trainer

@@ -18,8 +18,9 @@ class Optimizer {
 // The recipe's optimizer. The store must outlive it.
 std::unique_ptr<Optimizer> MakeOptimizer(const trainer_protocol::Recipe& recipe, ParameterStore& store);
 
-// The learning rate of step `step` (from 0) of `total_steps`: linear warm-up over the recipe's fraction,
-// then a cosine to 0 (Loshchilov and Hutter 2017).
+// The learning rate of step `step` (from 0) of `total_steps`: linear warm-up over the recipe's fraction, then
+// its schedule: a cosine to 0 (Loshchilov and Hutter 2017), a line to 0, a tenth after half and a hundredth
+// after three quarters of the remaining steps (He et al. 2016, section 4.2), or no change.
 double LearningRateAt(const trainer_protocol::Recipe& recipe, int64_t step, int64_t total_steps);
 
 }  // namespace canopy::trainer

@@ -74,5 +74,21 @@ TEST(LearningRate, WarmsUpLinearlyAndFallsAsACosineToZero) {
   EXPECT_GT(LearningRateAt(recipe, 99, 100), 0.0);
 }
 
+TEST(LearningRate, FallsAsTheScheduleSays) {
+  const auto at = [](trainer_protocol::Schedule schedule, int64_t step) {
+    return LearningRateAt({.learning_rate = 2.0, .warmup_fraction = 0.2, .schedule = schedule}, step, 100);
+  };
+  using trainer_protocol::Schedule;
+  for (const Schedule schedule : {Schedule::kLinear, Schedule::kStep, Schedule::kConstant}) {
+    EXPECT_DOUBLE_EQ(at(schedule, 9), 1.0);
+    EXPECT_DOUBLE_EQ(at(schedule, 20), 2.0);
+  }
+  EXPECT_DOUBLE_EQ(at(Schedule::kLinear, 60), 1.0);
+  EXPECT_DOUBLE_EQ(at(Schedule::kStep, 59), 2.0);
+  EXPECT_DOUBLE_EQ(at(Schedule::kStep, 60), 0.2);
+  EXPECT_DOUBLE_EQ(at(Schedule::kStep, 80), 0.02);
+  EXPECT_DOUBLE_EQ(at(Schedule::kConstant, 99), 2.0);
+}
+
 }  // namespace
 }  // namespace canopy::trainer

@@ -83,7 +83,8 @@ class Run {
   // The loss summed over the batch.
   StatusOr<double> Step(std::span<const int64_t> examples, Rng& augmentation) {
     const data::Augmentation augment = {.random_crop = job_.recipe.random_crop,
-                                        .random_flip = job_.recipe.random_flip};
+                                        .random_flip = job_.recipe.random_flip,
+                                        .cutout = job_.recipe.cutout};
     const double learning_rate = LearningRateAt(job_.recipe, summary_.steps, total_steps_);
     LossValue loss;
     {

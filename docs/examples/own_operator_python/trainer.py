@@ -226,11 +226,13 @@ class Job:
 
 
 def rate_at(step, total, recipe):
-    """A linear rise and a cosine down to 0, as parts of the highest rate."""
+    """A linear rise, then the schedule, as parts of the highest rate."""
     warmup = max(1, int(recipe["warmup_fraction"] * total))
     if step < warmup:
         return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+    progress = (step - warmup) / max(1, total - warmup)
+    return {"cosine": 0.5 * (1 + math.cos(math.pi * progress)), "linear": 1 - progress, "constant": 1,
+            "step": 1 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01}[recipe["schedule"]]
 
 
 # Weights as safetensors: nothing in such a file is ever run.
