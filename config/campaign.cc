@@ -179,6 +179,7 @@ class CampaignReader {
     } fields[] = {{"population", strategy.has_population(), true},
                   {"sample", strategy.has_sample(), true},
                   {"mutation", strategy.has_mutation(), true},
+                  {"crossover", strategy.has_crossover(), true},
                   {"sampling", strategy.has_sampling(), false}};
     for (const auto& field : fields) {
       if (!field.given || field.of_evolution == evolves) continue;
@@ -204,9 +205,14 @@ class CampaignReader {
       return Wrong("strategy.sample", "expected an integer from 1 to the population, " +
                                           std::to_string(population) + ", found " + std::to_string(sample));
     }
+    if (!(strategy.crossover() >= 0 && strategy.crossover() <= 1)) {
+      return Wrong("strategy.crossover",
+                   "expected a number from 0 to 1, found " + FormatDouble(strategy.crossover()));
+    }
     settings_.strategy_kind = "regularized_evolution";
     json parameters = {{"population", population}, {"sample", sample}};
     if (strategy.mutation() == v1::MUTATION_NETWORK) parameters["mutation"] = "network";
+    if (strategy.crossover() > 0) parameters["crossover"] = strategy.crossover();
     settings_.strategy_json = parameters.dump();
     return {};
   }

@@ -75,6 +75,8 @@ TEST(CampaignTest, EveryFieldReachesTheSettings) {
   EXPECT_EQ(settings.strategy_json, R"({"population":40,"sample":8})");
   EXPECT_EQ(Parse({"strategy.mutation=network"}).settings.strategy_json,
             R"({"mutation":"network","population":40,"sample":8})");
+  EXPECT_EQ(Parse({"strategy.crossover=0.5"}).settings.strategy_json,
+            R"({"crossover":0.5,"population":40,"sample":8})");
   EXPECT_EQ(Parse({"strategy.mutation=one_decision"}).settings.strategy_json, settings.strategy_json);
   EXPECT_EQ(Parse({"strategy={kind: random, sampling: distinct}"}).settings.strategy_json,
             R"({"sampling":"distinct"})");
@@ -151,6 +153,8 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
        "'network'?)"},
       {"sample: 8", "sample: 41",
        "c.yaml:6:65: strategy.sample: expected an integer from 1 to the population, 40, found 41"},
+      {"sample: 8", "crossover: 2",
+       "c.yaml:6:68: strategy.crossover: expected a number from 0 to 1, found 2"},
       {"optimizer: sgd", "optimizer: adam",
        "c.yaml:5:57: trainer.optimizer: expected one of sgd, adamw, found \"adam\" (did you mean 'adamw'?)"},
       {"optimizer: sgd", "momentum: 1",

@@ -24,18 +24,25 @@ StatusOr<search_space::Candidate> RegularizedEvolution::Propose() {
     ++initial_proposals_;
     return space_.Sample(rng_);
   }
-  const size_t sample = std::min<size_t>(static_cast<size_t>(parameters_.sample), population_.size());
-  const Member* parent = nullptr;
-  for (const size_t index : rng_.SampleWithoutReplacement(population_.size(), sample)) {
-    const Member& member = population_[index];
-    const bool better = parent == nullptr || (member.feasible && !parent->feasible) ||
-                        (member.feasible == parent->feasible && member.score > parent->score);
-    if (better) parent = &member;
-  }
-  return ChildOf(parent->candidate);
+  const search_space::Candidate& parent = BestOfSample();
+  // Without crossover nothing is drawn for it.
+  if (parameters_.crossover == 0 || rng_.Double() >= parameters_.crossover) return Mutated(parent);
+  return Mutated(search_space::Crossover(space_, parent, BestOfSample(), rng_));
 }
 
-search_space::Candidate RegularizedEvolution::ChildOf(const search_space::Candidate& parent) {
+const search_space::Candidate& RegularizedEvolution::BestOfSample() {
+  const size_t sample = std::min<size_t>(static_cast<size_t>(parameters_.sample), population_.size());
+  const Member* best = nullptr;
+  for (const size_t index : rng_.SampleWithoutReplacement(population_.size(), sample)) {
+    const Member& member = population_[index];
+    const bool better = best == nullptr || (member.feasible && !best->feasible) ||
+                        (member.feasible == best->feasible && member.score > best->score);
+    if (better) best = &member;
+  }
+  return best->candidate;
+}
+
+search_space::Candidate RegularizedEvolution::Mutated(const search_space::Candidate& parent) {
   if (parameters_.mutation == Mutation::kNetwork) {
     auto child = search_space::MutateNetwork(space_, task_, parent, rng_);
     if (child.ok()) return *std::move(child);

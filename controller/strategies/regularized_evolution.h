@@ -15,7 +15,8 @@ namespace canopy::strategies {
 // Architecture Search", AAAI 2019, algorithm 1. The population is the last `population` observed
 // candidates; a child is the best of `sample` members drawn without replacement with one decision changed:
 // any, as in the paper, or one by which the network or the recipe is another (search_space::MutateNetwork).
-// Random candidates are proposed until as many as the population holds have been proposed.
+// With probability `crossover` what is changed is a crossover of two such parents, each the best of a sample
+// of its own. Random candidates are proposed until as many as the population holds have been proposed.
 class RegularizedEvolution final : public controller::Strategy {
  public:
   enum class Mutation { kOneDecision, kNetwork };
@@ -23,8 +24,9 @@ class RegularizedEvolution final : public controller::Strategy {
     int64_t population = 50;
     int64_t sample = 10;
     Mutation mutation = Mutation::kOneDecision;
+    double crossover = 0;
   };
-  // REQUIRES 1 <= sample <= population. Networks are those of `task`.
+  // REQUIRES 1 <= sample <= population, 0 <= crossover <= 1. Networks are those of `task`.
   RegularizedEvolution(const Parameters& parameters, search_space::SearchSpace space,
                        search_space::TaskShape task, Rng rng);
 
@@ -42,7 +44,9 @@ class RegularizedEvolution final : public controller::Strategy {
     double score = 0;
   };
 
-  search_space::Candidate ChildOf(const search_space::Candidate& parent);
+  // REQUIRES members.
+  const search_space::Candidate& BestOfSample();
+  search_space::Candidate Mutated(const search_space::Candidate& parent);
 
   const Parameters parameters_;
   const search_space::SearchSpace space_;

@@ -37,6 +37,17 @@ class Parameters {
     return value.get<int64_t>();
   }
 
+  // From 0 to 1.
+  double Probability(const std::string& name, double fallback) {
+    names_.push_back(name);
+    if (!status_.ok() || !object_.contains(name)) return fallback;
+    const json& value = object_[name];
+    if (value.is_number() && value.get<double>() >= 0 && value.get<double>() <= 1) return value.get<double>();
+    status_ = InvalidArgument("strategy " + kind_ + ": " + name + ": expected a number from 0 to 1, found " +
+                              value.dump());
+    return fallback;
+  }
+
   // The place of the word in `words`, the first of which is the default.
   size_t Word(const std::string& name, const std::vector<std::string>& words) {
     names_.push_back(name);
@@ -90,6 +101,7 @@ StatusOr<std::unique_ptr<Strategy>> MakeEvolution(Parameters parameters, const S
   using Mutation = RegularizedEvolution::Mutation;
   constexpr Mutation kMutations[] = {Mutation::kOneDecision, Mutation::kNetwork};
   evolution.mutation = kMutations[parameters.Word("mutation", {"one_decision", "network"})];
+  evolution.crossover = parameters.Probability("crossover", evolution.crossover);
   CANOPY_RETURN_IF_ERROR(parameters.Finish());
   if (evolution.sample > evolution.population)
     return InvalidArgument("strategy regularized_evolution: sample: expected at most the population, " +

@@ -61,6 +61,7 @@ std::vector<Variant> Variants() {
   for (const std::string& kind : strategies::StrategyKinds()) variants.push_back({kind});
   variants.push_back({"random", R"({"sampling":"uniform"})"});
   variants.push_back({"regularized_evolution", R"({"mutation":"network"})"});
+  variants.push_back({"regularized_evolution", R"({"crossover":0.5,"population":10,"sample":3})"});
   return variants;
 }
 
@@ -272,6 +273,40 @@ TEST(RegularizedEvolutionTest, NetworkMutationProposesNoParentAgain) {
   EXPECT_GT(repeated("one_decision"), 20);
 }
 
+TEST(RegularizedEvolutionTest, CrossoverMixesTwoParents) {
+  const SearchSpace space = search_space::ParseSpace(*search_space::CatalogSpace("nas_bench_201"));
+  const auto all = [&](const std::string& op) {
+    std::string json;
+    for (const char* edge : {"0_1", "0_2", "1_2", "0_3", "1_3", "2_3"})
+      json += (json.empty() ? "{\"edge_" : ",\"edge_") + std::string(edge) + "\":\"" + op + "\"";
+    return *space.ParseCandidate(json + "}");
+  };
+  const Candidate first = all("skip_connect"), second = all("nor_conv_3x3");
+  // Children that share at least two decisions with each parent.
+  const auto mixed = [&](const std::string& parameters) {
+    const auto strategy = *MakeStrategy({"regularized_evolution", parameters}, space, 1);
+    for (const Candidate& member : {first, second}) {
+      EXPECT_TRUE(strategy->Propose().ok());
+      strategy->Record({Observation::Kind::kCompleted, member, 0.5, 0});
+    }
+    int count = 0;
+    for (int i = 0; i < 100; ++i) {
+      const Candidate child = *strategy->Propose();
+      int of_first = 0, of_second = 0;
+      for (const Candidate::Assignment& decision : child.assignments()) {
+        of_first += decision.value == *first.Find(decision.decision);
+        of_second += decision.value == *second.Find(decision.decision);
+      }
+      count += of_first >= 2 && of_second >= 2;
+    }
+    return count;
+  };
+  EXPECT_EQ(mixed(R"({"population":2,"sample":1})"), 0);
+  const int half = mixed(R"({"population":2,"sample":1,"crossover":0.5})");
+  EXPECT_GT(half, 5);
+  EXPECT_GT(mixed(R"({"population":2,"sample":1,"crossover":1})"), half);
+}
+
 TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
   const SearchSpace space = search_space::ParseSpace(kFiniteSpace);
   const auto message = [&](std::string_view kind, std::string_view parameters) {
@@ -290,6 +325,8 @@ TEST(StrategiesTest, UnknownNamesAndValuesAreExplained) {
       "'distinct'?)");
   EXPECT_THAT(message("regularized_evolution", "{\"mutation\":1}"),
               testing::HasSubstr("mutation: expected one of one_decision, network, found '1'"));
+  EXPECT_THAT(message("regularized_evolution", "{\"crossover\":1.5}"),
+              testing::HasSubstr("crossover: expected a number from 0 to 1, found 1.5"));
   const SearchSpace infinite = search_space::ParseSpace(*search_space::CatalogSpace("fashion_macro"));
   EXPECT_EQ(Message(MakeStrategy({"random", "{\"sampling\":\"distinct\"}"}, infinite, 1).status()),
             "strategy random: sampling: expected a space that can be enumerated, found 'fashion_macro': "
