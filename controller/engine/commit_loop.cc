@@ -142,10 +142,18 @@ Status CommitLoop::HandleEvent(EventJob& job) {
     controller::AttemptOutcome& outcome = *exchange->outcome;
     CANOPY_ASSIGN_OR_RETURN(outcome.known,
                             store_->FindOutcome(exchange->worker_id, outcome.attempt_id, outcome.result_id));
-    // What a worker kept over a restore has another attempt in the restored database.
-    if (outcome.known == model::KnownOutcome::kNone && outcome.database_id == store_->database_id() &&
-        outcome.incarnation < store_->incarnation()) {
+    if (outcome.known == model::KnownOutcome::kNone) {
       CANOPY_ASSIGN_OR_RETURN(const bool counted, store_->HasResult(outcome.result_id));
+      // What a worker kept over a restore has another attempt in the restored database.
+      const bool kept =
+          outcome.database_id == store_->database_id() && outcome.incarnation < store_->incarnation();
+      if (counted && !kept) {
+        Deliver(
+            {job.token,
+             InvalidArgument("result id " + outcome.result_id + " is that of another attempt's result than " +
+                             std::to_string(outcome.attempt_id) + "'s: every outcome has an id of its own")});
+        return absl::OkStatus();
+      }
       if (counted) outcome.known = model::KnownOutcome::kCounted;
     }
   }

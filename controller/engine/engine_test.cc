@@ -354,6 +354,23 @@ TEST_F(EngineTest, ARepeatedOutcomeCountsOnce) {
   EXPECT_EQ(reader->Campaign("c")->trials_done, 1);
 }
 
+TEST_F(EngineTest, AnOutcomeWithTheIdOfAnothersResultIsRefused) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  const controller::Lease first = TakeLease("r1");
+  EXPECT_EQ(Report(first), OutcomeVerdict::kAccepted);
+  const controller::Lease second = TakeLease("r2");
+  controller::WorkerExchange reused;
+  reused.worker_id = worker_id_;
+  reused.outcome = Success(second);
+  reused.outcome->result_id = Success(first).result_id;
+  const Status refused = Call(reused).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(refused), HasSubstr("an id of its own"));
+  EXPECT_EQ((*storage::Reader::Open(path_))->Campaign("c")->trials_done, 1);
+  EXPECT_EQ(Report(second), OutcomeVerdict::kAccepted);
+}
+
 TEST_F(EngineTest, AUsersCallIsAnsweredOnceAndRepeatedFromTheDatabase) {
   ASSERT_EQ(*CallForUser("u1", "d", Campaign("c", 5)), "1");
   EXPECT_EQ(*CallForUser("u1", "d", Campaign("c", 5)), "1");

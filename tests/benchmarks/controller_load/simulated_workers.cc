@@ -38,6 +38,12 @@ std::string HexId(Rng& rng) {
   return id;
 }
 
+// The same workers in every run.
+std::string WorkerId(size_t index) {
+  const std::string number = std::to_string(index);
+  return "00000000-0000-4000-8000-" + std::string(12 - number.size(), '0') + number;
+}
+
 // One unary call at a time; its address is the completion queue's tag.
 struct Call {
   std::unique_ptr<grpc::ClientContext> context;
@@ -72,7 +78,7 @@ struct Worker {
 
 class Load {
  public:
-  explicit Load(const LoadOptions& options) : options_(options), rng_(1) {}
+  explicit Load(const LoadOptions& options) : options_(options), rng_(Rng::DeriveSeed(1, NewUuid())) {}
 
   StatusOr<LoadFigures> Run() {
     CANOPY_RETURN_IF_ERROR(Connect());
@@ -121,7 +127,7 @@ class Load {
     std::vector<std::shared_ptr<grpc::ChannelCredentials>> credentials;
     for (size_t i = 0; i < workers_.size(); ++i) {
       Worker& worker = workers_[i];
-      worker.info.set_id(NewUuid());
+      worker.info.set_id(WorkerId(i));
       credentials.push_back(grpc::InsecureChannelCredentials());
       if (tls) {
         CANOPY_ASSIGN_OR_RETURN(
