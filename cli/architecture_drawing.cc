@@ -26,8 +26,8 @@ int64_t Integer(const Node& node, const char* name, int64_t otherwise) {
 }
 
 std::string WindowText(const Node& node) {
-  const std::string kernel = std::to_string(Integer(node, "kernel", 1));
-  std::string text = kernel + "x" + kernel;
+  const auto kernel = search_space::ExtentOf(node.attributes, "kernel");
+  std::string text = std::to_string(kernel.height) + "x" + std::to_string(kernel.width);
   if (const int64_t stride = Integer(node, "stride", 1); stride > 1) text += " /" + std::to_string(stride);
   if (const int64_t dilation = Integer(node, "dilation", 1); dilation > 1) {
     text += " dilated " + std::to_string(dilation);
@@ -45,6 +45,14 @@ std::string NodeText(const Node& node, const NetworkGraph& graph) {
   }
   if (node.op == "linear") return "linear, " + std::to_string(node.shape.back());
   if (node.op == "batch_norm") return "bn";
+  if (node.op == "channel_shuffle")
+    return "channel shuffle in " + std::to_string(Integer(node, "groups", 1)) + " groups";
+  if (node.op == "window_attention") {
+    const std::string window = std::to_string(Integer(node, "window", 1));
+    const int64_t shift = Integer(node, "shift", 0);
+    return "window attention " + window + "x" + window +
+           (shift > 0 ? " shifted " + std::to_string(shift) : "");
+  }
   if (node.op == "max_pool" || node.op == "avg_pool")
     return std::string(node.op.name().substr(0, 3)) + " pool " + WindowText(node);
   std::string text(node.op);

@@ -55,6 +55,21 @@ TEST(ArchitectureDrawingTest, WordsOfOperatorsAreDrawn) {
   EXPECT_THAT(lines.at(4), HasSubstr("mlp, silu"));
 }
 
+TEST(ArchitectureDrawingTest, WindowsAreHeightByWidth) {
+  const auto lines = Draw("  - conv2d: {out_channels: 4, kernel: [1, 7]}\n  - max_pool: {kernel: 2}\n");
+  EXPECT_THAT(lines.at(1), HasSubstr("conv 1x7, 4"));
+  EXPECT_THAT(lines.at(2), HasSubstr("max pool 2x2 /2"));
+}
+
+TEST(ArchitectureDrawingTest, GroupsOfShufflesAndWindowsOfAttentionAreDrawn) {
+  const auto lines = Draw(
+      "  - conv2d: {out_channels: 4, kernel: 1}\n  - channel_shuffle: {groups: 2}\n"
+      "  - window_attention: {heads: 2, window: 4}\n  - window_attention: {heads: 2, window: 4, shift: 2}\n");
+  EXPECT_THAT(lines.at(2), HasSubstr("channel shuffle in 2 groups "));
+  EXPECT_THAT(lines.at(3), HasSubstr("window attention 4x4 "));
+  EXPECT_THAT(lines.at(4), HasSubstr("window attention 4x4 shifted 2 "));
+}
+
 TEST(ArchitectureDrawingTest, RepetitionsAreDrawnOnce) {
   const auto lines = Draw(
       "  - conv2d: {out_channels: 4, kernel: 3}\n  - relu\n"

@@ -72,4 +72,20 @@ bool Attributes::EqualEntries(const Attributes& other) const {
   return std::equal(begin(), end(), other.begin(), other.end());
 }
 
+Extent ExtentOf(const Attributes& attributes, std::string_view name) {
+  if (attributes.count(name)) return {IntegerOf(attributes, name), IntegerOf(attributes, name)};
+  const AxisNames axes(name);
+  return {IntegerOf(attributes, axes.height), IntegerOf(attributes, axes.width)};
+}
+
+void SetExtent(Attributes& attributes, std::string_view name, const Extent& extent) {
+  if (extent.height == extent.width) {
+    attributes.emplace(name, extent.height);
+    return;
+  }
+  const AxisNames axes(name);
+  attributes.emplace(axes.height, extent.height);
+  attributes.emplace(axes.width, extent.width);
+}
+
 }  // namespace canopy::search_space

@@ -106,4 +106,21 @@ inline bool SwitchOf(const Attributes& attributes, std::string_view name) {
   return *value;
 }
 
+// What is of height and of width: the attribute `name` for both, or `<name>_height` and `<name>_width` where
+// they differ.
+struct Extent {
+  int64_t height = 1;
+  int64_t width = 1;
+};
+// "kernel_height" and "kernel_width" of "kernel".
+struct AxisNames {
+  explicit AxisNames(std::string_view name)
+      : height(std::string(name) + "_height"), width(std::string(name) + "_width") {}
+  std::string height, width;
+};
+// REQUIRES that the attribute is there in one of the two ways.
+Extent ExtentOf(const Attributes& attributes, std::string_view name);
+// REQUIRES that it is there in neither.
+void SetExtent(Attributes& attributes, std::string_view name, const Extent& extent);
+
 }  // namespace canopy::search_space

@@ -18,8 +18,10 @@ constexpr size_t kMaxKinds = 256;
 constexpr const char* kMeasures[] = {"kernel", "stride"};
 
 double MeasureOf(const Node& node, std::string_view name) {
-  const auto it = node.attributes.find(name);
-  return it == node.attributes.end() ? 0 : AsDouble(it->second);
+  if (const auto it = node.attributes.find(name); it != node.attributes.end()) return AsDouble(it->second);
+  if (node.attributes.count(AxisNames(name).height) == 0) return 0;
+  const Extent extent = ExtentOf(node.attributes, name);
+  return std::sqrt(static_cast<double>(extent.height) * static_cast<double>(extent.width));
 }
 
 size_t OperatorNumber(const Node& node) {

@@ -71,11 +71,32 @@ StatusOr<NodeFields> ReadFields(const json& object) {
     fields.inputs.push_back(static_cast<int>(input));
   }
   for (const auto& [name, value] : object["attributes"].items()) {
+    if (const auto axes = ReadList(object["attributes"], name.c_str()); axes && axes->size() == 2) {
+      fields.attributes.emplace(AxisNames(name).height, (*axes)[0]);
+      fields.attributes.emplace(AxisNames(name).width, (*axes)[1]);
+      continue;
+    }
     const auto read = ReadValue(value);
-    if (!read) return InvalidArgument("expected a switch, number or word for '" + name + "'");
+    if (!read) return InvalidArgument("expected a switch, number, word or pair for '" + name + "'");
     fields.attributes.emplace(name, *read);
   }
   return fields;
+}
+
+// An attribute's name and value: of a per-axis one that a node has axis by axis [height, width], at its
+// height; nothing at its width.
+std::string AttributeJson(const Node& node, const std::string& name, const Value& value) {
+  const bool height = name.ends_with("_height");
+  if (height || name.ends_with("_width")) {
+    for (const AttributeSpec& spec : node.op->attributes()) {
+      const AxisNames axes(spec.name);
+      if (!spec.per_axis || (name != axes.height && name != axes.width)) continue;
+      if (!height) return "";
+      return QuoteJson(spec.name) + ":[" + CanonicalText(value) + ',' +
+             CanonicalText(node.attributes.at(axes.width)) + ']';
+    }
+  }
+  return QuoteJson(name) + ":" + CanonicalText(value);
 }
 
 // The operators that the graph brings along, by name.
@@ -133,9 +154,11 @@ std::string NetworkGraph::ToJson() const {
     out += i ? ",{\"attributes\":{" : "{\"attributes\":{";
     bool first = true;
     for (const auto& [name, value] : node.attributes) {
+      const std::string attribute = AttributeJson(node, name, value);
+      if (attribute.empty()) continue;
       if (!first) out += ',';
       first = false;
-      out += QuoteJson(name) + ":" + CanonicalText(value);
+      out += attribute;
     }
     out += "},\"inputs\":";
     AppendList(node.inputs, out);

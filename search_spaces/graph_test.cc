@@ -89,6 +89,12 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
        {1, 9, 9},
        9,
        729},
+      {"conv2d",
+       {{"out_channels", 8_i}, {"kernel_height", 1_i}, {"kernel_width", 7_i}, {"bias", false}},
+       {3, 10, 12},
+       {8, 10, 12},
+       8 * 21,
+       8 * 21 * 120},
       {"batch_norm", {}, {5, 4, 4}, {5, 4, 4}, 10, 0},
       {"batch_norm", {{"affine", false}}, {5}, {5}, 0, 0},
       {"max_pool", {{"kernel", 2_i}}, {4, 7, 8}, {4, 3, 4}, 0, 0},
@@ -97,6 +103,10 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
       {"first_channels", {{"channels", 3_i}}, {4, 7, 7}, {3, 7, 7}, 0, 0},
       {"first_channels", {{"channels", 3_i}}, {2, 7}, {2, 3}, 0, 0},
       {"first_channels", {{"channels", 3_i}}, {7}, {3}, 0, 0},
+      {"last_channels", {{"channels", 3_i}}, {4, 7, 7}, {3, 7, 7}, 0, 0},
+      {"last_channels", {{"channels", 3_i}}, {2, 7}, {2, 3}, 0, 0},
+      {"channel_shuffle", {{"groups", 2_i}}, {4, 7, 7}, {4, 7, 7}, 0, 0},
+      {"channel_shuffle", {{"groups", 3_i}}, {4, 6}, {4, 6}, 0, 0},
       {"flatten", {}, {4, 7, 7}, {196}, 0, 0},
       {"linear", {{"features", 10_i}}, {20}, {10}, 210, 200},
       {"zero", {{"stride", 2_i}}, {4, 7, 8}, {4, 4, 4}, 0, 0},
@@ -141,6 +151,14 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
        {1, 11, 13},
        10,
        9 * 30},
+      {"space_to_depth", {}, {4, 6, 8}, {16, 3, 4}, 0, 0},
+      // Swin-T's first: 3 heads in windows of 7 x 7.
+      {"window_attention",
+       {{"heads", 3_i}, {"window", 7_i}, {"shift", 3_i}},
+       {96, 56, 56},
+       {96, 56, 56},
+       4 * 96 * 96 + 4 * 96 + 13 * 13 * 3,
+       56 * 56 * (4 * 96 * 96 + 2 * 49 * 96)},
       {"upsample", {{"scale", 3_i}}, {4, 7, 8}, {4, 21, 24}, 0, 0},
       {"drop_path", {{"rate", 0.1}}, {6, 5}, {6, 5}, 0, 0},
       // As torch.nn.MultiheadAttention(12, heads) counts.
@@ -160,6 +178,9 @@ TEST(OperatorTest, ShapesParametersAndMacs) {
       {"mlp", {{"ratio", 2.5}, {"bias", false}}, {10}, {10}, 500, 500},
       {"mlp", {{"activation", "relu"}}, {6, 12}, {6, 12}, 2 * 12 * 48 + 48 + 12, 6 * 2 * 12 * 48},
       {"last_tokens", {{"tokens", 2_i}}, {6, 12}, {2, 12}, 0, 0},
+      {"transpose_tokens", {}, {6, 12}, {12, 6}, 0, 0},
+      {"layer_scale", {}, {6, 12}, {6, 12}, 12, 0},
+      {"layer_scale", {{"init", 0.1}}, {4, 7, 8}, {4, 7, 8}, 4, 0},
       {"embedding", {{"vocabulary", 100_i}, {"features", 12_i}}, {6}, {6, 12}, 1200, 0},
       // The embedding of ViT-B/16 at 224 x 224.
       {"patch_embedding",
@@ -225,6 +246,20 @@ TEST(OperatorTest, WhatDoesNotFitIsRefused) {
             "patch_embedding: expected a patch that divides height and width of {3, 8, 8}, found 3");
   EXPECT_EQ(ErrorOf(image, "group_norm", {{"groups", 2_i}}),
             "group_norm: expected groups that divide 3 channels, found 2");
+  EXPECT_EQ(ErrorOf(image, "channel_shuffle", {{"groups", 2_i}}),
+            "channel_shuffle: expected groups that divide 3 channels, found 2");
+  EXPECT_EQ(ErrorOf(image, "space_to_depth", {{"block", 3_i}}),
+            "space_to_depth: expected a block that divides height and width of {3, 8, 8}, found 3");
+  EXPECT_EQ(ErrorOf(image, "window_attention", {{"heads", 3_i}, {"window", 3_i}}),
+            "window_attention: expected a window that divides height and width of {3, 8, 8}, found 3");
+  EXPECT_EQ(ErrorOf(image, "window_attention", {{"heads", 2_i}, {"window", 4_i}}),
+            "window_attention: expected heads that divide 3 channels, found 2");
+  EXPECT_EQ(ErrorOf(image, "window_attention", {{"heads", 3_i}, {"window", 4_i}, {"shift", 4_i}}),
+            "window_attention: expected a shift below the window of 4, found 4");
+  EXPECT_EQ(ErrorOf(image, "last_channels", {{"channels", 4_i}}),
+            "last_channels: expected at most the 3 channels of the input, found 4");
+  EXPECT_EQ(ErrorOf(image, "transpose_tokens", {}),
+            "transpose_tokens: expected an input of shape {tokens, features}, found {3, 8, 8}");
   const NetworkGraph tokens = Input({3, 8});
   EXPECT_EQ(ErrorOf(tokens, "attention", {{"heads", 3_i}}),
             "attention: expected heads that divide 8 features, found 3: give head_features, or other heads");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "search_spaces/mix.h"
+#include "search_spaces/ops/channels.h"
 #include "search_spaces/ops/merges.h"
 #include "search_spaces/ops/operator.h"
 #include "search_spaces/ops/shape_ops.h"
@@ -146,6 +147,14 @@ class Rewriter {
         (node.op->arity().most > 1 || node.op->IsIdentity(node.attributes, nodes()[inputs[0]].shape))) {
       return inputs[0];
     }
+    if (const int whole = WholeOf(node); whole >= 0) return whole;
+    if (inputs.size() == 1) {
+      const Node& before = nodes()[inputs[0]];
+      if (before.op == node.op && before.inputs.size() == 1 &&
+          node.op->Undoes(node.attributes, before.attributes, nodes()[before.inputs[0]].shape)) {
+        return before.inputs[0];
+      }
+    }
     return Keep(index);
   }
 
@@ -160,6 +169,16 @@ class Rewriter {
     if (anchor < 0) return false;
     MakeZero(node, anchor);
     return true;
+  }
+
+  // The value that a concatenation puts together again of its first and last channels; -1 where it is none.
+  int WholeOf(const Node& node) {
+    static const OperatorRef concat(*Concat()), first(*FirstChannels()), last(*LastChannels());
+    if (node.op != concat || node.inputs.size() != 2) return -1;
+    const Node &head = nodes()[node.inputs[0]], &tail = nodes()[node.inputs[1]];
+    if (head.op != first || tail.op != last || head.inputs != tail.inputs) return -1;
+    const int whole = head.inputs[0];
+    return node.shape == nodes()[whole].shape ? whole : -1;
   }
 
   int Keep(int index) {

@@ -10,7 +10,8 @@ namespace canopy::search_space {
 // every value of the parameters:
 //   - what no output reaches is removed
 //   - what changes nothing is removed: identity, dropout of rate 0, pooling with a 1x1 window and stride 1,
-//     flatten of a vector, add, multiply or concat of one input
+//     flatten of a vector, add, multiply or concat of one input, two transpositions, two shuffles of channels
+//     of which the second undoes the first, the first and the last channels of a value joined again
 //   - what maps zero to zero turns a zero into a zero (relu, pooling, a convolution or linear layer without
 //     bias, ...); add drops zeros, multiply and concat of nothing but zeros are zero, one zero makes a
 //     product zero. Batch norm and biases do not: of zero they are a learned constant.

@@ -58,6 +58,40 @@ TEST(SimplifyTest, DeadNodesAndIdentitiesGo) {
   EXPECT_EQ(Ops(Simplify(b.Graph(x))), (OpList{"input", "relu"}));
 }
 
+TEST(SimplifyTest, WhatIsUndoneGoes) {
+  Builder tokens({3, 5});
+  const int there = tokens.Add("transpose_tokens", {0}), back = tokens.Add("transpose_tokens", {there});
+  EXPECT_EQ(Ops(Simplify(tokens.Graph(tokens.Add("relu", {back})))), (OpList{"input", "relu"}));
+  const int again = tokens.Add("transpose_tokens", {back});
+  EXPECT_EQ(Ops(Simplify(tokens.Graph(again))), (OpList{"input", "transpose_tokens"}));
+
+  Builder image({12, 2, 2});
+  const auto shuffle = [&](int input, int64_t groups) {
+    return image.Add("channel_shuffle", {input}, {{"groups", groups}});
+  };
+  EXPECT_EQ(Ops(Simplify(image.Graph(shuffle(shuffle(0, 3), 4)))), (OpList{"input"}));
+  EXPECT_EQ(Ops(Simplify(image.Graph(shuffle(0, 12)))), (OpList{"input"}));
+  EXPECT_EQ(Ops(Simplify(image.Graph(shuffle(shuffle(0, 3), 3)))),
+            (OpList{"input", "channel_shuffle", "channel_shuffle"}));
+}
+
+TEST(SimplifyTest, PartsThatAreJoinedAgainAreTheWhole) {
+  Builder b({12, 2, 2});
+  const auto part = [&](const char* op, int64_t channels) {
+    return b.Add(op, {0}, {{"channels", channels}});
+  };
+  const int whole = b.Add("concat", {part("first_channels", 5), part("last_channels", 7)});
+  EXPECT_EQ(Ops(Simplify(b.Graph(b.Add("relu", {whole})))), (OpList{"input", "relu"}));
+  const OpList parts = {"input", "first_channels", "last_channels", "concat"};
+  const int overlapping = b.Add("concat", {part("first_channels", 5), part("last_channels", 8)});
+  EXPECT_EQ(Ops(Simplify(b.Graph(overlapping))), parts);
+  const int head = b.Add("first_channels", {0}, {{"channels", int64_t{6}}});
+  const int other = b.Add("last_channels", {b.Add("relu", {0})}, {{"channels", int64_t{6}}});
+  EXPECT_EQ(Ops(Simplify(b.Graph(b.Add("concat", {head, other})))).back(), "concat");
+  const int tail = b.Add("last_channels", {0}, {{"channels", int64_t{6}}});
+  EXPECT_EQ(Ops(Simplify(b.Graph(b.Add("concat", {tail, head})))).back(), "concat");
+}
+
 TEST(SimplifyTest, DropoutOfAPositiveRateStays) {
   Builder b;
   EXPECT_EQ(Ops(Simplify(b.Graph(b.Add("dropout", {0}, {{"rate", 0.5}})))), (OpList{"input", "dropout"}));

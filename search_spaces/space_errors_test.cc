@@ -44,8 +44,8 @@ TEST(SpaceErrorsTest, EachNamesItsPlaceAndWhatWasExpected) {
       {"network:\n  - conv2d: {out_channels: 8, kernel: {chioce: [3, 5]}}\n",
        "s.yaml:4:40: network[0].conv2d.kernel: expected one of choice, ordinal, int, float, "
        "name, log, when, found 'chioce' (did you mean 'choice'?)"},
-      {"network:\n  - conv2d: {out_channels: 8, kernel: [3, 5]}\n",
-       "s.yaml:4:39: network[0].conv2d.kernel: expected a value, an expression, or a map of one of choice, "
+      {"network:\n  - max_pool: {kernel: [3, 5]}\n",
+       "s.yaml:4:24: network[0].max_pool.kernel: expected a value, an expression, or a map of one of choice, "
        "ordinal, "
        "int, float, found [3, 5]"},
       {"network:\n  - conv2d: {out_channels: min(8, 16), kernel: 3}\n",

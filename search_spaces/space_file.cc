@@ -136,13 +136,32 @@ Status UnknownBlock(const FileOperators& operators, const config::Location& loca
                         DidYouMean(name, names));
 }
 
+Status BindAttribute(const Binder& binder, const AttributeSpec& spec, const std::string& name,
+                     const YamlNode& node, v1::OperatorBlock& block) {
+  v1::NamedSpaceValue& attribute = *block.add_attributes();
+  attribute.set_name(name);
+  v1::SpaceValue& value = *attribute.mutable_value();
+  CANOPY_RETURN_IF_ERROR(binder.Bind(node, value));
+  if (spec.words.empty()) ReadAsExpression(value);
+  // A word that the attribute takes needs no quotes, whatever decisions are called.
+  if (value.has_expression() && std::count(spec.words.begin(), spec.words.end(), value.expression()))
+    value.mutable_literal()->set_word(node.text());
+  return {};
+}
+
 // `conv2d: {out_channels: 8, kernel: 3}`, `relu: {}` or `relu:`.
 Status BindOperator(const Binder& binder, const Operator& op, const YamlNode& node,
                     v1::OperatorBlock& block) {
-  std::vector<std::string> names = {"name"};
-  for (const AttributeSpec& spec : op.attributes()) names.emplace_back(spec.name);
+  std::vector<std::string> names = {"name"}, order;
+  for (const AttributeSpec& spec : op.attributes()) {
+    names.emplace_back(spec.name);
+    order.emplace_back(spec.name);
+    if (!spec.per_axis) continue;
+    const AxisNames axes(spec.name);
+    order.insert(order.end(), {axes.height, axes.width});
+  }
   const auto place = [&](const v1::NamedSpaceValue& attribute) {
-    return std::find(names.begin(), names.end(), attribute.name());
+    return std::find(order.begin(), order.end(), attribute.name());
   };
   if (node.kind() == YamlNode::Kind::kNull) return {};
   if (!node.is_map()) return node.Expected("a map of " + Join(names, ", "));
@@ -152,16 +171,18 @@ Status BindOperator(const Binder& binder, const Operator& op, const YamlNode& no
       block.set_name(entry.value->text());
       continue;
     }
-    if (std::find(names.begin(), names.end(), entry.key) == names.end()) return node.UnknownKey(entry, names);
-    v1::NamedSpaceValue& attribute = *block.add_attributes();
-    attribute.set_name(entry.key);
-    v1::SpaceValue& value = *attribute.mutable_value();
-    CANOPY_RETURN_IF_ERROR(binder.Bind(*entry.value, value));
-    const auto words = op.attributes()[place(attribute) - names.begin() - 1].words;
-    if (words.empty()) ReadAsExpression(value);
-    // A word that the attribute takes needs no quotes, whatever decisions are called.
-    if (value.has_expression() && std::count(words.begin(), words.end(), value.expression()))
-      value.mutable_literal()->set_word(entry.value->text());
+    const auto known = std::find(names.begin(), names.end(), entry.key);
+    if (known == names.end()) return node.UnknownKey(entry, names);
+    const AttributeSpec& spec = op.attributes()[known - names.begin() - 1];
+    if (!spec.per_axis || !entry.value->is_sequence()) {
+      CANOPY_RETURN_IF_ERROR(BindAttribute(binder, spec, entry.key, *entry.value, block));
+      continue;
+    }
+    const auto& sizes = entry.value->items();
+    if (sizes.size() != 2) return entry.value->Expected("a value, or [height, width]");
+    const AxisNames axes(spec.name);
+    CANOPY_RETURN_IF_ERROR(BindAttribute(binder, spec, axes.height, *sizes[0], block));
+    CANOPY_RETURN_IF_ERROR(BindAttribute(binder, spec, axes.width, *sizes[1], block));
   }
   // In the operator's order, so that the order in the file changes neither the decisions' nor the hash.
   auto& attributes = *block.mutable_attributes();

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "search_spaces/ops/activations.h"
+#include "search_spaces/ops/channels.h"
 #include "search_spaces/ops/conv2d.h"
 #include "search_spaces/ops/merges.h"
 #include "search_spaces/ops/normalization.h"
-#include "search_spaces/ops/shape_ops.h"
 
 namespace canopy::search_space {
 

@@ -108,10 +108,8 @@ StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, 
   Scope& inner = block.name().empty() ? scope : named;
   std::vector<OperatorApplication::AttributeSource> attributes;
   for (const auto& attribute : block.attributes()) {
-    const auto specs = op->attributes();
-    const auto spec = std::find_if(specs.begin(), specs.end(),
-                                   [&](const AttributeSpec& s) { return s.name == attribute.name(); });
-    CANOPY_CHECK(spec != specs.end(), attribute.name());
+    const auto spec = FindSpec(*op, attribute.name());
+    CANOPY_CHECK(spec.has_value(), attribute.name());
     CANOPY_ASSIGN_OR_RETURN(ValueSource source,
                             expander.Resolve(attribute.value(), attribute.name(), inner, spec->words));
     const v1::Position& place = attribute.value().position();
@@ -121,8 +119,10 @@ StatusOr<std::unique_ptr<Block>> ExpandOperator(const v1::OperatorBlock& block, 
   }
   for (const AttributeSpec& spec : op->attributes()) {
     const auto& given = block.attributes();
-    const bool there =
-        std::any_of(given.begin(), given.end(), [&](const auto& a) { return a.name() == spec.name; });
+    const auto names = [&](const auto& a) {
+      return a.name() == spec.name || (spec.per_axis && a.name() == AxisNames(spec.name).height);
+    };
+    const bool there = std::any_of(given.begin(), given.end(), names);
     if (!there && !spec.fallback && !spec.derived) {
       return expander.Error(position, block.op() + ": expected '" + std::string(spec.name) + "', found none");
     }

@@ -19,12 +19,9 @@ std::vector<std::string> AttributeNames(const Operator& op) {
 }
 
 Status CheckNames(const Operator& op, std::span<const GivenAttribute> given) {
-  const auto specs = op.attributes();
   for (const auto& attribute : given) {
     const std::string_view name = attribute.name;
-    const auto known =
-        std::any_of(specs.begin(), specs.end(), [&](const AttributeSpec& spec) { return spec.name == name; });
-    if (known) continue;
+    if (FindSpec(op, name)) continue;
     const auto names = AttributeNames(op);
     const std::string list = names.empty() ? "no attributes" : "one of " + Join(names, ", ");
     return InvalidArgument("expected " + list + ", found '" + std::string(name) + "'" +
@@ -33,14 +30,41 @@ Status CheckNames(const Operator& op, std::span<const GivenAttribute> given) {
   return {};
 }
 
+const Value* Find(std::span<const GivenAttribute> given, std::string_view name) {
+  const auto it = std::find_if(given.begin(), given.end(), [&](const auto& g) { return g.name == name; });
+  return it == given.end() ? nullptr : it->value;
+}
+
+// Takes a per-axis attribute that is given axis by axis; false where it is not.
+StatusOr<bool> CompleteAxes(const AttributeSpec& spec, std::span<const GivenAttribute> given,
+                            Attributes& attributes) {
+  const AxisNames names(spec.name);
+  const Value* const height = Find(given, names.height);
+  const Value* const width = Find(given, names.width);
+  if (!height && !width) return false;
+  if (!height || !width || Find(given, spec.name)) {
+    return InvalidArgument("expected '" + std::string(spec.name) + "' or both of '" + names.height +
+                           "' and '" + names.width + "', found others");
+  }
+  AttributeSpec axis = spec;
+  axis.name = names.height;
+  CANOPY_ASSIGN_OR_RETURN(const Value high, NormalizeAttribute(axis, *height));
+  axis.name = names.width;
+  CANOPY_ASSIGN_OR_RETURN(const Value wide, NormalizeAttribute(axis, *width));
+  SetExtent(attributes, spec.name, {std::get<int64_t>(high), std::get<int64_t>(wide)});
+  return true;
+}
+
 StatusOr<Attributes> Complete(const Operator& op, std::span<const GivenAttribute> given) {
   CANOPY_RETURN_IF_ERROR(CheckNames(op, given));
   Attributes attributes;
   for (const AttributeSpec& spec : op.attributes()) {
-    const auto it =
-        std::find_if(given.begin(), given.end(), [&](const auto& g) { return g.name == spec.name; });
-    if (it != given.end()) {
-      CANOPY_ASSIGN_OR_RETURN(Value value, NormalizeAttribute(spec, *it->value));
+    if (spec.per_axis) {
+      CANOPY_ASSIGN_OR_RETURN(const bool by_axis, CompleteAxes(spec, given, attributes));
+      if (by_axis) continue;
+    }
+    if (const Value* const found = Find(given, spec.name)) {
+      CANOPY_ASSIGN_OR_RETURN(Value value, NormalizeAttribute(spec, *found));
       attributes.emplace(spec.name, std::move(value));
     } else if (spec.fallback) {
       attributes.emplace(spec.name, *spec.fallback);
@@ -51,7 +75,14 @@ StatusOr<Attributes> Complete(const Operator& op, std::span<const GivenAttribute
   op.Complete(attributes);
   // Derived attributes keep their bounds as well.
   for (const AttributeSpec& spec : op.attributes()) {
-    if (spec.derived) CANOPY_RETURN_IF_ERROR(NormalizeAttribute(spec, attributes.at(spec.name)).status());
+    if (!spec.derived) continue;
+    if (spec.per_axis) {
+      const Extent extent = ExtentOf(attributes, spec.name);
+      CANOPY_RETURN_IF_ERROR(NormalizeAttribute(spec, extent.height).status());
+      CANOPY_RETURN_IF_ERROR(NormalizeAttribute(spec, extent.width).status());
+    } else {
+      CANOPY_RETURN_IF_ERROR(NormalizeAttribute(spec, attributes.at(spec.name)).status());
+    }
   }
   attributes.Seal();
   return attributes;
@@ -109,6 +140,19 @@ StatusOr<Attributes> CompleteAttributes(const Operator& op, std::span<const Give
   if (given.empty() && op.attributes().empty()) return Attributes();
   thread_local RecentlyCompleted recent;
   return recent.Get(op, given);
+}
+
+std::optional<AttributeSpec> FindSpec(const Operator& op, std::string_view name) {
+  for (const AttributeSpec& spec : op.attributes()) {
+    if (spec.name == name) return spec;
+    if (!spec.per_axis || !name.starts_with(spec.name)) continue;
+    const AxisNames names(spec.name);
+    if (name != names.height && name != names.width) continue;
+    AttributeSpec axis = spec;
+    axis.name = name;
+    return axis;
+  }
+  return std::nullopt;
 }
 
 StatusOr<Value> NormalizeAttribute(const AttributeSpec& spec, Value value) {

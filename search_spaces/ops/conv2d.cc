@@ -10,9 +10,9 @@ using Type = AttributeSpec::Type;
 
 const AttributeSpec kAttributes[] = {
     {"out_channels", Type::kInteger, std::nullopt, 1},
-    {"kernel", Type::kInteger, std::nullopt, 1},
+    {"kernel", Type::kInteger, std::nullopt, 1, 2147483647, false, {}, /*per_axis=*/true},
     {"stride", Type::kInteger, int64_t{1}, 1},
-    {"padding", Type::kInteger, std::nullopt, 0, 2147483647, true},
+    {"padding", Type::kInteger, std::nullopt, 0, 2147483647, true, {}, /*per_axis=*/true},
     {"dilation", Type::kInteger, int64_t{1}, 1},
     {"groups", Type::kInteger, int64_t{1}, 1},
     {"bias", Type::kSwitch, true},
@@ -26,15 +26,17 @@ class Conv2dOperator final : public Operator {
   bool pure() const override { return false; }
 
   void Complete(Attributes& attributes) const override {
-    if (attributes.count("padding")) return;
-    attributes["padding"] = IntegerOf(attributes, "dilation") * (IntegerOf(attributes, "kernel") - 1) / 2;
+    if (attributes.count("padding") || attributes.count("padding_height")) return;
+    const Extent kernel = ExtentOf(attributes, "kernel");
+    const int64_t dilation = IntegerOf(attributes, "dilation");
+    SetExtent(attributes, "padding", {dilation * (kernel.height - 1) / 2, dilation * (kernel.width - 1) / 2});
   }
 
   StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
     const Shape& in = *inputs[0];
     CANOPY_RETURN_IF_ERROR(RequireGroups(a, in));
-    Window window{IntegerOf(a, "kernel"), IntegerOf(a, "stride"), IntegerOf(a, "padding"),
-                  IntegerOf(a, "dilation")};
+    const Window window{ExtentOf(a, "kernel"), IntegerOf(a, "stride"), ExtentOf(a, "padding"),
+                        IntegerOf(a, "dilation")};
     return SlideWindow(window, in, IntegerOf(a, "out_channels"));
   }
 

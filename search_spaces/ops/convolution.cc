@@ -1,5 +1,6 @@
 #include "search_spaces/ops/convolution.h"
 
+#include <algorithm>
 #include <string>
 
 #include "search_spaces/checked.h"
@@ -14,14 +15,16 @@ int64_t WholeBlocks(int64_t channels) { return (channels + kBlock - 1) / kBlock 
 // Of a layout that goes by channels instead of by groups and channels.
 bool SmallDepthwise(const Application& at) {
   const int64_t groups = IntegerOf(at.attributes, "groups");
+  const Extent kernel = ExtentOf(at.attributes, "kernel");
   return groups > 1 && (*at.inputs[0])[0] == groups && at.output[0] == groups &&
-         IntegerOf(at.attributes, "kernel") <= 3;
+         std::max(kernel.height, kernel.width) <= 3;
 }
 
 Count BlockedWeights(const Application& at) {
-  const int64_t kernel = IntegerOf(at.attributes, "kernel"), groups = IntegerOf(at.attributes, "groups");
+  const int64_t groups = IntegerOf(at.attributes, "groups");
   const int64_t in = (*at.inputs[0])[0] / groups, out = at.output[0] / groups;
-  const Count window = Count(kernel) * kernel;
+  const Extent kernel = ExtentOf(at.attributes, "kernel");
+  const Count window = Count(kernel.height) * kernel.width;
   if (SmallDepthwise(at)) return window * WholeBlocks(groups);
   // Few channels of the network's input stay as they are.
   return window * groups * WholeBlocks(out) * (groups == 1 && in < kBlock ? in : WholeBlocks(in));
@@ -45,9 +48,9 @@ Status RequireGroups(const Attributes& attributes, const Shape& input) {
 
 std::optional<OperatorCost> ConvolutionCost(const Attributes& attributes, const Shape& input,
                                             const Shape& output, const Shape& swept) {
-  const int64_t kernel = IntegerOf(attributes, "kernel");
-  const auto weights =
-      CheckedProduct(Shape{output[0], input[0] / IntegerOf(attributes, "groups"), kernel, kernel});
+  const Extent kernel = ExtentOf(attributes, "kernel");
+  const auto weights = CheckedProduct(
+      Shape{output[0], input[0] / IntegerOf(attributes, "groups"), kernel.height, kernel.width});
   if (!weights) return std::nullopt;
   const auto params = CheckedAdd(*weights, SwitchOf(attributes, "bias") ? output[0] : 0);
   const auto macs = CheckedProduct(Shape{*weights, swept[1], swept[2]});

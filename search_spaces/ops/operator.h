@@ -24,6 +24,8 @@ struct AttributeSpec {
   // Where it is not given, Complete fills it from the others.
   bool derived = false;
   std::span<const std::string_view> words = {};  // for kWord: those that it takes
+  // Of kInteger: also [height, width]; see Extent for what a node has then.
+  bool per_axis = false;
 };
 
 struct OperatorCost {
@@ -106,6 +108,9 @@ class Operator {
 
   // Its function is the identity on an input of that shape (REQUIRES one input).
   virtual bool IsIdentity(const Attributes&, const Shape&) const { return false; }
+  // The same operator behind itself, with the attributes `before` in front, on an input of that shape, is the
+  // identity (REQUIRES one input and that InferShape gave both shapes).
+  virtual bool Undoes(const Attributes&, const Attributes& /*before*/, const Shape&) const { return false; }
   // Its function maps all-zero inputs to zero.
   virtual bool ZeroPreserving(const Attributes&) const { return false; }
 };
@@ -116,6 +121,8 @@ std::span<const Operator* const> AllOperators();
 const Operator* FindOperator(std::string_view name);
 std::vector<std::string> OperatorNames();
 
+// The spec of an attribute, or of one axis of a per-axis one, under that name, which has to outlive it.
+std::optional<AttributeSpec> FindSpec(const Operator& op, std::string_view name);
 // The value with the attribute's type where nothing is lost (2 as 2.0, 2.0 as 2); InvalidArgument where it is
 // not one that the attribute takes.
 StatusOr<Value> NormalizeAttribute(const AttributeSpec& spec, Value value);

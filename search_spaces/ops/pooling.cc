@@ -40,7 +40,8 @@ class Pooling final : public Operator {
       return InvalidArgument("expected a padding of at most half the kernel, " + std::to_string(kernel / 2) +
                              ", found " + std::to_string(padding));
     }
-    return SlideWindow({kernel, IntegerOf(a, "stride"), padding, 1}, *inputs[0], (*inputs[0])[0]);
+    return SlideWindow({{kernel, kernel}, IntegerOf(a, "stride"), {padding, padding}, 1}, *inputs[0],
+                       (*inputs[0])[0]);
   }
   // The maximum's place in each window, in 16 bits.
   OperatorMemory Memory(const Application& at) const override {

@@ -3,8 +3,10 @@
 #include "search_spaces/checked.h"
 #include "search_spaces/ops/activations.h"
 #include "search_spaces/ops/attention.h"
+#include "search_spaces/ops/channels.h"
 #include "search_spaces/ops/conv2d.h"
 #include "search_spaces/ops/conv_transpose2d.h"
+#include "search_spaces/ops/layer_scale.h"
 #include "search_spaces/ops/linear.h"
 #include "search_spaces/ops/merges.h"
 #include "search_spaces/ops/mlp.h"
@@ -12,9 +14,11 @@
 #include "search_spaces/ops/operator.h"
 #include "search_spaces/ops/pooling.h"
 #include "search_spaces/ops/shape_ops.h"
+#include "search_spaces/ops/space_to_depth.h"
 #include "search_spaces/ops/squeeze_excite.h"
 #include "search_spaces/ops/tokens.h"
 #include "search_spaces/ops/upsample.h"
+#include "search_spaces/ops/window_attention.h"
 
 namespace canopy::search_space {
 
@@ -25,6 +29,7 @@ std::span<const Operator* const> AllOperators() {
       Attention(),
       AvgPool(),
       BatchNorm(),
+      ChannelShuffle(),
       ClassToken(),
       Concat(),
       Conv2d(),
@@ -42,8 +47,10 @@ std::span<const Operator* const> AllOperators() {
       HardSwish(),
       Identity(),
       Input(),
+      LastChannels(),
       LastTokens(),
       LayerNorm(),
+      LayerScale(),
       LeakyRelu(),
       Linear(),
       MaxPool(),
@@ -57,9 +64,12 @@ std::span<const Operator* const> AllOperators() {
       SelectToken(),
       Sigmoid(),
       Silu(),
+      SpaceToDepth(),
       SqueezeExcite(),
       Tanh(),
+      TransposeTokens(),
       Upsample(),
+      WindowAttention(),
       Zero(),
   };
   return operators;

@@ -8,7 +8,6 @@ namespace {
 using Type = AttributeSpec::Type;
 
 const AttributeSpec kZeroAttributes[] = {{"stride", Type::kInteger, int64_t{1}, 1}};
-const AttributeSpec kFirstChannelsAttributes[] = {{"channels", Type::kInteger, std::nullopt, 1}};
 const AttributeSpec kDropoutAttributes[] = {{"rate", Type::kNumber, std::nullopt, 0, 0.999}};
 
 class InputOperator final : public Operator {
@@ -30,32 +29,6 @@ class IdentityOperator final : public Operator {
   bool IsIdentity(const Attributes&, const Shape&) const override { return true; }
   OperatorMemory Memory(const Application&) const override {
     return {.shares_output = true, .shares_gradient = true};
-  }
-  bool ZeroPreserving(const Attributes&) const override { return true; }
-};
-
-class FirstChannelsOperator final : public Operator {
- public:
-  std::string_view name() const override { return "first_channels"; }
-  std::span<const AttributeSpec> attributes() const override { return kFirstChannelsAttributes; }
-  StatusOr<Shape> InferShape(const Attributes& a, std::span<const Shape* const> inputs) const override {
-    Shape shape = *inputs[0];
-    const int64_t channels = IntegerOf(a, "channels");
-    int64_t& all = shape[ChannelAxis(shape)];
-    if (channels > all) {
-      return InvalidArgument("expected at most the " + std::to_string(all) +
-                             " channels of the input, found " + std::to_string(channels));
-    }
-    all = channels;
-    return shape;
-  }
-  bool IsIdentity(const Attributes& a, const Shape& input) const override {
-    return IntegerOf(a, "channels") == ChannelsOf(input);
-  }
-  // The zeros of the channels that are left out, and all of an image before they lie with channels innermost.
-  OperatorMemory Memory(const Application& at) const override {
-    const int copies = at.inputs[0]->size() == 3 ? 2 : 1;
-    return {.backward = at.InputBytes() * copies + at.OutputBytes() * -1};
   }
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
@@ -125,10 +98,6 @@ const Operator* Input() {
 }
 const Operator* Identity() {
   static const IdentityOperator instance;
-  return &instance;
-}
-const Operator* FirstChannels() {
-  static const FirstChannelsOperator instance;
   return &instance;
 }
 const Operator* Flatten() {

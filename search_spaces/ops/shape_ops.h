@@ -7,8 +7,6 @@ namespace canopy::search_space {
 // The network's input: node 0 of every graph, and no other.
 const Operator* Input();
 const Operator* Identity();
-// The first `channels` channels or features.
-const Operator* FirstChannels();
 // {C, H, W} to {C * H * W} and {T, F} to {T * F}, in that order.
 const Operator* Flatten();
 // Zeros of the input's shape; of an image every stride-th row and column (rounded up).

@@ -134,6 +134,21 @@ class LastTokensOperator final : public Operator {
   bool ZeroPreserving(const Attributes&) const override { return true; }
 };
 
+class TransposeTokensOperator final : public Operator {
+ public:
+  std::string_view name() const override { return "transpose_tokens"; }
+  StatusOr<Shape> InferShape(const Attributes&, std::span<const Shape* const> inputs) const override {
+    const Shape& in = *inputs[0];
+    CANOPY_RETURN_IF_ERROR(RequireTokens(in));
+    return Shape{in[1], in[0]};
+  }
+  bool IsIdentity(const Attributes&, const Shape& input) const override {
+    return input[0] == 1 && input[1] == 1;
+  }
+  bool Undoes(const Attributes&, const Attributes&, const Shape&) const override { return true; }
+  bool ZeroPreserving(const Attributes&) const override { return true; }
+};
+
 class SelectTokenOperator final : public Operator {
  public:
   std::string_view name() const override { return "select_token"; }
@@ -173,6 +188,10 @@ const Operator* ClassToken() {
 }
 const Operator* LastTokens() {
   static const LastTokensOperator instance;
+  return &instance;
+}
+const Operator* TransposeTokens() {
+  static const TransposeTokensOperator instance;
   return &instance;
 }
 const Operator* SelectToken() {

@@ -17,6 +17,8 @@ const Operator* PatchEmbedding();
 const Operator* PositionalEncoding();
 // {tokens, features} with a learned token in front.
 const Operator* ClassToken();
+// {T, F} to {F, T}: what comes next mixes tokens, as the MLP-Mixer does (Tolstikhin et al. 2021).
+const Operator* TransposeTokens();
 // The last `tokens` of {tokens, features}: how far a language model looks back.
 const Operator* LastTokens();
 // {tokens, features} to the {features} of token `index`; from the end where it is negative.

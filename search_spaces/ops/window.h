@@ -7,11 +7,11 @@
 
 namespace canopy::search_space {
 
-// A square window that slides over height and width, as convolutions and pooling do.
+// A window that slides over height and width, as convolutions and pooling do.
 struct Window {
-  int64_t kernel = 1;
+  Extent kernel;
   int64_t stride = 1;
-  int64_t padding = 0;  // on each side
+  Extent padding{0, 0};  // on each side
   int64_t dilation = 1;
 };
 

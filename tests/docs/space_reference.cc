@@ -195,6 +195,7 @@ class Page {
       text += " from " + search_space::CanonicalText(spec.low);
       if (!unbounded) text += " to " + search_space::CanonicalText(spec.high);
     }
+    if (spec.per_axis) text += ", or `[height, width]`";
     if (spec.fallback) text += ", " + search_space::CanonicalText(*spec.fallback) + " by default";
     if (spec.derived) text += ", by default as the others ask for";
     if (!spec.fallback && !spec.derived) text = "**" + text.insert(text.find(':'), "**");
@@ -207,7 +208,9 @@ class Page {
         "are "
         "written as `merge` of `branches` and `cell`. Besides its attributes an operator may have a `name`, "
         "which "
-        "prefixes the decisions among them. Integers end at 2147483647 where nothing is said.\n");
+        "prefixes the decisions among them. Integers end at 2147483647 where nothing is said. Of `[height, "
+        "width]` each is a value of its own: a "
+        "constant, an expression or a decision.\n");
     Add("| operator | attributes |\n| --- | --- |");
     for (const search_space::Operator* op : search_space::AllOperators()) {
       if (op->arity().least != 1 || op->arity().most != 1) continue;

@@ -10,6 +10,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
@@ -119,6 +122,25 @@ TEST(CatalogConformance, ReferencesHaveThemForTheSpacesOwnTask) {
     ASSERT_TRUE(evaluation.ok()) << evaluation.status();
     ExpectTheModuleIsWhatTheGraphSays(evaluation->graph, evaluation->costs);
   }
+}
+
+// Networks written from the documentation, at their papers' sizes.
+TEST(ExampleNetworks, AreWhatTheirGraphsSay) {
+  at::set_num_threads(1);
+  int compared = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(CANOPY_EXAMPLE_NETWORKS)) {
+    SCOPED_TRACE(entry.path());
+    std::ifstream file(entry.path());
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    const auto space = SearchSpace::Parse(text, entry.path());
+    ASSERT_TRUE(space.ok()) << space.status();
+    const Candidate reference = space->reference().value_or(Candidate());
+    const auto evaluation = search_space::Evaluate(*space, reference, *space->default_task());
+    ASSERT_TRUE(evaluation.ok()) << evaluation.status();
+    ExpectTheModuleIsWhatTheGraphSays(evaluation->graph, evaluation->costs);
+    ++compared;
+  }
+  EXPECT_GE(compared, 5);
 }
 
 }  // namespace

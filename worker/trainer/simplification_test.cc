@@ -23,6 +23,7 @@
 #include "search_spaces/simplify.h"
 #include "search_spaces/space.h"
 #include "worker/trainer/graph_module.h"
+#include "worker/trainer/testing/graphs.h"
 #include "worker/trainer/testing/small_task.h"
 
 namespace canopy::trainer {
@@ -274,6 +275,40 @@ TEST_F(SimplificationTest, LearnedBiasesKeepTheirFunction) {
     const auto cell = space_.ParseCandidate(text);
     ASSERT_TRUE(cell.ok()) << cell.status();
     EXPECT_TRUE(SimplifiedIsTheSame(Lower(*cell)));
+  }
+}
+
+// For each way in which a shuffle undoes another, for parts that are joined again, and for transpositions,
+// whose number decides.
+TEST(UndoneOperatorsTest, KeepTheirFunction) {
+  at::manual_seed(5);
+  for (const int64_t first : {2, 3, 4, 6}) {
+    for (const int64_t second : {2, 3, 4, 6}) {
+      GraphBuilder image({12, 3, 2});
+      image.Add("channel_shuffle", {{"groups", first}});
+      image.Add("channel_shuffle", {{"groups", second}});
+      image.Conv(5, 1);
+      const size_t shuffles = first * second == 12 ? 0 : 2;
+      EXPECT_EQ(search_space::Simplify(image.graph()).nodes.size(), 2 + shuffles) << first << " " << second;
+      EXPECT_TRUE(SimplifiedIsTheSame(image.graph())) << first << " " << second;
+    }
+  }
+  for (int64_t head = 1; head <= 5; ++head) {
+    GraphBuilder image({6, 3, 2});
+    const int first = image.Add("first_channels", {{"channels", head}});
+    const int last = image.Add("last_channels", {{"channels", 6 - head}}, {0});
+    image.Add("concat", {}, {first, last});
+    image.Conv(5, 1);
+    EXPECT_EQ(search_space::Simplify(image.graph()).nodes.size(), 2U) << head;
+    EXPECT_TRUE(SimplifiedIsTheSame(image.graph())) << head;
+  }
+  for (int transpositions = 1; transpositions <= 4; ++transpositions) {
+    GraphBuilder tokens({4, 6});
+    for (int i = 0; i < transpositions; ++i) tokens.Add("transpose_tokens");
+    tokens.Linear(3);
+    const size_t left = transpositions % 2;
+    EXPECT_EQ(search_space::Simplify(tokens.graph()).nodes.size(), 2 + left) << transpositions;
+    EXPECT_TRUE(SimplifiedIsTheSame(tokens.graph())) << transpositions;
   }
 }
 

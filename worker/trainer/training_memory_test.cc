@@ -125,6 +125,51 @@ network:
   }
 }
 
+// Small networks of which one kind of operator takes the most.
+struct OperatorNetwork {
+  std::string name, blocks;
+};
+const OperatorNetwork kOperatorNetworks[] = {
+    {"strips",
+     "  - repeat:\n      count: 3\n      body:\n"
+     "        - conv2d: {out_channels: 32, kernel: [1, 7], bias: false}\n"
+     "        - conv2d: {out_channels: 32, kernel: [7, 1], bias: false}\n        - batch_norm\n        - "
+     "relu\n"},
+    {"split_channels",
+     "  - repeat:\n      count: 4\n      body:\n        - branches:\n            merge: concat\n"
+     "            bodies:\n              - first_channels: {channels: in_channels // 2}\n"
+     "              - - last_channels: {channels: in_channels // 2}\n                - relu\n"
+     "        - channel_shuffle: {groups: 2}\n"},
+    {"scaled_branches",
+     "  - repeat:\n      count: 3\n      body:\n        residual: {body: [gelu, layer_scale]}\n"},
+    {"windows",
+     "  - repeat:\n      count: 2\n      body:\n"
+     "        - residual: {body: [layer_norm, {window_attention: {heads: 4, window: 4}}]}\n"
+     "        - residual: {body: [layer_norm, {window_attention: {heads: 4, window: 4, shift: 2}}]}\n"},
+    {"squares", "  - space_to_depth\n  - relu\n  - space_to_depth\n  - relu\n"},
+    {"mixed_tokens",
+     "  - patch_embedding: {features: 48, patch: 2}\n  - repeat:\n      count: 3\n      body:\n"
+     "        - residual: {body: [layer_norm, transpose_tokens, {mlp: {ratio: 2}}, transpose_tokens]}\n"},
+};
+
+class OperatorMemoryTest : public ::testing::TestWithParam<OperatorNetwork> {};
+
+TEST_P(OperatorMemoryTest, IsPredicted) {
+  const auto space = SearchSpace::Parse(
+      "canopy: 1\nname: s\ninput: {shape: [3, 16, 16], classes: 10}\nnetwork:\n"
+      "  - conv2d: {out_channels: 32, kernel: 3}\n" +
+          GetParam().blocks + "  - global_avg_pool\n  - linear: {features: classes}\n",
+      GetParam().name);
+  ASSERT_TRUE(space.ok()) << space.status();
+  const auto evaluation = search_space::Evaluate(*space, search_space::Candidate(), *space->default_task());
+  ASSERT_TRUE(evaluation.ok()) << evaluation.status();
+  ExpectPredictedAtBothBatchSizes(evaluation->graph);
+  ExpectPredictedAtBothBatchSizes(evaluation->graph, {.type = NumberType::kBf16});
+}
+
+INSTANTIATE_TEST_SUITE_P(Operators, OperatorMemoryTest, ::testing::ValuesIn(kOperatorNetworks),
+                         [](const auto& info) { return info.param.name; });
+
 TEST(TrainerMemoryTest, OfATransformerOfImagesIsPredicted) {
   ExpectPredictedAtBothBatchSizes(SmallTransformer(3, 16, 10));
 }

@@ -16,17 +16,21 @@ BuiltOperation BuildDropout(const BuildContext& context);
 BuiltOperation BuildDropPath(const BuildContext& context);
 BuiltOperation BuildLayerNorm(const BuildContext& context);
 BuiltOperation BuildGroupNorm(const BuildContext& context);
+BuiltOperation BuildLayerScale(const BuildContext& context);
 BuiltOperation BuildSqueezeExcite(const BuildContext& context);
 BuiltOperation BuildConvTranspose2d(const BuildContext& context);
+BuiltOperation BuildSpaceToDepth(const BuildContext& context);
 BuiltOperation BuildUpsample(const BuildContext& context);
 
 BuiltOperation BuildAttention(const BuildContext& context);
+BuiltOperation BuildWindowAttention(const BuildContext& context);
 BuiltOperation BuildMlp(const BuildContext& context);
 BuiltOperation BuildEmbedding(const BuildContext& context);
 BuiltOperation BuildPatchEmbedding(const BuildContext& context);
 BuiltOperation BuildPositionalEncoding(const BuildContext& context);
 BuiltOperation BuildClassToken(const BuildContext& context);
 BuiltOperation BuildLastTokens(const BuildContext& context);
+BuiltOperation BuildTransposeTokens(const BuildContext& context);
 BuiltOperation BuildSelectToken(const BuildContext& context);
 
 BuiltOperation BuildRelu(const BuildContext& context);
@@ -48,6 +52,8 @@ BuiltOperation BuildGlobalAvgPool(const BuildContext& context);
 BuiltOperation BuildIdentity(const BuildContext& context);
 BuiltOperation BuildZero(const BuildContext& context);
 BuiltOperation BuildFirstChannels(const BuildContext& context);
+BuiltOperation BuildLastChannels(const BuildContext& context);
+BuiltOperation BuildChannelShuffle(const BuildContext& context);
 BuiltOperation BuildFlatten(const BuildContext& context);
 
 BuiltOperation BuildAdd(const BuildContext& context);

@@ -10,13 +10,13 @@ namespace canopy::trainer {
 
 struct Conv2dShape {
   int64_t stride = 1;
-  int64_t padding = 0;
+  search_space::Extent padding{0, 0};
   int64_t dilation = 1;
   int64_t groups = 1;
 };
 
 // 2-d convolution without transposition. A batch norm behind it can be folded into it for inference. In fp32
-// those of kernel 3 and stride 1 go by Winograd's algorithm where it pays.
+// those of kernel 3x3 and stride 1 go by Winograd's algorithm where it pays.
 class Conv2d final : public Operation {
  public:
   Conv2d(const Conv2dShape& shape, Parameter& weight, Parameter* bias)

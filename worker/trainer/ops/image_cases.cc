@@ -12,6 +12,41 @@ at::Tensor BatchNormReference(const at::Tensor& x, const at::Tensor& weight, con
       at::native_batch_norm(x, OptionalTensor(weight), OptionalTensor(bias), {}, {}, true, 0.1, 1e-5));
 }
 
+// Pixel by pixel: each sees those of its own tile, of which the shifted tiling cuts some off at the borders.
+at::Tensor WindowAttentionReference(const at::Tensor& x, const Tensors& p, int64_t heads, int64_t window,
+                                    int64_t shift) {
+  const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), size = channels / heads;
+  const at::Tensor projected =
+      at::einsum("nchw,dc->nhwd", {x, p[0]}) + (p.size() > 3 ? p[3] : at::zeros({1}));
+  const auto tile = [&](int64_t at) { return (at + window - shift) / window; };
+  const auto part = [&](int64_t which, int64_t head, int64_t row, int64_t column) {
+    return projected.select(1, row).select(1, column).narrow(1, which * channels + head * size, size);
+  };
+  Tensors pixels;
+  for (int64_t row = 0; row < height; ++row) {
+    for (int64_t column = 0; column < width; ++column) {
+      Tensors results;
+      for (int64_t head = 0; head < heads; ++head) {
+        Tensors scores, values;
+        for (int64_t r = 0; r < height; ++r) {
+          for (int64_t c = 0; c < width; ++c) {
+            if (tile(r) != tile(row) || tile(c) != tile(column)) continue;
+            const at::Tensor score = (part(0, head, row, column) * part(1, head, r, c)).sum(1);
+            const int64_t distance = (row - r + window - 1) * (2 * window - 1) + column - c + window - 1;
+            scores.push_back(score / std::sqrt(static_cast<double>(size)) +
+                             p[2].select(0, distance).select(0, head));
+            values.push_back(part(2, head, r, c));
+          }
+        }
+        const at::Tensor weights = at::softmax(at::stack(scores, 1), 1);
+        results.push_back((weights.unsqueeze(2) * at::stack(values, 1)).sum(1));
+      }
+      pixels.push_back(at::matmul(at::cat(results, 1), p[1].t()) + (p.size() > 4 ? p[4] : at::zeros({1})));
+    }
+  }
+  return at::stack(pixels, 2).view(x.sizes());
+}
+
 }  // namespace
 
 std::vector<OperationCase> ImageCases() {
@@ -53,6 +88,41 @@ std::vector<OperationCase> ImageCases() {
        {{"out_channels", int64_t{6}}, {"kernel", int64_t{3}}, {"groups", int64_t{6}}, {"bias", false}},
        {image},
        conv(1, 1, 1, 6)},
+      {"ConvWide",
+       "conv2d",
+       {{"out_channels", int64_t{4}},
+        {"kernel_height", int64_t{1}},
+        {"kernel_width", int64_t{7}},
+        {"bias", false}},
+       {image},
+       [](const Tensors& x, const Tensors& p) {
+         return at::convolution(x[0], p[0], {}, {1, 1}, {0, 3}, {1, 1}, false, {0, 0}, 1);
+       }},
+      {"ConvHighPaddedByAxis",
+       "conv2d",
+       {{"out_channels", int64_t{6}},
+        {"kernel_height", int64_t{5}},
+        {"kernel_width", int64_t{3}},
+        {"padding_height", int64_t{0}},
+        {"padding_width", int64_t{2}},
+        {"groups", int64_t{2}},
+        {"stride", int64_t{2}}},
+       {image},
+       [](const Tensors& x, const Tensors& p) {
+         return at::convolution(x[0], p[0], OptionalTensor(p[1]), {2, 2}, {0, 2}, {1, 1}, false, {0, 0}, 2);
+       }},
+      // Of the kernel alone it could go by Winograd.
+      {"ConvPaddedByAxis",
+       "conv2d",
+       {{"out_channels", int64_t{16}},
+        {"kernel", int64_t{3}},
+        {"padding_height", int64_t{1}},
+        {"padding_width", int64_t{0}},
+        {"bias", false}},
+       {{16, 16, 16}},
+       [](const Tensors& x, const Tensors& p) {
+         return at::convolution(x[0], p[0], {}, {1, 1}, {1, 0}, {1, 1}, false, {0, 0}, 1);
+       }},
       {"BatchNormImage",
        "batch_norm",
        {},
@@ -149,6 +219,42 @@ std::vector<OperationCase> ImageCases() {
        {{"channels", int64_t{2}}},
        {image},
        [](const Tensors& x, const Tensors&) { return x[0].narrow(1, 0, 2); }},
+      {"LastChannels",
+       "last_channels",
+       {{"channels", int64_t{2}}},
+       {image},
+       [](const Tensors& x, const Tensors&) { return x[0].narrow(1, 4, 2); }},
+      {"ChannelShuffle",
+       "channel_shuffle",
+       {{"groups", int64_t{2}}},
+       {image},
+       [](const Tensors& x, const Tensors&) {
+         Tensors channels;
+         for (const int64_t c : {0, 3, 1, 4, 2, 5}) channels.push_back(x[0].narrow(1, c, 1));
+         return at::cat(channels, 1);
+       }},
+      {"LayerScale",
+       "layer_scale",
+       {{"init", 0.5}},
+       {image},
+       [](const Tensors& x, const Tensors& p) {
+         return at::einsum("nchw,c->nchw", {x[0], p[0]});
+       }},
+      {"SpaceToDepth",
+       "space_to_depth",
+       {{"block", int64_t{2}}},
+       {{3, 4, 6}},
+       [](const Tensors& x, const Tensors&) { return at::pixel_unshuffle(x[0], 2); }},
+      {"WindowAttention",
+       "window_attention",
+       {{"heads", int64_t{3}}, {"window", int64_t{2}}},
+       {{6, 4, 6}},
+       [](const Tensors& x, const Tensors& p) { return WindowAttentionReference(x[0], p, 3, 2, 0); }},
+      {"WindowAttentionShifted",
+       "window_attention",
+       {{"heads", int64_t{2}}, {"window", int64_t{4}}, {"shift", int64_t{1}}, {"bias", false}},
+       {{6, 4, 8}},
+       [](const Tensors& x, const Tensors& p) { return WindowAttentionReference(x[0], p, 2, 4, 1); }},
       {"GlobalAvgPool",
        "global_avg_pool",
        {},

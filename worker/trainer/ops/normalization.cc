@@ -1,4 +1,4 @@
-// Layer and group normalisation; ops/batch_norm.h has batch normalisation.
+// Layer and group normalisation, and scales of channels; ops/batch_norm.h has batch normalisation.
 
 #include <memory>
 #include <utility>
@@ -54,6 +54,17 @@ BuiltOperation BuildGroupNorm(const BuildContext& context) {
   };
   return std::make_unique<AutogradOperation>(context, AddAffine(context), forward,
                                              AutogradOperation::Precision::kFloat);
+}
+
+BuiltOperation BuildLayerScale(const BuildContext& context) {
+  const auto init = static_cast<float>(search_space::NumberOf(context.node.attributes, "init"));
+  Parameter& scale =
+      context.store.Add(context.prefix + "weight", {search_space::ChannelsOf(context.node.shape)},
+                        /*decays=*/false, Constant(init));
+  const auto forward = [](const Tensors& x, const Tensors& p, const ForwardMode&) {
+    return x[0].dim() == 4 ? x[0] * p[0].view({1, -1, 1, 1}) : x[0] * p[0];
+  };
+  return std::make_unique<AutogradOperation>(context, std::vector<Parameter*>{&scale}, forward);
 }
 
 }  // namespace canopy::trainer

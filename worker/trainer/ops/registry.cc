@@ -55,6 +55,12 @@ constexpr Entry kOperations[] = {
     {"leaky_relu", BuildLeakyRelu},
     {"elu", BuildElu},
     {"concat", BuildConcat},
+    {"last_channels", BuildLastChannels},
+    {"channel_shuffle", BuildChannelShuffle},
+    {"transpose_tokens", BuildTransposeTokens},
+    {"layer_scale", BuildLayerScale},
+    {"space_to_depth", BuildSpaceToDepth},
+    {"window_attention", BuildWindowAttention},
 };
 
 }  // namespace

@@ -67,6 +67,14 @@ std::optional<NetworkGraph> RandomGraph(const Operator& op, Rng& rng) {
   if (!graph.ok()) return std::nullopt;
   Attributes attributes;
   for (const AttributeSpec& spec : op.attributes()) {
+    if (spec.per_axis && rng.Below(2) == 0) {
+      const auto height = RandomValue(spec, rng), width = RandomValue(spec, rng);
+      if (height && width) {
+        attributes.emplace(search_space::AxisNames(spec.name).height, *height);
+        attributes.emplace(search_space::AxisNames(spec.name).width, *width);
+        continue;
+      }
+    }
     const auto value = RandomValue(spec, rng);
     if (value) attributes.emplace(spec.name, *value);
   }

@@ -141,6 +141,27 @@ std::vector<OperationCase> TokenCases() {
        {{"tokens", int64_t{3}}},
        {tokens},
        [](const Tensors& x, const Tensors&) { return x[0].slice(1, 4); }},
+      {"TransposeTokens",
+       "transpose_tokens",
+       {},
+       {tokens},
+       [](const Tensors& x, const Tensors&) { return at::stack(x[0].unbind(2), 1); }},
+      {"ChannelShuffleOfTokens",
+       "channel_shuffle",
+       {{"groups", int64_t{3}}},
+       {{5, 6}},
+       [](const Tensors& x, const Tensors&) {
+         Tensors features;
+         for (const int64_t f : {0, 2, 4, 1, 3, 5}) features.push_back(x[0].narrow(2, f, 1));
+         return at::cat(features, 2);
+       }},
+      {"LayerScaleTokens",
+       "layer_scale",
+       {{"init", 0.5}},
+       {tokens},
+       [](const Tensors& x, const Tensors& p) {
+         return at::einsum("ntf,f->ntf", {x[0], p[0]});
+       }},
       {"SelectToken",
        "select_token",
        {{"index", int64_t{-2}}},
@@ -182,6 +203,11 @@ std::vector<OperationCase> TokenCases() {
        {{"channels", int64_t{5}}},
        {tokens},
        [](const Tensors& x, const Tensors&) { return x[0].narrow(2, 0, 5); }},
+      {"LastChannelsOfTokens",
+       "last_channels",
+       {{"channels", int64_t{5}}},
+       {tokens},
+       [](const Tensors& x, const Tensors&) { return x[0].narrow(2, 7, 5); }},
   };
 }
 
