@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "cli/table.h"
 #include "nlohmann/json.hpp"
+#include "search_spaces/assignments.h"
 #include "search_spaces/evaluation.h"
 #include "search_spaces/space_summary.h"
 
@@ -33,12 +34,17 @@ struct Summary {
 };
 
 StatusOr<Summary> Summarize(const SearchSpace& space, const TaskShape& task, const SpaceOptions& options) {
-  Summary summary{space.Size(), space.Size(/*architectures_only=*/true)};
+  // Counting takes time where conditions are entangled, so that it is done once where one count is both.
+  const auto architectures = space.CountAssignments(/*architectures_only=*/true);
+  const bool all = architectures.decisions() == space.decisions().size();
+  Summary summary{all ? architectures.count() : space.Size(), architectures.count()};
   if (space.reference()) {
     CANOPY_ASSIGN_OR_RETURN(const auto reference, Evaluate(space, *space.reference(), task, options.setup));
     summary.reference = reference.costs;
   }
-  summary.distinct = CountDistinct(space, task, options.distinct ? kDistinctAtMost : kDistinctQuickly);
+  const int64_t most = options.distinct ? kDistinctAtMost : kDistinctQuickly;
+  if (architectures.size() && *architectures.size() <= static_cast<uint64_t>(most))
+    summary.distinct = CountDistinct(space, task, most);
   summary.sample = search_space::SummarizeSample(space, task, kDrawn, options.setup);
   return summary;
 }

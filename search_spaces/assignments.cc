@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -45,10 +46,20 @@ class Assignments::Builder {
         conditions_(conditions),
         made_(made),
         values_(decisions.size()),
-        controls_(decisions.size()) {
-    for (const auto& list : conditions) {
-      for (const auto& condition : list) {
-        for (const int slot : condition.slots) controls_[slot] = true;
+        ordinals_(decisions.size()),
+        controls_(decisions.size()),
+        controllers_(decisions.size()),
+        settled_(decisions.size()),
+        parent_(decisions.size(), kNoMember),
+        seen_(decisions.size()) {
+    for (size_t i = 0; i < conditions.size(); ++i) {
+      std::vector<int>& controllers = controllers_[i];
+      for (const auto& condition : conditions[i]) {
+        for (const int slot : condition.slots) {
+          controls_[slot] = true;
+          if (std::find(controllers.begin(), controllers.end(), slot) == controllers.end())
+            controllers.push_back(slot);
+        }
       }
     }
   }
@@ -61,11 +72,12 @@ class Assignments::Builder {
   BigInteger CountAll(Product& root) {
     std::vector<int> all(decisions_.size());
     std::iota(all.begin(), all.end(), 0);
-    settled_.assign(decisions_.size(), false);
     return Count(all, root);
   }
 
  private:
+  static constexpr int kNoMember = -1;
+
   struct Known {
     BigInteger count;
     const Group* group;
@@ -99,16 +111,21 @@ class Assignments::Builder {
     return count;
   }
 
-  // The group and the values of the settled decisions that its conditions name.
-  std::string StateOf(const std::vector<int>& group) const {
+  // The group and the values of the settled decisions that its conditions name, as bytes.
+  std::string StateOf(const std::vector<int>& group) {
     std::string state;
+    const auto append = [&](const auto& number) {
+      state.append(reinterpret_cast<const char*>(&number), sizeof(number));
+    };
+    append(group.size());
+    for (const int i : group) append(i);
+    ++visit_;
     for (const int i : group) {
-      state += std::to_string(i) + ',';
-      for (const auto& condition : conditions_[i]) {
-        for (const int slot : condition.slots) {
-          if (!settled_[slot]) continue;
-          state += std::to_string(slot) + '=' + (values_[slot] ? CanonicalText(*values_[slot]) : "") + ';';
-        }
+      for (const int slot : controllers_[i]) {
+        if (!settled_[slot] || seen_[slot] == visit_) continue;
+        seen_[slot] = visit_;
+        append(slot);
+        append(values_[slot] ? ordinals_[slot] : kInactive);
       }
     }
     return state;
@@ -139,6 +156,7 @@ class Assignments::Builder {
         ++tried_;
         const Value value = decisions_[first].ValueAt(ordinal);
         values_[first] = &value;
+        ordinals_[first] = ordinal;
         follow(ordinal, values);
         values_[first] = nullptr;
       };
@@ -164,61 +182,82 @@ class Assignments::Builder {
     if (known != alikes_.end()) return known->second;
     const Decision& decision = decisions_[index];
     auto& alikes = alikes_[index];
-    if (decision.kind != DecisionKind::kInteger) {
-      alikes.emplace();
-      for (uint64_t i = 0; i < decision.Cardinality(); ++i) alikes->push_back({i, 1});
+    const auto constants = ComparedWith(index);
+    if (decision.kind == DecisionKind::kInteger) {
+      if (constants) alikes = Intervals(decision, *constants);
       return alikes;
     }
-    const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);
-    const auto starts = Intervals(index, low, high);
-    if (!starts) return alikes;
     alikes.emplace();
-    for (auto start = starts->begin(); start != starts->end(); ++start) {
-      const int64_t end = std::next(start) == starts->end() ? high + 1 : *std::next(start);
-      alikes->push_back({static_cast<uint64_t>(*start - low), static_cast<uint64_t>(end - *start)});
+    for (uint64_t i = 0; i < decision.Cardinality(); ++i) {
+      const bool more = i > 0 && constants && AreAlike(decision, i - 1, i, *constants);
+      if (more) {
+        ++alikes->back().values;
+      } else {
+        alikes->push_back({i, 1});
+      }
     }
     return alikes;
   }
 
-  // Where the intervals begin into which the conditions cut the range; nullopt where one of them computes
-  // with the decision instead of comparing it with numbers.
-  std::optional<std::set<int64_t>> Intervals(int index, int64_t low, int64_t high) const {
+  // The numbers with which conditions compare the decision; nullopt where one of them computes with it.
+  std::optional<std::vector<double>> ComparedWith(int index) const {
+    std::vector<double> all;
+    for (size_t i = 0; i < conditions_.size(); ++i) {
+      if (std::find(controllers_[i].begin(), controllers_[i].end(), index) == controllers_[i].end()) continue;
+      for (const auto& condition : conditions_[i]) {
+        if (std::find(condition.slots.begin(), condition.slots.end(), index) == condition.slots.end())
+          continue;
+        const auto constants = condition.expression.ConstantsComparedWith(decisions_[index].name);
+        if (!constants) return std::nullopt;
+        all.insert(all.end(), constants->begin(), constants->end());
+      }
+    }
+    return all;
+  }
+
+  static bool AreAlike(const Decision& decision, uint64_t a, uint64_t b,
+                       const std::vector<double>& constants) {
+    const Value x = decision.ValueAt(a), y = decision.ValueAt(b);
+    if (!IsNumber(x) || !IsNumber(y)) return false;
+    return std::all_of(constants.begin(), constants.end(), [&](double constant) {
+      return (AsDouble(x) <=> constant) == (AsDouble(y) <=> constant);
+    });
+  }
+
+  // The intervals into which the constants cut the range.
+  static std::vector<Alike> Intervals(const Decision& decision, const std::vector<double>& constants) {
+    const auto low = static_cast<int64_t>(decision.low), high = static_cast<int64_t>(decision.high);
     std::set<int64_t> starts = {low};
     const auto cut = [&](double at) {
       if (at > static_cast<double>(low) && at <= static_cast<double>(high))
         starts.insert(static_cast<int64_t>(at));
     };
-    for (const auto& list : conditions_) {
-      for (const auto& condition : list) {
-        if (std::find(condition.slots.begin(), condition.slots.end(), index) == condition.slots.end())
-          continue;
-        const auto constants = condition.expression.ConstantsComparedWith(decisions_[index].name);
-        if (!constants) return std::nullopt;
-        for (const double constant : *constants) {
-          cut(std::ceil(constant));
-          cut(std::floor(constant) + 1);
-        }
-      }
+    for (const double constant : constants) {
+      cut(std::ceil(constant));
+      cut(std::floor(constant) + 1);
     }
-    return starts;
+    std::vector<Alike> alikes;
+    for (auto start = starts.begin(); start != starts.end(); ++start) {
+      const int64_t end = std::next(start) == starts.end() ? high + 1 : *std::next(start);
+      alikes.push_back({static_cast<uint64_t>(*start - low), static_cast<uint64_t>(end - *start)});
+    }
+    return alikes;
   }
 
-  std::vector<std::vector<int>> Groups(const std::vector<int>& members) const {
-    std::map<int, int> parent;  // union-find among the members
-    for (const int i : members) parent[i] = i;
+  std::vector<std::vector<int>> Groups(const std::vector<int>& members) {
+    for (const int i : members) parent_[i] = i;  // union-find among the members
     const auto root = [&](int i) {
-      while (parent[i] != i) i = parent[i] = parent[parent[i]];
+      while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
       return i;
     };
     for (const int i : members) {
-      for (const auto& condition : conditions_[i]) {
-        for (const int slot : condition.slots) {
-          if (!settled_[slot] && parent.count(slot)) parent[root(i)] = root(slot);
-        }
+      for (const int slot : controllers_[i]) {
+        if (parent_[slot] != kNoMember) parent_[root(i)] = root(slot);
       }
     }
     std::map<int, std::vector<int>> groups;
     for (const int i : members) groups[root(i)].push_back(i);
+    for (const int i : members) parent_[i] = kNoMember;
     std::vector<std::vector<int>> result;
     for (auto& [leader, group] : groups) result.push_back(std::move(group));
     return result;
@@ -228,9 +267,14 @@ class Assignments::Builder {
   const std::span<const std::vector<ResolvedCondition>> conditions_;
   std::deque<Group>& made_;
   std::vector<const Value*> values_;
-  std::vector<bool> controls_;
-  std::vector<bool> settled_;
-  std::map<std::string, Known> known_;
+  std::vector<uint64_t> ordinals_;  // of the values
+  std::vector<char> controls_;
+  std::vector<std::vector<int>> controllers_;  // of each decision: those that its conditions name
+  std::vector<char> settled_;
+  std::vector<int> parent_;
+  std::vector<int64_t> seen_;  // the last visit that saw each decision
+  int64_t visit_ = 0;
+  std::unordered_map<std::string, Known> known_;  // never iterated
   std::map<int, std::optional<std::vector<Alike>>> alikes_;
   size_t count_bytes_ = 0;
   int64_t visits_ = 0, tried_ = 0;

@@ -222,9 +222,22 @@ recipe:
   odd: {choice: [a, b], when: k % 2 == 1}
 )";
 
+// Listed values of which conditions tell some apart. By rank: 3 * 2 + 1, 1 + 1, 2 + 1 + 2 + 1, and 1.
+constexpr std::string_view kListed = R"(
+canopy: 1
+name: listed
+network: relu
+recipe:
+  rank: {ordinal: [1, 2, 4, 8]}
+  deep: {choice: [x, y], when: rank < 5}
+  more: {choice: [4, 2, 8], when: deep == 'x' and rank != 2}
+  last: {choice: [true, false], when: more > 3 or rank == 1}
+)";
+
 TEST(EnumerationTest, HasEveryCandidateOnceUnderConditions) {
-  for (const auto& [text, size] : {std::pair(kConditional, 2 * (3 + 9) * 3 * (17 + 2)),
-                                   std::pair(kIntervals, (6 + 14 * 3) * (5 + 5 * 2))}) {
+  for (const auto& [text, size] :
+       {std::pair(kConditional, 2 * (3 + 9) * 3 * (17 + 2)), std::pair(kListed, 16),
+        std::pair(kIntervals, (6 + 14 * 3) * (5 + 5 * 2))}) {
     const SearchSpace space = ParseSpace(text);
     const Enumeration all = *Enumeration::Make(space);
     ASSERT_EQ(all.size(), size);
