@@ -31,10 +31,19 @@ constexpr Invariant kInvariants[] = {
      "SELECT 'trial ' || t.id FROM trial t LEFT JOIN result r ON r.trial_id = t.id WHERE t.state = "
      "'COMPLETED' "
      "AND r.trial_id IS NULL"},
+    {"each stopped trial has the result of its rung",
+     "SELECT 'trial ' || t.id FROM trial t LEFT JOIN result r ON r.trial_id = t.id WHERE t.state = 'STOPPED' "
+     "AND (r.trial_id IS NULL OR r.rung <> t.rung)"},
+    {"a trial waits at a rung that it has reported",
+     "SELECT 'trial ' || t.id FROM trial t WHERE t.rung > 0 AND NOT EXISTS (SELECT 1 FROM rung_report g "
+     "WHERE "
+     "g.trial_id = t.id AND g.rung = t.rung) UNION ALL "
+     "SELECT 'trial ' || t.id FROM trial t WHERE t.state = 'PAUSED' AND (t.rung = 0 OR t.rung_action <> "
+     "'PAUSE')"},
     {"no trial that waits or runs has a result",
      "SELECT 'trial ' || t.id || ' is ' || t.state FROM trial t JOIN result r ON r.trial_id = t.id WHERE "
      "t.state "
-     "IN ('PENDING', 'LEASED')"},
+     "IN ('PENDING', 'LEASED', 'PAUSED')"},
     {"a result is of an attempt of its trial",
      "SELECT 'trial ' || r.trial_id || ', attempt ' || r.attempt_id FROM result r JOIN attempt a ON a.id = "
      "r.attempt_id WHERE a.trial_id <> r.trial_id"},

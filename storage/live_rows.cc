@@ -45,13 +45,15 @@ StatusOr<std::vector<model::AttemptRecord>> ReadAttempts(Database& database, con
 
 StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std::string& rest,
                                                    const std::vector<SqlValue>& values) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + TrialColumns(true) + ", " +
-                                                        ResultColumns("r.") + ", a.worker_id, a.busy_ms" +
-                                                        " FROM result r JOIN trial t ON t.id = r.trial_id "
-                                                        "JOIN candidate c ON c.id = t.candidate_id "
-                                                        "JOIN attempt a ON a.id = r.attempt_id " +
-                                                        rest,
-                                                    values));
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") +
+                                             ", a.worker_id, (SELECT COALESCE(SUM(s.busy_ms), 0) "
+                                             "FROM attempt s WHERE s.trial_id = t.id AND s.state "
+                                             "= 'SUCCEEDED') FROM result r JOIN trial t ON t.id = r.trial_id "
+                                             "JOIN candidate c ON c.id = t.candidate_id "
+                                             "JOIN attempt a ON a.id = r.attempt_id " +
+                                             rest,
+                                         values));
   std::vector<Live::Finished> list;
   while (true) {
     CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
@@ -117,6 +119,39 @@ Status ReadCounts(Database& database, Live& live) {
   return {};
 }
 
+StatusOr<std::vector<model::RungReportRecord>> ReadRungReports(Database& database, const std::string& rest,
+                                                               const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT " + RungReportColumns("g.") + rest, values));
+  std::vector<model::RungReportRecord> reports;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return reports;
+    RowReader reader(rows);
+    VisitRungReport(reader, reports.emplace_back());
+    CANOPY_RETURN_IF_ERROR(reader.status());
+  }
+}
+
+Status ReadRungs(Database& database, Live& live) {
+  CANOPY_ASSIGN_OR_RETURN(
+      live.reports,
+      ReadRungReports(database,
+                      " FROM trial t JOIN rung_report g ON g.trial_id = t.id AND g.rung = t.rung WHERE "
+                      "t.campaign_id = ? AND t.state IN ('PENDING', 'LEASED', 'PAUSED') ORDER BY t.id",
+                      {live.campaign.id}));
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT trial_id, rung, objective FROM rung_report WHERE "
+                                                    "campaign_id = ? ORDER BY event_seq",
+                                                    {live.campaign.id}));
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return {};
+    model::RungScore& score = live.rung_scores.emplace_back();
+    score.trial_id = rows.Int(0);
+    score.rung = rows.Int(1);
+    if (!rows.IsNull(2)) score.objective = rows.Real(2);
+  }
+}
+
 Status ReadRest(Database& database, Live& live) {
   CANOPY_ASSIGN_OR_RETURN(live.reference, ReadReference(database, live.campaign.id));
   CANOPY_RETURN_IF_ERROR(ReadTrials(database, live));
@@ -128,7 +163,7 @@ Status ReadRest(Database& database, Live& live) {
       live.expired,
       ReadAttempts(database,
                    " FROM trial t JOIN attempt a ON a.id = t.last_attempt_id WHERE t.campaign_id = ? AND "
-                   "t.state IN ('PENDING', 'LEASED', 'PAUSED') AND t.state = 'PENDING' AND a.state = "
+                   "t.state IN ('PENDING', 'LEASED', 'PAUSED') AND t.state <> 'LEASED' AND a.state = "
                    "'EXPIRED' ORDER BY a.id",
                    {live.campaign.id}));
   CANOPY_ASSIGN_OR_RETURN(live.best, ReadBestFinished(database, live.campaign, nullptr));
@@ -137,6 +172,7 @@ Status ReadRest(Database& database, Live& live) {
                                 "WHERE t.campaign_id = ? AND t.purpose = 'FINAL' AND t.state = 'COMPLETED' "
                                 "ORDER BY t.id",
                                 {live.campaign.id}));
+  CANOPY_RETURN_IF_ERROR(ReadRungs(database, live));
   CANOPY_RETURN_IF_ERROR(ReadSignatures(database, live));
   return ReadCounts(database, live);
 }
@@ -154,11 +190,13 @@ StatusOr<std::vector<Live::Finished>> ReadBestFinished(Database& database,
   {
     CANOPY_ASSIGN_OR_RETURN(
         Rows rows,
-        database.Query("SELECT r.trial_id, t.candidate_id FROM result r JOIN trial t ON t.id = r.trial_id "
-                       "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL " +
-                           (set_aside != nullptr ? std::string() : "AND " + NotSetAside()) + "ORDER BY " +
-                           BestFirst(campaign.settings.objective_goal),
-                       {campaign.id}));
+        database.Query(
+            "SELECT r.trial_id, t.candidate_id FROM result r JOIN trial t ON t.id = r.trial_id "
+            "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND r.rung = "
+            "0 " +
+                (set_aside != nullptr ? std::string() : "AND " + NotSetAside()) + "ORDER BY " +
+                BestFirst(campaign.settings.objective_goal),
+            {campaign.id}));
     while (static_cast<int64_t>(trials.size()) <= campaign.settings.finals_top) {
       CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
       if (!more) break;
@@ -173,6 +211,15 @@ StatusOr<std::vector<Live::Finished>> ReadBestFinished(Database& database,
     best.push_back(std::move(one.at(0)));
   }
   return best;
+}
+
+StatusOr<std::optional<model::RungReportRecord>> ReadRungReport(Database& database, int64_t trial_id,
+                                                                int64_t rung) {
+  CANOPY_ASSIGN_OR_RETURN(
+      auto reports,
+      ReadRungReports(database, " FROM rung_report g WHERE g.trial_id = ? AND g.rung = ?", {trial_id, rung}));
+  if (reports.empty()) return std::nullopt;
+  return std::move(reports.front());
 }
 
 std::string NotSetAside() {
@@ -280,7 +327,7 @@ StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t camp
     CANOPY_ASSIGN_OR_RETURN(
         Rows rows,
         database.Query("SELECT t.id, c.candidate_hash, t.replicate, r.seq, r.feasible, r.objective, " +
-                           NotSetAside() +
+                           NotSetAside() + ", r.rung" +
                            " FROM trial t JOIN candidate c ON c.id = t.candidate_id LEFT JOIN result r ON "
                            "r.trial_id = t.id WHERE t.campaign_id = ? AND t.purpose = 'SEARCH' AND t.id > ? "
                            "ORDER BY t.id LIMIT ?",
@@ -293,19 +340,22 @@ StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t camp
       const int64_t seq = rows.IsNull(3) ? 0 : rows.Int(3);
       const bool seen = seq > 0 && seq <= proposer.seen_seq;
       proposer.known.push_back({model::CandidateKey::Of(rows.Text(1)), seen ? rows.Real(5) : 0.0,
-                                static_cast<int32_t>(rows.Int(2)), seen, !seen || rows.Int(4) != 0});
+                                static_cast<int32_t>(rows.Int(2)),
+                                static_cast<int16_t>(seen ? rows.Int(7) : 0), seen,
+                                !seen || rows.Int(4) != 0});
       if (seq > proposer.seen_seq && seq <= last_seq) unseen.emplace(seq, after_id);
     }
   }
   for (const auto& [seq, trial_id] : unseen) {
     CANOPY_ASSIGN_OR_RETURN(
-        Rows rows, database.Query("SELECT t.decisions_json, c.candidate_hash, r.feasible, r.objective FROM "
-                                  "trial t JOIN candidate c ON c.id = t.candidate_id JOIN result r ON "
-                                  "r.trial_id = t.id WHERE t.id = ?",
-                                  {trial_id}));
+        Rows rows,
+        database.Query("SELECT t.decisions_json, c.candidate_hash, r.feasible, r.objective, r.rung FROM "
+                       "trial t JOIN candidate c ON c.id = t.candidate_id JOIN result r ON "
+                       "r.trial_id = t.id WHERE t.id = ?",
+                       {trial_id}));
     CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
     if (!found) return DataLoss("trial " + std::to_string(trial_id) + " has lost its result");
-    proposer.unseen.push_back({seq, rows.Text(0), rows.Text(1), rows.Int(2) != 0, rows.Real(3)});
+    proposer.unseen.push_back({seq, rows.Text(0), rows.Text(1), rows.Int(2) != 0, rows.Real(3), rows.Int(4)});
   }
   return proposer;
 }

@@ -28,6 +28,10 @@ StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database,
 // A condition on `trial t`, with a space behind it: the current version of its campaign counts it.
 std::string NotSetAside();
 
+// What was accepted for that rung of the trial.
+StatusOr<std::optional<model::RungReportRecord>> ReadRungReport(Database& database, int64_t trial_id,
+                                                                int64_t rung);
+
 // "ORDER BY" terms for `result r` that put the best objective first, the older trial before its equals.
 std::string BestFirst(model::Goal goal);
 

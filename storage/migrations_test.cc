@@ -184,6 +184,10 @@ TEST_F(MigrationsTest, ADatabaseOfEveryEarlierVersionKeepsItsTrials) {
                     "= 'ada' AND constraints_json = '[\"depth > 1\"]' AND space_text = 'x'"),
               1);
     EXPECT_EQ(Count(path_,
+                    "SELECT COUNT(*) FROM trial t JOIN campaign c WHERE t.rung = 0 AND t.rung_action = "
+                    "'CONTINUE' AND c.fidelity_kind = 'full' AND NOT EXISTS (SELECT 1 FROM rung_report)"),
+              1);
+    EXPECT_EQ(Count(path_,
                     "SELECT COUNT(*) FROM sqlite_schema WHERE tbl_name = 'trial' AND name IN ('trial_live', "
                     "'trial_purpose', 'trial_failed', 'trial_count_insert', 'trial_count_update')"),
               5);

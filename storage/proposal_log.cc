@@ -45,10 +45,11 @@ Status ReadVersion(Database& database, int64_t end_seq, ProposalLog::Version& ve
                                  }));
   return ForEach(
       database,
-      std::string("SELECT r.seq, t.decisions_json, c.candidate_hash, r.feasible, r.objective") + kCounted +
-          " AND r.seq IS NOT NULL ORDER BY r.seq",
+      std::string("SELECT r.seq, t.decisions_json, c.candidate_hash, r.feasible, r.objective, r.rung") +
+          kCounted + " AND r.seq IS NOT NULL ORDER BY r.seq",
       {campaign_id, number}, [&](const Rows& rows) -> Status {
-        version.results.push_back({rows.Int(0), rows.Text(1), rows.Text(2), rows.Int(3) != 0, rows.Real(4)});
+        version.results.push_back(
+            {rows.Int(0), rows.Text(1), rows.Text(2), rows.Int(3) != 0, rows.Real(4), rows.Int(5)});
         return {};
       });
 }

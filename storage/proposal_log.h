@@ -21,6 +21,7 @@ struct ProposalLog {
     std::string candidate_json, candidate_hash;
     bool feasible = true;
     double objective = 0;
+    int64_t rung = 0;
   };
   // A SEARCH trial that was made before the version and that it counts.
   struct Known {

@@ -60,12 +60,12 @@ StatusOr<std::vector<TrialRow>> ReadBest(Database& database, int64_t campaign_id
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t minimize,
       database.QueryInt("SELECT objective_goal = 'minimize' FROM campaign WHERE id = ?", {campaign_id}));
-  return ReadTrialRows(database, false,
-                       "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND " +
-                           NotSetAside() + "ORDER BY " +
-                           BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) +
-                           " LIMIT ?",
-                       {campaign_id, limit});
+  return ReadTrialRows(
+      database, false,
+      "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND r.rung = 0 AND " +
+          NotSetAside() + "ORDER BY " +
+          BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) + " LIMIT ?",
+      {campaign_id, limit});
 }
 
 StatusOr<std::vector<CampaignRow>> ReadCampaigns(Database& database, bool texts, const std::string& rest,

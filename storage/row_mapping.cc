@@ -47,6 +47,10 @@ SqlValue ToSql(model::TrialState value) { return std::string(model::ToString(val
 SqlValue ToSql(model::AttemptState value) { return std::string(model::ToString(value)); }
 SqlValue ToSql(model::CampaignState value) { return std::string(model::ToString(value)); }
 SqlValue ToSql(model::DrainScope value) { return std::string(model::ToString(value)); }
+SqlValue ToSql(model::RungAction value) { return std::string(model::ToString(value)); }
+SqlValue ToSql(const std::optional<model::SegmentEnd>& value) {
+  return value ? SqlValue(std::string(model::ToString(*value))) : SqlValue(nullptr);
+}
 SqlValue ToSql(model::Goal value) {
   return std::string(value == model::Goal::kMaximize ? "maximize" : "minimize");
 }
@@ -127,6 +131,13 @@ bool FromSql(const Rows& rows, int column, model::CampaignState& value) {
 }
 bool FromSql(const Rows& rows, int column, model::DrainScope& value) {
   return Take(model::ParseDrainScope(rows.Text(column)), value);
+}
+bool FromSql(const Rows& rows, int column, model::RungAction& value) {
+  return Take(model::ParseRungAction(rows.Text(column)), value);
+}
+bool FromSql(const Rows& rows, int column, std::optional<model::SegmentEnd>& value) {
+  value = model::ParseSegmentEnd(rows.Text(column));
+  return value.has_value() || rows.IsNull(column);
 }
 bool FromSql(const Rows& rows, int column, model::Goal& value) {
   const std::string text = rows.Text(column);
@@ -262,6 +273,13 @@ std::string ResultColumns(std::string_view prefix) {
   ColumnWriter writer;
   const model::ResultRecord result;
   VisitResult(writer, result);
+  return writer.Names(prefix);
+}
+
+std::string RungReportColumns(std::string_view prefix) {
+  ColumnWriter writer;
+  const model::RungReportRecord report;
+  VisitRungReport(writer, report);
   return writer.Names(prefix);
 }
 

@@ -30,6 +30,8 @@ SqlValue ToSql(model::TrialState value);
 SqlValue ToSql(model::AttemptState value);
 SqlValue ToSql(model::CampaignState value);
 SqlValue ToSql(model::DrainScope value);
+SqlValue ToSql(model::RungAction value);
+SqlValue ToSql(const std::optional<model::SegmentEnd>& value);
 SqlValue ToSql(model::Goal value);
 SqlValue ToSql(model::DuplicatePolicy value);
 SqlValue ToSql(const std::vector<std::string>& value);
@@ -52,6 +54,8 @@ bool FromSql(const Rows& rows, int column, model::TrialState& value);
 bool FromSql(const Rows& rows, int column, model::AttemptState& value);
 bool FromSql(const Rows& rows, int column, model::CampaignState& value);
 bool FromSql(const Rows& rows, int column, model::DrainScope& value);
+bool FromSql(const Rows& rows, int column, model::RungAction& value);
+bool FromSql(const Rows& rows, int column, std::optional<model::SegmentEnd>& value);
 bool FromSql(const Rows& rows, int column, model::Goal& value);
 bool FromSql(const Rows& rows, int column, model::DuplicatePolicy& value);
 bool FromSql(const Rows& rows, int column, std::vector<std::string>& value);
@@ -147,6 +151,8 @@ void VisitCampaign(Visitor& v, Record& campaign) {
   v("placement_device_kind", settings.placement.device_kind);
   v("placement_min_memory", settings.placement.min_memory);
   v("priority", settings.priority);
+  v("fidelity_kind", settings.fidelity_kind);
+  v("fidelity_json", settings.fidelity_json);
 }
 
 // The files that it came from: large, left out of listings.
@@ -259,6 +265,13 @@ void VisitTrialState(Visitor& v, Record& trial) {
   v("failed_on_json", trial.failed_on);
   v.Reference("last_attempt_id", trial.last_attempt_id);
   v("last_fence", trial.last_fence);
+  v("rung", trial.rung);
+  v("rung_action", trial.rung_action);
+  v("checkpoint_worker_id", trial.checkpoint.worker_id);
+  v("checkpoint_path", trial.checkpoint.path);
+  v("checkpoint_sha256", trial.checkpoint.sha256);
+  v("checkpoint_epoch", trial.checkpoint.epoch);
+  v("busy_ms", trial.busy_ms);
   v("finished_us", trial.finished_us);
 }
 
@@ -287,6 +300,7 @@ template <typename Visitor, typename Record>
 void VisitAttemptState(Visitor& v, Record& attempt) {
   v("result_id", attempt.result_id);
   v("state", attempt.state);
+  v("segment", attempt.segment);
   v("failure", attempt.failure);
   v("message", attempt.message);
   v("log_tail", attempt.log_tail);
@@ -308,6 +322,7 @@ void VisitResult(Visitor& v, Record& result) {
   v("feasible", result.feasible);
   v("objective", result.objective);
   v("metrics_json", result.metrics);
+  v("rung", result.rung);
   v("epochs", result.epochs);
   v("steps", result.steps);
   v("correct", result.correct);
@@ -324,6 +339,21 @@ void VisitResult(Visitor& v, Record& result) {
   v("weights_sha256", result.weights_sha256);
   v("weights_bytes", result.weights_bytes);
   v("received_us", result.received_us);
+}
+
+template <typename Visitor, typename Record>
+void VisitRungReport(Visitor& v, Record& report) {
+  v("trial_id", report.trial_id);
+  v("rung", report.rung);
+  v("campaign_id", report.campaign_id);
+  v("attempt_id", report.attempt_id);
+  v("fence", report.fence);
+  v("epoch", report.epoch);
+  v("objective", report.objective);
+  v("metrics_json", report.metrics);
+  v("action", report.action);
+  v("event_seq", report.event_seq);
+  v("received_us", report.received_us);
 }
 
 template <typename Visitor, typename Record>
@@ -364,6 +394,7 @@ void VisitWorker(Visitor& v, Record& worker) {
   v("fast_numeric_mode", worker.fast_numeric_mode);
   v("datasets_json", worker.datasets);
   v("operators_json", worker.operators);
+  v("rungs", worker.rungs);
   v("first_seen_us", worker.first_seen_us);
   v("last_seen_us", worker.last_seen_us);
 }
@@ -397,6 +428,7 @@ std::string ProgressColumns();
 std::string TrialColumns(bool graph);
 std::string AttemptColumns(std::string_view prefix = "");
 std::string ResultColumns(std::string_view prefix = "");
+std::string RungReportColumns(std::string_view prefix = "");
 
 void ReadCampaign(RowReader& reader, model::CampaignRecord& campaign, bool texts);
 void ReadTrial(RowReader& reader, model::TrialRecord& trial);

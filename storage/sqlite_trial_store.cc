@@ -49,6 +49,7 @@ class Store final : public TrialStore {
   Status InsertAttempt(const model::AttemptRecord& attempt) override;
   Status UpdateAttempt(const model::AttemptRecord& attempt) override;
   Status InsertResult(const model::ResultRecord& result) override;
+  Status InsertRungReport(const model::RungReportRecord& report) override;
   Status ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
                         int64_t attempt_id, int64_t fence, const std::string& why,
                         const std::string& payload_json, int64_t wall_us) override;
@@ -71,6 +72,9 @@ class Store final : public TrialStore {
   Status CheckNewCampaign(const std::string& project, const std::string& name) override;
   StatusOr<model::KnownOutcome> FindOutcome(const std::string& worker_id, int64_t attempt_id,
                                             const std::string& result_id) override;
+  StatusOr<std::optional<model::RungReportRecord>> FindRungReport(int64_t trial_id, int64_t rung) override {
+    return ReadRungReport(*database_, trial_id, rung);
+  }
   Status CheckDecisions(int64_t campaign_id, const std::vector<Column>& decisions) override {
     return CheckAddedColumns(*database_, campaign_id, decisions);
   }
@@ -313,6 +317,12 @@ Status Store::InsertResult(const model::ResultRecord& result) {
   row("purpose", trial.Text(0));
   CANOPY_RETURN_IF_ERROR(Insert(row, "result"));
   return values_.SetMetrics(result.campaign_id, result.trial_id, result.metrics);
+}
+
+Status Store::InsertRungReport(const model::RungReportRecord& report) {
+  ColumnWriter row;
+  VisitRungReport(row, report);
+  return Insert(row, "rung_report");
 }
 
 // The number of an archived outcome's row, so that a repeat finds it without an index of its own.

@@ -132,6 +132,10 @@ TEST_F(SqliteTrialStoreTest, RestartFindsLiveTrialsAndRunningAttempts) {
                 trial.failed_on = {{"node1", "GPU-1"}, {"node'2", ""}};
                 trial.last_attempt_id = 1;
                 trial.last_fence = attempt.fence;
+                trial.rung = 2;
+                trial.rung_action = model::RungAction::kPause;
+                trial.checkpoint = {"worker-1", "/c", "5ha", 4};
+                trial.busy_ms = 70;
                 return store_->UpdateTrial(trial);
               }).ok());
   Reopen();

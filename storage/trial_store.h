@@ -53,6 +53,8 @@ class TrialStore {
   virtual Status UpdateAttempt(const model::AttemptRecord& attempt) = 0;
   // AlreadyExists where the trial has a result.
   virtual Status InsertResult(const model::ResultRecord& result) = 0;
+  // AlreadyExists where the trial has reported that rung.
+  virtual Status InsertRungReport(const model::RungReportRecord& report) = 0;
   // Once for each worker and result id.
   virtual Status ArchiveOutcome(const std::string& worker_id, const std::string& result_id, int64_t trial_id,
                                 int64_t attempt_id, int64_t fence, const std::string& why,
@@ -79,6 +81,9 @@ class TrialStore {
   virtual StatusOr<model::KnownOutcome> FindOutcome(const std::string& worker_id, int64_t attempt_id,
                                                     const std::string& result_id) = 0;
 
+  // What was accepted for that rung of the trial, the open transaction included.
+  virtual StatusOr<std::optional<model::RungReportRecord>> FindRungReport(int64_t trial_id, int64_t rung) = 0;
+
   // InvalidArgument where the campaign's table cannot have columns for these decisions, too.
   virtual Status CheckDecisions(int64_t campaign_id, const std::vector<Column>& decisions) = 0;
 
@@ -94,16 +99,19 @@ class TrialStore {
     model::CampaignRecord campaign;
     model::CampaignProgress progress;
     std::optional<model::CandidateFacts> reference;
-    std::vector<model::TrialRecord> trials;      // not terminal, ascending id
-    std::vector<model::AttemptRecord> attempts;  // running, ascending id
-    std::vector<model::AttemptRecord> expired;   // the newest attempts of PENDING trials, where they expired
+    std::vector<model::TrialRecord> trials;        // not terminal, ascending id
+    std::vector<model::AttemptRecord> attempts;    // running, ascending id
+    std::vector<model::AttemptRecord> expired;     // the newest of trials that wait, where they expired
+    std::vector<model::RungReportRecord> reports;  // the newest of each live trial, ascending trial id
+    std::vector<model::RungScore> rung_scores;     // of all of its trials, in the order of their events
     struct Finished {
       model::TrialRecord trial;
       model::ResultRecord result;
       std::string worker_id;
       int64_t busy_ms = 0;
     };
-    // The finals_top + 1 best candidates by their best SEARCH trial that is not set aside, best first.
+    // The finals_top + 1 best candidates by their best SEARCH trial that was trained in full and is not set
+    // aside, best first.
     std::vector<Finished> best;
     std::vector<Finished> finals;                      // completed FINAL trials, ascending id
     std::vector<std::string> first_signatures;         // of the first 5 attempts, oldest first
@@ -133,6 +141,7 @@ class TrialStore {
       model::CandidateKey candidate;
       double objective = 0;
       int32_t replicate = 0;
+      int16_t rung = 0;   // at which it was stopped, of a result that was seen
       bool seen = false;  // it has a result, which the state has seen
       bool feasible = true;
     };
@@ -142,6 +151,7 @@ class TrialStore {
       std::string candidate_json, candidate_hash;
       bool feasible = true;
       double objective = 0;
+      int64_t rung = 0;
     };
     std::vector<Unseen> unseen;  // results that the state has not seen, ascending seq
   };

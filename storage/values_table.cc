@@ -48,6 +48,7 @@ constexpr ViewColumn kLastColumns[] = {
     {"params_as_written", "t.params_as_written"},
     {"macs_as_written", "t.macs_as_written"},
     {"epochs", "r.epochs"},
+    {"rung", "t.rung"},
     {"steps", "r.steps"},
     {"numeric_mode", "r.numeric_mode"},
     {"recipe_hash", "r.recipe_hash"},
@@ -59,14 +60,18 @@ constexpr ViewColumn kLastColumns[] = {
     {"failure", "t.failure"},
     {"reason", "t.reason"},
     {"attempts", "(SELECT COUNT(*) FROM attempt a WHERE a.trial_id = t.id)"},
-    {"useful_busy_ms", "(SELECT a.busy_ms FROM attempt a WHERE a.id = r.attempt_id)"},
-    {"useful_allocated_ms", "(SELECT a.allocated_ms FROM attempt a WHERE a.id = r.attempt_id)"},
+    {"useful_busy_ms",
+     "(SELECT SUM(a.busy_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR a.state = "
+     "'SUCCEEDED'))"},
+    {"useful_allocated_ms",
+     "(SELECT SUM(a.allocated_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR "
+     "a.state = 'SUCCEEDED'))"},
     {"wasted_busy_ms",
      "(SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
-     "r.attempt_id)"},
+     "r.attempt_id AND a.state <> 'SUCCEEDED')"},
     {"wasted_allocated_ms",
      "(SELECT COALESCE(SUM(a.allocated_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
-     "r.attempt_id)"},
+     "r.attempt_id AND a.state <> 'SUCCEEDED')"},
     {"peak_memory_bytes", "(SELECT MAX(a.peak_memory_bytes) FROM attempt a WHERE a.trial_id = t.id)"},
     {"worker", "(SELECT a.worker_id FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id))"},
     {"host", "(SELECT a.host FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id))"},

@@ -24,6 +24,8 @@ void Core::Impl::Handle(LaunchCampaign event) {
   campaign.live.progress.epochs = campaign.settings().epochs;
   campaign.active_mark_ms = now.monotonic_ms;
   campaign.MakeLeaseRecord();
+  campaign.schedule = MakeSchedule(campaign);
+  campaign.MakeRungs();
   const int64_t id = campaign.id();
   Write(InsertCampaign{campaign.live.campaign, campaign.live.progress, campaign.live.reference});
   Campaign& added = campaigns[id] = std::move(campaign);
@@ -97,6 +99,7 @@ void Core::Impl::SetState(Campaign& campaign, CampaignState state, const std::st
 }
 
 void Core::Impl::Advance(Campaign& campaign) {
+  JudgePaused(campaign);
   if (campaign.progress().state == CampaignState::kRunning) {
     std::string why;
     if (SearchIsClosed(campaign, &why))
@@ -104,7 +107,9 @@ void Core::Impl::Advance(Campaign& campaign) {
     else
       Refill(campaign);
   }
-  if (campaign.progress().state == CampaignState::kFinalizing) AdvanceFinals(campaign);
+  if (campaign.progress().state != CampaignState::kFinalizing) return;
+  JudgePaused(campaign);
+  AdvanceFinals(campaign);
 }
 
 void Core::Impl::Handle(Tick) {
@@ -122,11 +127,12 @@ void Core::Impl::Handle(Tick) {
                 "no heartbeat within the lease's time to live");
   for (auto& [id, campaign] : campaigns) {
     EndWaitsForMemory(campaign);
+    GiveUpCheckpoints(campaign);
     Advance(campaign);
     // A restart loses no more of the running time than this.
     if (campaign.active() && now.monotonic_ms - campaign.active_mark_ms >= kSaveProgressMs)
       SaveProgress(campaign);
-    const bool idle = campaign.active() && campaign.attempts.empty() && !campaign.trials.empty();
+    const bool idle = campaign.active() && campaign.attempts.empty() && !campaign.waiting.empty();
     if (!idle)
       campaign.idle_since_ms = 0;
     else if (campaign.idle_since_ms == 0)

@@ -7,8 +7,8 @@
 
 namespace canopy::controller {
 
-Core::Core(CoreState state, const CoreLimits& limits, const Now& now)
-    : impl_(std::make_unique<Impl>(std::move(state), limits, now)) {}
+Core::Core(CoreState state, const CoreLimits& limits, ScheduleFactory make_schedule, const Now& now)
+    : impl_(std::make_unique<Impl>(std::move(state), limits, std::move(make_schedule), now)) {}
 Core::~Core() = default;
 
 Effects Core::Step(const Now& now, Event event) { return impl_->Step(now, std::move(event)); }
@@ -40,11 +40,13 @@ int64_t Campaign::ActiveMs(const Now& now) const {
   return progress().active_ms + (active() ? std::max<int64_t>(0, now.monotonic_ms - active_mark_ms) : 0);
 }
 
-Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
+Core::Impl::Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make, const Now& start)
     : limits(limits),
+      make_schedule(std::move(make)),
       database_id(std::move(state.database_id)),
       incarnation(state.incarnation),
       counters(state.counters),
+      start_ms(start.monotonic_ms),
       now(start) {
   const auto granted = [&](const model::AttemptRecord& attempt) {
     return now.monotonic_ms - std::max<int64_t>(0, now.wall_us - attempt.started_us) / 1000;
@@ -61,6 +63,12 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, const Now& start)
     campaign.active_mark_ms = now.monotonic_ms;
     campaign.live = std::move(live);
     campaign.MakeLeaseRecord();
+    campaign.schedule = MakeSchedule(campaign);
+    for (const model::RungScore& score : std::exchange(campaign.live.rung_scores, {}))
+      campaign.ShowSchedule(score);
+    for (model::RungReportRecord& report : std::exchange(campaign.live.reports, {}))
+      campaign.reports[report.trial_id] = std::move(report);
+    campaign.MakeRungs();
     CountPriority(campaign);
     campaign.offered_expected_ms = ExpectedMs(campaign);
     for (model::TrialRecord& trial : trials) KeepTrial(campaign, std::move(trial));

@@ -8,6 +8,7 @@
 
 #include "controller/core/effects.h"
 #include "controller/core/events.h"
+#include "controller/core/fidelity_schedule.h"
 
 namespace canopy::controller {
 
@@ -34,10 +35,13 @@ struct LiveCampaign {
   model::CampaignRecord campaign;
   model::CampaignProgress progress;
   std::optional<model::CandidateFacts> reference;
-  std::vector<model::TrialRecord> trials;      // not terminal, ascending id
-  std::vector<model::AttemptRecord> attempts;  // running, ascending id
-  std::vector<model::AttemptRecord> expired;   // the newest attempts of PENDING trials, where they expired
-  // The finals_top + 1 best candidates by their best SEARCH trial that is not set aside, best first.
+  std::vector<model::TrialRecord> trials;        // not terminal, ascending id
+  std::vector<model::AttemptRecord> attempts;    // running, ascending id
+  std::vector<model::AttemptRecord> expired;     // the newest of trials that wait, where they expired
+  std::vector<model::RungReportRecord> reports;  // the newest of each live trial
+  std::vector<model::RungScore> rung_scores;     // of all of its trials, in the order of their acceptance
+  // The finals_top + 1 best candidates by their best SEARCH trial that was trained in full and is not set
+  // aside, best first.
   using Best = RankedCandidate;
   std::vector<Best> best;
   // FINAL trials that completed, ascending id.
@@ -51,9 +55,9 @@ struct LiveCampaign {
   std::vector<std::string> first_signatures;
   std::vector<model::EndSignature> last_signatures;
   int64_t trials_total = 0;
-  int64_t search_trials = 0;  // created, whatever their state
-  int64_t search_completed = 0;
-  int64_t search_busy_ms = 0;  // over completed SEARCH trials, for predictions
+  int64_t search_trials = 0;     // created, whatever their state
+  int64_t search_completed = 0;  // those that were stopped at a rung included
+  int64_t search_busy_ms = 0;    // over these, for predictions
 };
 struct CoreState {
   SaveCounters counters;
@@ -70,7 +74,8 @@ struct CoreState {
 class Core {
  public:
   // Every live attempt gets twice its TTL from `now`; unanswered refills are in the first Step's effects.
-  Core(CoreState state, const CoreLimits& limits, const Now& now);
+  // REQUIRES that `make_schedule` makes the schedule of each campaign, those launched later included.
+  Core(CoreState state, const CoreLimits& limits, ScheduleFactory make_schedule, const Now& now);
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -87,7 +92,7 @@ class Core {
   // What a status page shows beyond the database; valid until the next Step.
   struct CampaignGlance {
     int64_t campaign_id = 0;
-    int64_t pending = 0, leased = 0, slots = 0;
+    int64_t pending = 0, leased = 0, paused = 0, slots = 0;
     int64_t deadline_left_ms = -1;  // -1: no such budget
     int64_t waiting_without_worker_ms = 0;
     std::string waiting_reason;        // why no connected worker is eligible
@@ -109,7 +114,10 @@ class Core {
     bool live = false;
     std::string campaign_state, campaign_reason;
     bool fidelity_open = false;  // a probe settles it before other trials are given out
-    int64_t trials_before = 0;   // of its campaign, that a slot is given first
+    int64_t rung = 0;            // that it waits at; 0: none
+    int64_t rung_since_us = 0;
+    std::string rung_awaits;    // "3 of 4 reports"
+    int64_t trials_before = 0;  // of its campaign, that a slot is given first
     struct Verdict {
       std::string worker_id, host;
       bool eligible = false, free = false;

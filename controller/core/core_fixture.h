@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "controller/core/core.h"
+#include "controller/core/testing/halving_schedule.h"
 
 namespace canopy::controller {
 
@@ -22,6 +23,7 @@ inline model::WorkerRecord MakeWorker(const std::string& id, int64_t slots, cons
   worker.slots = slots;
   worker.cores = slots;
   worker.numeric_modes = {"fp32"};
+  worker.rungs = true;
   worker.datasets = {{"fashion-mnist", "digest", {1, 28, 28}, 10, 60000}};
   return worker;
 }
@@ -37,7 +39,7 @@ inline model::CandidateFacts MakeCandidate(const std::string& name) {
 class World {
  public:
   explicit World(const CoreState& state = Empty(), const CoreLimits& limits = {})
-      : core_(state, limits, now_) {}
+      : core_(state, limits, MakeTestSchedule, now_) {}
 
   static CoreState Empty() {
     CoreState state;
@@ -158,6 +160,44 @@ class World {
     outcome.failure = failure;
     outcome.message = message;
     return outcome;
+  }
+
+  // An attempt that paused or stopped at the rung.
+  AttemptOutcome Segment(const Lease& lease, model::SegmentEnd end, int64_t rung) {
+    AttemptOutcome outcome = Success(lease, 0);
+    outcome.segment = end;
+    outcome.rung = rung;
+    outcome.result.metrics.clear();
+    if (end == model::SegmentEnd::kPaused)
+      outcome.checkpoint = {"", "/checkpoints/" + std::to_string(lease.trial.id), "5ha", rung};
+    return outcome;
+  }
+
+  // What the training is told at its rung, as its worker's engine asks.
+  StatusOr<model::RungAction> Reach(const Lease& lease, int64_t rung, double accuracy) {
+    RungReport report;
+    report.token = ++token_;
+    report.worker_id = lease.attempt.worker_id;
+    report.database_id = kDatabase;
+    report.incarnation = 1;
+    report.attempt_id = lease.attempt.id;
+    report.trial_id = lease.trial.id;
+    report.fence = lease.attempt.fence;
+    report.rung = rung;
+    report.epoch = lease.rungs.at(static_cast<size_t>(rung - 1));
+    report.metrics["val_accuracy"] = accuracy;
+    return Reach(std::move(report));
+  }
+  StatusOr<model::RungAction> Reach(RungReport report) {
+    for (const InsertRungReport& write : Written<InsertRungReport>())
+      if (write.report.trial_id == report.trial_id && write.report.rung == report.rung)
+        report.known = write.report;
+    const uint64_t token = report.token;
+    Step(std::move(report));
+    AnswerRefills();
+    const StatusOr<ReplyBody>& reply = replies_.at(token);
+    if (!reply.ok()) return reply.status();
+    return std::get<RungAnswered>(*reply).action;
   }
 
   OutcomeVerdict Report(const std::string& worker, AttemptOutcome outcome) {

@@ -37,22 +37,25 @@ ordered_json FailedOn(const model::TrialRecord& trial) {
 }
 
 ordered_json Describe(const model::TrialRecord& t) {
-  return {{"id", t.id},
-          {"number", t.number},
-          {"purpose", std::string(model::ToString(t.purpose))},
-          {"replicate", t.replicate},
-          {"candidate_hash", t.candidate.candidate_hash},
-          {"parent", t.parent_trial_id},
-          {"seen_seq", t.seen_seq},
-          {"space", {t.space_version, t.set_aside}},
-          {"state", std::string(model::ToString(t.state))},
-          {"reason", t.reason},
-          {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
-          {"out_of_memory_bytes", t.out_of_memory_bytes},
-          {"crash_hosts", t.crash_hosts},
-          {"failed_on", FailedOn(t)},
-          {"last_lease", {t.last_attempt_id, t.last_fence}},
-          {"worker", t.required_worker_id}};
+  return {
+      {"id", t.id},
+      {"number", t.number},
+      {"purpose", std::string(model::ToString(t.purpose))},
+      {"replicate", t.replicate},
+      {"candidate_hash", t.candidate.candidate_hash},
+      {"parent", t.parent_trial_id},
+      {"seen_seq", t.seen_seq},
+      {"space", {t.space_version, t.set_aside}},
+      {"state", std::string(model::ToString(t.state))},
+      {"reason", t.reason},
+      {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
+      {"out_of_memory_bytes", t.out_of_memory_bytes},
+      {"crash_hosts", t.crash_hosts},
+      {"failed_on", FailedOn(t)},
+      {"last_lease", {t.last_attempt_id, t.last_fence}},
+      {"rung", {t.rung, std::string(model::ToString(t.rung_action)), t.busy_ms}},
+      {"checkpoint", {t.checkpoint.worker_id, t.checkpoint.path, t.checkpoint.sha256, t.checkpoint.epoch}},
+      {"worker", t.required_worker_id}};
 }
 
 }  // namespace
@@ -63,12 +66,15 @@ std::string Core::Impl::DurableText() const {
       {"next_attempt_id", counters.next_attempt_id},   {"next_fence", counters.next_fence},
       {"next_event_seq", counters.next_event_seq},     {"share_time", counters.share_time}};
   for (const auto& [id, campaign] : campaigns) {
-    ordered_json entry = {{"id", id},
-                          {"space_version", campaign.live.campaign.space_version},
-                          {"space_hash", campaign.live.campaign.space_hash},
-                          {"constraints", campaign.settings().constraints},
-                          {"priority", campaign.settings().priority},
-                          {"progress", Describe(campaign.progress())}};
+    ordered_json entry = {
+        {"id", id},
+        {"space_version", campaign.live.campaign.space_version},
+        {"space_hash", campaign.live.campaign.space_hash},
+        {"constraints", campaign.settings().constraints},
+        {"priority", campaign.settings().priority},
+        {"fidelity", {campaign.settings().fidelity_kind, campaign.settings().fidelity_json}},
+        {"schedule", campaign.reports_digest},
+        {"progress", Describe(campaign.progress())}};
     for (const auto& [trial_id, trial] : campaign.trials) entry["trials"].push_back(Describe(trial));
     for (const auto& [attempt_id, attempt] : campaign.attempts)
       entry["attempts"].push_back({attempt_id, attempt.record.trial_id, attempt.record.fence,
@@ -76,6 +82,10 @@ std::string Core::Impl::DurableText() const {
     for (const auto& [trial_id, attempt] : campaign.expired)
       entry["expired"].push_back(
           {trial_id, attempt.record.id, attempt.record.fence, attempt.record.worker_id, attempt.record.slot});
+    for (const auto& [trial_id, report] : campaign.reports)
+      entry["reports"].push_back({trial_id, report.rung, report.attempt_id, report.fence, report.epoch,
+                                  report.metrics, std::string(model::ToString(report.action)),
+                                  report.event_seq});
     for (const LiveCampaign::Best& best : campaign.live.best)
       entry["best"].push_back({best.trial_id, best.objective, best.busy_ms});
     for (const LiveCampaign::Final& final : campaign.live.finals)
@@ -124,8 +134,12 @@ std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
   for (const auto& [id, campaign] : campaigns) {
     CampaignGlance glance;
     glance.campaign_id = id;
-    for (const auto& [purpose_and_state, trials] : campaign.counts)
-      (purpose_and_state.second == model::TrialState::kLeased ? glance.leased : glance.pending) += trials;
+    for (const auto& [purpose_and_state, trials] : campaign.counts) {
+      const model::TrialState state = purpose_and_state.second;
+      (state == model::TrialState::kLeased   ? glance.leased
+       : state == model::TrialState::kPaused ? glance.paused
+                                             : glance.pending) += trials;
+    }
     glance.slots = KnownSlots();
     if (campaign.settings().budget_duration_ms > 0)
       glance.deadline_left_ms =

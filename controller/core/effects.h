@@ -36,20 +36,23 @@ struct InsertSpaceVersion {
 struct InsertTrial {
   model::TrialRecord trial;
 };
-// Writes what can change: state, failure, reason, retry counters, crash hosts, last attempt and fence,
-// finished_us.
+// Writes what can change: state, failure, reason, retry counters, crash hosts, last attempt and fence, rung,
+// checkpoint, finished_us.
 struct UpdateTrial {
   model::TrialRecord trial;
 };
 struct InsertAttempt {
   model::AttemptRecord attempt;
 };
-// Writes what can change: state, failure, message, log tail, result_id, cost, ended_us.
+// Writes what can change: state, segment, failure, message, log tail, result_id, cost, ended_us.
 struct UpdateAttempt {
   model::AttemptRecord attempt;
 };
 struct InsertResult {
   model::ResultRecord result;
+};
+struct InsertRungReport {
+  model::RungReportRecord report;
 };
 // What came too late or with a stale fence, kept for people.
 struct ArchiveOutcome {
@@ -86,10 +89,10 @@ struct SaveCounters {
   int64_t next_campaign_id = 1, next_trial_id = 1, next_attempt_id = 1, next_fence = 1, next_event_seq = 1;
   int64_t share_time = 0;  // how far leases have come in the order of fair shares
 };
-using Write =
-    std::variant<InsertCampaign, UpdateCampaign, ChangeCampaign, InsertSpaceVersion, InsertTrial, UpdateTrial,
-                 InsertAttempt, UpdateAttempt, InsertResult, ArchiveOutcome, InsertMeasurements, AppendEvent,
-                 SaveProposerState, UpsertWorker, SaveDrain, RemoveDrain, SaveHealth, SaveCounters>;
+using Write = std::variant<InsertCampaign, UpdateCampaign, ChangeCampaign, InsertSpaceVersion, InsertTrial,
+                           UpdateTrial, InsertAttempt, UpdateAttempt, InsertResult, InsertRungReport,
+                           ArchiveOutcome, InsertMeasurements, AppendEvent, SaveProposerState, UpsertWorker,
+                           SaveDrain, RemoveDrain, SaveHealth, SaveCounters>;
 
 // A trial handed to a worker.
 struct Lease {
@@ -97,6 +100,8 @@ struct Lease {
   model::TrialRecord trial;
   model::CampaignRecord campaign;  // texts left out
   int64_t epochs = 0, max_steps = 0;
+  // After which epochs it reports, as FidelitySchedule::Rungs has it; trial.rung of them are passed.
+  std::vector<int64_t> rungs;
   // Derived from (campaign seed, replicate) alone, so that all candidates share them.
   uint64_t initialization_seed = 0, data_order_seed = 0, augmentation_seed = 0;
   int64_t ttl_ms = 0;
@@ -123,12 +128,15 @@ struct Exchanged {
   OutcomeVerdict verdict = OutcomeVerdict::kNone;
   std::optional<Lease> lease;
 };
+struct RungAnswered {
+  model::RungAction action = model::RungAction::kContinue;
+};
 struct HeartbeatAnswered {
   int64_t interval_ms = 0, ttl_ms = 0;
   std::vector<int64_t> attempts_to_stop;
 };
-using ReplyBody =
-    std::variant<Launched, Revised, Commanded, DrainChanged, Welcomed, Exchanged, HeartbeatAnswered>;
+using ReplyBody = std::variant<Launched, Revised, Commanded, DrainChanged, Welcomed, Exchanged, RungAnswered,
+                               HeartbeatAnswered>;
 
 struct Reply {
   uint64_t token = 0;

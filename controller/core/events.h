@@ -84,6 +84,10 @@ struct AttemptOutcome {
   model::Purpose purpose = model::Purpose::kSearch;
   int64_t replicate = 0;
   bool succeeded = false;
+  // Where succeeded: how, and at which rung it stopped or paused, with what it wrote there to go on from.
+  model::SegmentEnd segment = model::SegmentEnd::kCompleted;
+  int64_t rung = 0;
+  model::TrialCheckpoint checkpoint;
   std::optional<model::FailureClass> failure;
   bool cancelled = false;  // the controller's own stop was carried out
   std::string message, log_tail;
@@ -99,6 +103,19 @@ struct WorkerExchange {
   int64_t slot = 0;
   std::optional<AttemptOutcome> outcome;
   bool wants_lease = false;
+};
+
+// A training has reached a rung; repeated until it is answered.
+struct RungReport {
+  uint64_t token = 0;
+  std::string worker_id;
+  std::string database_id;
+  int64_t incarnation = 0;
+  int64_t attempt_id = 0, trial_id = 0, fence = 0;
+  int64_t rung = 0, epoch = 0;
+  model::Metrics metrics;
+  std::optional<model::RungReportRecord>
+      known;  // what was accepted for that rung before: the engine's to read
 };
 
 // The caller of `token` has hung up or its long poll is over: it gets an empty reply.
@@ -128,6 +145,6 @@ struct ProposalsReady {
 struct Tick {};
 
 using Event = std::variant<LaunchCampaign, ReviseCampaign, CommandCampaign, WorkerHello, DrainWorker,
-                           WorkerExchange, PollEnded, WorkerHeartbeat, ProposalsReady, Tick>;
+                           WorkerExchange, RungReport, PollEnded, WorkerHeartbeat, ProposalsReady, Tick>;
 
 }  // namespace canopy::controller

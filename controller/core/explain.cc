@@ -13,6 +13,11 @@ Core::TrialOutlook Core::Impl::Explain(int64_t trial_id) {
   outlook.live = true;
   outlook.campaign_state = std::string(model::ToString(campaign.progress().state));
   outlook.campaign_reason = campaign.progress().reason;
+  if (trial.state == TrialState::kPaused) {
+    outlook.rung = trial.rung;
+    outlook.rung_since_us = campaign.reports.at(trial_id).received_us;
+    outlook.rung_awaits = campaign.schedule->Awaited(trial_id, trial.rung);
+  }
   if (trial.state != TrialState::kPending) return outlook;
   outlook.fidelity_open = campaign.progress().epochs == 0 && trial.purpose != model::Purpose::kProxy;
   for (const auto& [id, other] : campaign.trials) {

@@ -107,7 +107,7 @@ void Core::Impl::CloseSearch(Campaign& campaign, const std::string& why) {
   std::vector<int64_t> pending;
   for (const auto& [id, trial] : campaign.trials)
     if (trial.state == TrialState::kPending) pending.push_back(id);
-  for (const int64_t id : pending) EndTrial(campaign, id, TrialState::kCancelled, why);
+  for (const int64_t id : pending) EndEarly(campaign, id, why);
   campaign.progress().refill_count = 0;
   campaign.progress().finals_stage = 1;
   NoteExpected(campaign);
@@ -206,7 +206,7 @@ void Core::Impl::TrimSearch(Campaign& campaign) {
   if (!no_time && !too_late) return;
   std::vector<int64_t> late;
   for (const auto& [id, trial] : campaign.trials)
-    if (trial.purpose == Purpose::kSearch && (trial.state == TrialState::kPending ? no_time : too_late))
+    if (trial.purpose == Purpose::kSearch && (trial.state == TrialState::kLeased ? too_late : no_time))
       late.push_back(id);
   for (const int64_t id : late) CancelTrial(campaign, id, "no time was left for it before the finals");
 }

@@ -29,7 +29,8 @@ int WaitingTrials::Rank(Purpose purpose) {
 }
 
 bool WaitingTrials::IsPlain(const model::TrialRecord& trial) {
-  return trial.required_worker_id.empty() && trial.out_of_memory == 0 && trial.crash_hosts.empty();
+  return trial.required_worker_id.empty() && trial.checkpoint.worker_id.empty() && trial.out_of_memory == 0 &&
+         trial.crash_hosts.empty();
 }
 
 void WaitingTrials::Add(const model::TrialRecord& trial) {
@@ -106,9 +107,11 @@ model::TrialRecord& Core::Impl::KeepTrial(Campaign& campaign, model::TrialRecord
   ++campaign.counts[{kept.purpose, kept.state}];
   if (kept.state == TrialState::kPending) {
     if (kept.out_of_memory > 0) campaign.waits_for_memory[id] = now.monotonic_ms;
+    if (!kept.checkpoint.worker_id.empty()) campaign.resumable.insert(id);
     campaign.waiting.Add(kept);
     Offer(campaign);
   }
+  if (kept.state == TrialState::kPaused) campaign.paused.emplace(kept.rung, id);
   Place(campaign);
   return kept;
 }
@@ -117,10 +120,14 @@ void Core::Impl::SetTrialState(Campaign& campaign, model::TrialRecord& trial, Tr
   if (trial.state == TrialState::kPending) campaign.waiting.Remove(trial);
   --campaign.counts[{trial.purpose, trial.state}];
   ++campaign.counts[{trial.purpose, state}];
+  if (trial.state == TrialState::kPaused) campaign.paused.erase({trial.rung, trial.id});
   trial.state = state;
   campaign.waits_for_memory.erase(trial.id);
+  campaign.resumable.erase(trial.id);
+  if (state == TrialState::kPaused) campaign.paused.emplace(trial.rung, trial.id);
   if (state == TrialState::kPending) {
     if (trial.out_of_memory > 0) campaign.waits_for_memory[trial.id] = now.monotonic_ms;
+    if (!trial.checkpoint.worker_id.empty()) campaign.resumable.insert(trial.id);
     campaign.waiting.Add(trial);
     Offer(campaign);
   }
@@ -133,6 +140,9 @@ void Core::Impl::ForgetTrial(Campaign& campaign, int64_t trial_id) {
   --campaign.counts[{trial.purpose, trial.state}];
   campaign_by_trial.erase(trial_id);
   campaign.waits_for_memory.erase(trial_id);
+  campaign.resumable.erase(trial_id);
+  campaign.paused.erase({trial.rung, trial_id});
+  campaign.reports.erase(trial_id);
   ForgetExpired(campaign, trial_id);
   campaign.trials.erase(trial_id);
   Place(campaign);
@@ -241,11 +251,19 @@ std::string Core::Impl::IndexErrors() const {
   for (const auto& [id, campaign] : campaigns) {
     const std::string name = "campaign " + std::to_string(id) + ": ";
     WaitingTrials waiting;
+    FidelitySchedule::Waiting paused;
+    std::set<int64_t> resumable;
     std::map<std::pair<Purpose, TrialState>, int64_t> counts;
     for (const auto& [trial_id, trial] : campaign.trials) {
       ++trials;
       ++counts[{trial.purpose, trial.state}];
       if (trial.state == TrialState::kPending) waiting.Add(trial);
+      if (trial.state == TrialState::kPaused) paused.emplace(trial.rung, trial_id);
+      if (trial.state == TrialState::kPending && !trial.checkpoint.worker_id.empty())
+        resumable.insert(trial_id);
+      const auto report = campaign.reports.find(trial_id);
+      expect((report == campaign.reports.end() ? 0 : report->second.rung) == trial.rung,
+             name + "newest report of a trial");
       const auto by_trial = campaign_by_trial.find(trial_id);
       expect(by_trial != campaign_by_trial.end() && by_trial->second == &campaign, name + "trial's campaign");
     }
@@ -254,6 +272,7 @@ std::string Core::Impl::IndexErrors() const {
     expect(kept == counts, name + "counts");
     expect(waiting.plain == campaign.waiting.plain && waiting.particular == campaign.waiting.particular,
            name + "waiting trials");
+    expect(paused == campaign.paused && resumable == campaign.resumable, name + "trials that paused");
     for (const auto& [attempt_id, attempt] : campaign.attempts) {
       ++attempts;
       const auto by_attempt = campaign_by_attempt.find(attempt_id);

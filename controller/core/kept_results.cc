@@ -7,7 +7,6 @@ namespace canopy::controller {
 namespace {
 
 using model::AttemptState;
-using model::TrialState;
 
 bool SameSeeds(const std::string& seeds_json, const Lease& lease) {
   return nlohmann::json::parse(seeds_json, nullptr, false) ==
@@ -35,14 +34,13 @@ std::string Difference(const AttemptOutcome& outcome, const Lease& lease) {
 }  // namespace
 
 std::string Core::Impl::AdoptKept(const std::string& worker_id, AttemptOutcome& outcome) {
-  if (!outcome.succeeded) return "it is a failure from before a restore";
+  if (!outcome.succeeded || outcome.segment != model::SegmentEnd::kCompleted)
+    return "it is from before a restore, and no result";
   const auto found = campaign_by_trial.find(outcome.trial_id);
   if (found == campaign_by_trial.end())
     return "it is from before a restore, and its trial has ended or is not known since";
   Campaign& campaign = *found->second;
   model::TrialRecord& trial = campaign.trials.at(outcome.trial_id);
-  if (trial.state != TrialState::kPending && trial.state != TrialState::kLeased)
-    return "it is from before a restore, and the trial waits at a rung";
   const std::string difference = Difference(outcome, MakeLease(campaign, trial, {}));
   if (!difference.empty())
     return "it is from before a restore, and since then the trial of its number has another " + difference;

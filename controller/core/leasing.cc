@@ -131,6 +131,10 @@ void Core::Impl::Handle(WorkerHeartbeat event) {
     }
     attempt->step = progress.step;
     attempt->total_steps = progress.total_steps;
+    // It did not hear so at its rung.
+    const Campaign& owner = *campaign_by_attempt.at(progress.attempt_id);
+    if (owner.trials.at(attempt->record.trial_id).rung_action == model::RungAction::kStop)
+      answer.attempts_to_stop.push_back(progress.attempt_id);
   }
   std::erase_if(event.measurements, [&](const model::MeasurementRecord& measurement) {
     const LiveAttempt* attempt = FindAttempt(measurement.attempt_id).second;
@@ -240,6 +244,11 @@ bool Core::Impl::FitsCampaign(const Worker& worker, const Campaign& campaign, st
            "'; give a worker its library with --operator-libraries, or a trainer that has it";
     return false;
   }
+  if (!campaign.rungs.empty() && !record.rungs) {
+    *why =
+        "no connected worker's agent and trainer take part in a fidelity schedule with rungs; upgrade them";
+    return false;
+  }
   if (!MeetsPlacement(record, worker.labels, settings.placement, why)) return false;
   const model::CampaignProgress& progress = campaign.progress();
   const std::string& digest =
@@ -278,6 +287,10 @@ bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const mode
   }
   if (!trial.required_worker_id.empty() && trial.required_worker_id != record.id) {
     *why = "its weights lie on worker " + trial.required_worker_id;
+    return false;
+  }
+  if (!trial.checkpoint.worker_id.empty() && trial.checkpoint.worker_id != record.id) {
+    *why = "its checkpoint lies on worker " + trial.checkpoint.worker_id;
     return false;
   }
   if (!FitsCampaign(worker, campaign, why)) return false;
@@ -427,6 +440,7 @@ Lease Core::Impl::MakeLease(const Campaign& campaign, const model::TrialRecord& 
   const bool probe = trial.purpose == Purpose::kProxy;
   lease.epochs = probe ? 1 : campaign.progress().epochs;
   lease.max_steps = probe ? kProbeSteps : 0;
+  if (trial.purpose == Purpose::kSearch) lease.rungs = campaign.rungs;
   // The finals' replicates are others than the search's, whatever their numbers.
   const bool search = trial.purpose == Purpose::kSearch || probe;
   const std::string replicate = (search ? "/" : "/final/") + std::to_string(trial.replicate);

@@ -29,7 +29,8 @@ AttemptOutcome Judged(const AttemptOutcome& outcome, Purpose purpose, const std:
   const auto objective = outcome.result.metrics.find(metric);
   const bool has_it = objective != outcome.result.metrics.end() && std::isfinite(objective->second);
   AttemptOutcome judged = outcome;
-  if (!outcome.succeeded || has_it || !NeedsObjective(purpose)) return judged;
+  const bool in_full = outcome.succeeded && outcome.segment == model::SegmentEnd::kCompleted;
+  if (!in_full || has_it || !NeedsObjective(purpose)) return judged;
   judged.succeeded = false;
   judged.failure = FailureClass::kDiverged;
   judged.message = "the objective " + metric + " is missing or not finite";
@@ -89,6 +90,11 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
     attempt.state = outcome.succeeded   ? AttemptState::kSucceeded
                     : outcome.cancelled ? AttemptState::kCancelled
                                         : AttemptState::kFailed;
+    attempt.segment.reset();
+    if (outcome.succeeded) {
+      attempt.segment = outcome.segment;
+      trial.busy_ms += outcome.cost.busy_ms;
+    }
     attempt.failure.reset();
     if (attempt.state == AttemptState::kFailed)
       attempt.failure = outcome.failure.value_or(FailureClass::kTrainerCrash);
@@ -102,8 +108,10 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
         principal);
     NoteSignature(campaign, attempt, trial.candidate.candidate_hash);
-    if (attempt.state == AttemptState::kSucceeded)
+    if (attempt.segment == model::SegmentEnd::kCompleted)
       AcceptResult(campaign, trial, attempt, outcome);
+    else if (attempt.segment)
+      TakeSegment(campaign, trial, attempt, outcome);
     else if (attempt.state == AttemptState::kCancelled)
       Requeue(campaign, trial, "its attempt was stopped");
     else {
@@ -138,10 +146,10 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
   NotePassed(campaign, trial, attempt);
   if (search) {
     ++campaign.live.search_completed;
-    campaign.live.search_busy_ms += attempt.cost.busy_ms;
+    campaign.live.search_busy_ms += trial.busy_ms;
   }
   if (search && trial.set_aside.empty()) {
-    AddToBest(campaign, {*result.objective, trial.id, attempt.cost.busy_ms, trial.candidate});
+    AddToBest(campaign, {*result.objective, trial.id, trial.busy_ms, trial.candidate});
     effects.published.push_back(
         {campaign.id(),
          {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, true, score}});
@@ -169,6 +177,7 @@ void Core::Impl::InsertAndLog(const model::ResultRecord& result, const model::Tr
                             {"objective", nullptr},
                             {"candidate_hash", trial.candidate.candidate_hash}};
   if (result.objective) payload["objective"] = *result.objective;
+  if (result.rung > 0) payload["rung"] = result.rung;
   Log(result.campaign_id, trial.id, result.attempt_id, "result_accepted", payload.dump(), principal);
 }
 
@@ -195,8 +204,13 @@ void Core::Impl::AddToBest(Campaign& campaign, LiveCampaign::Best entry) {
 
 void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
                               const model::AttemptRecord& attempt) {
-  trial.failure = attempt.failure;
   const std::string reason = Name(*attempt.failure) + ": " + attempt.message;
+  // What it had to say it has said.
+  if (trial.rung_action == model::RungAction::kStop) return Requeue(campaign, trial, reason);
+  trial.failure = attempt.failure;
+  // It may be what it went on from that made it fail.
+  if (*attempt.failure != FailureClass::kPreempted && *attempt.failure != FailureClass::kWorkerLost)
+    GiveUpCheckpoint(campaign, trial, reason);
   switch (*attempt.failure) {
     case FailureClass::kOutOfMemory: {
       const auto worker = workers.find(attempt.worker_id);
@@ -295,13 +309,17 @@ void Core::Impl::ApplyCrash(Campaign& campaign, model::TrialRecord& trial, const
 }
 
 void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const std::string& why) {
+  if (trial.rung_action == model::RungAction::kStop)
+    return EndStopped(campaign, trial,
+                      "the fidelity schedule stopped it at rung " + std::to_string(trial.rung));
+  if (trial.rung_action == model::RungAction::kPause) return Pause(campaign, trial);
   if (trial.purpose == Purpose::kSearch && campaign.progress().finals_stage > 0 &&
       NoTimeForAnother(campaign)) {
-    EndTrial(campaign, trial.id, TrialState::kCancelled, "no time was left to try it again after " + why);
+    EndEarly(campaign, trial.id, "no time was left to try it again after " + why);
     return;
   }
   if (!trial.set_aside.empty()) {
-    EndTrial(campaign, trial.id, TrialState::kCancelled,
+    EndEarly(campaign, trial.id,
              "the space's current version sets it aside, and it is not tried again after " + why);
     return;
   }
@@ -341,7 +359,7 @@ void Core::Impl::CancelTrial(Campaign& campaign, int64_t trial_id, const std::st
     Log(campaign.id(), trial_id, attempt_id, "attempt_ended",
         nlohmann::json{{"state", "CANCELLED"}, {"failure", ""}, {"message", reason}}.dump());
   }
-  EndTrial(campaign, trial_id, TrialState::kCancelled, reason);
+  EndEarly(campaign, trial_id, reason);
 }
 
 void Core::Impl::NoteSignature(Campaign& campaign, const model::AttemptRecord& attempt,

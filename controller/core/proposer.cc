@@ -34,9 +34,10 @@ model::CandidateFacts Facts(const Candidate& candidate, const Evaluation& evalua
   return facts;
 }
 
-Observation Observed(Candidate candidate, bool feasible, double score) {
-  return {feasible ? Observation::Kind::kCompleted : Observation::Kind::kInfeasible, std::move(candidate),
-          feasible ? score : 0, 0};
+Observation Observed(Candidate candidate, bool feasible, double score, int64_t rung) {
+  if (!feasible) return {Observation::Kind::kInfeasible, std::move(candidate)};
+  return {rung > 0 ? Observation::Kind::kStopped : Observation::Kind::kCompleted, std::move(candidate), score,
+          0, rung};
 }
 
 std::string Describe(const std::vector<Violation>& violations) {
@@ -93,7 +94,8 @@ Status Proposer::Restore(std::string_view state, std::span<const Known> known) {
 void Proposer::Know(const Known& trial) {
   Outcome& outcome = outcomes_[trial.candidate];
   outcome.replicates = std::max(outcome.replicates, static_cast<int32_t>(trial.replicate) + 1);
-  if (trial.finished) outcome = {trial.score, outcome.replicates, true, trial.feasible};
+  if (trial.finished)
+    outcome = {trial.score, outcome.replicates, static_cast<int16_t>(trial.rung), true, trial.feasible};
 }
 
 StatusOr<ProposalBatch> Proposer::Propose(std::span<const ObservedResult> results, int64_t seen_seq,
@@ -101,8 +103,9 @@ StatusOr<ProposalBatch> Proposer::Propose(std::span<const ObservedResult> result
   for (const ObservedResult& result : results) {
     CANOPY_ASSIGN_OR_RETURN(Candidate candidate, space_.ParseCandidate(result.candidate_json));
     Outcome& outcome = outcomes_[model::CandidateKey::Of(result.candidate_hash)];
-    outcome = {result.score, std::max(outcome.replicates, 1), true, result.feasible};
-    strategy_->Record(Observed(std::move(candidate), result.feasible, result.score));
+    outcome = {result.score, std::max(outcome.replicates, 1), static_cast<int16_t>(result.rung), true,
+               result.feasible};
+    strategy_->Record(Observed(std::move(candidate), result.feasible, result.score, result.rung));
   }
   ProposalBatch batch;
   batch.seen_seq = seen_seq;
@@ -157,7 +160,7 @@ StatusOr<Proposal> Proposer::Judge() {
     proposal.replicate = outcome.replicates++;
   } else if (outcome.finished) {
     proposal.verdict = Proposal::Verdict::kCached;
-    strategy_->Record(Observed(std::move(candidate), outcome.feasible, outcome.score));
+    strategy_->Record(Observed(std::move(candidate), outcome.feasible, outcome.score, outcome.rung));
   } else {
     proposal.verdict = Proposal::Verdict::kRejected;
     proposal.reason = "is a duplicate of a trial without a result";

@@ -31,6 +31,7 @@ struct ObservedResult {
   std::string candidate_json, candidate_hash;
   bool feasible = true;
   double score = 0;
+  int64_t rung = 0;  // at which it was stopped; 0: it was trained in full
 };
 
 // One logged proposal.
@@ -69,6 +70,7 @@ class Proposer {
     int64_t replicate = 0;
     bool finished = false, feasible = true;
     double score = 0;
+    int64_t rung = 0;
   };
   Status Restore(std::string_view state, std::span<const Known> known);
   // The same, one after the other: Restore without any, then these.
@@ -82,6 +84,7 @@ class Proposer {
   struct Outcome {
     double score = 0;
     int32_t replicates = 0;
+    int16_t rung = 0;
     bool finished = false, feasible = true;
   };
   StatusOr<Proposal> ProposeOne();

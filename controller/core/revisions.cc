@@ -68,11 +68,11 @@ void Core::Impl::BeginVersion(Campaign& campaign, const std::vector<model::SetAs
   for (auto& [id, trial] : campaign.trials) {
     const auto reason = reasons.find(id);
     trial.set_aside = reason == reasons.end() ? "" : *reason->second;
-    if (!trial.set_aside.empty() && trial.state == TrialState::kPending) waiting.push_back(id);
+    if (!trial.set_aside.empty() && trial.state != TrialState::kLeased) waiting.push_back(id);
   }
   // What runs goes on: its hours are paid for, and a later version may count it.
   for (const int64_t id : waiting)
-    EndTrial(campaign, id, TrialState::kCancelled,
+    EndEarly(campaign, id,
              "version " + std::to_string(campaign.live.campaign.space_version) +
                  " of the space sets it aside: " + *reasons.at(id));
 }

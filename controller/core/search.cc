@@ -172,6 +172,7 @@ void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& r
         std::llround(std::floor(budget_s / ((kSearchTrials + finals) * epoch_s * kSlower))), 1, 1000);
   }
   campaign.progress().epochs = epochs;
+  campaign.MakeRungs();
   Place(campaign);
   SaveProgress(campaign);
   Log(campaign.id(), result.trial_id, result.attempt_id, "fidelity_settled",

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -43,6 +44,12 @@ struct Campaign {
   // or show that it goes on, until another is given the trial.
   std::map<int64_t, LiveAttempt> expired;
   WaitingTrials waiting;
+  std::unique_ptr<FidelitySchedule> schedule;          // has seen all accepted reports
+  std::vector<int64_t> rungs;                          // of the settled fidelity
+  FidelitySchedule::Waiting paused;                    // PAUSED trials by rung
+  std::map<int64_t, model::RungReportRecord> reports;  // the newest of each trial
+  uint64_t reports_digest = 0;                         // of all that the schedule has seen, for DurableText
+  std::set<int64_t> resumable;                         // PENDING trials with a checkpoint
   std::map<std::pair<model::Purpose, model::TrialState>, int64_t> counts;  // of `trials`
   std::optional<std::pair<size_t, int64_t>> place;                         // its key in Impl::grantable
   bool offered = false;                                                    // it is in Impl::offered, too
@@ -70,6 +77,9 @@ struct Campaign {
   }
   // After each change of live.campaign.
   void MakeLeaseRecord();
+  void ShowSchedule(const model::RungScore& score);
+  // After the fidelity was settled.
+  void MakeRungs() { rungs = schedule->Rungs(live.progress.epochs); }
   int64_t Count(model::Purpose purpose, std::optional<model::TrialState> state = std::nullopt) const;
   // Running time so far, which the last commit need not know.
   int64_t ActiveMs(const Now& now) const;
@@ -127,7 +137,7 @@ inline constexpr int64_t kNoSlot = -1;
 
 // What an event's handling shares.
 struct Core::Impl {
-  Impl(CoreState state, const CoreLimits& limits, const Now& now);
+  Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make_schedule, const Now& now);
 
   Effects Step(const Now& now, Event event);
 
@@ -161,6 +171,28 @@ struct Core::Impl {
   int64_t MeanSearchMs(const Campaign& campaign) const;
   // Until the duration's end; negative after it. REQUIRES such a budget.
   int64_t LeftMs(const Campaign& campaign) const;
+
+  // rungs.cc
+  void Handle(RungReport event);
+  // REQUIRES that the attempt is live and that nothing was accepted for this rung of its trial.
+  StatusOr<model::RungAction> TakeReport(Campaign& campaign, const LiveAttempt& attempt, RungReport event);
+  std::unique_ptr<FidelitySchedule> MakeSchedule(const Campaign& campaign) const;
+  // Carries out what the schedule decides about trials that wait at a rung.
+  void JudgePaused(Campaign& campaign);
+  void Pause(Campaign& campaign, model::TrialRecord& trial);
+  // An attempt that stopped or paused at a rung.
+  void TakeSegment(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt,
+                   const AttemptOutcome& outcome);
+  // The trial's result is its newest report's; what is known beside the figures is `known`'s.
+  void EndStopped(Campaign& campaign, model::TrialRecord& trial, model::ResultRecord known,
+                  const std::string& principal, const std::string& reason);
+  // The same without an outcome that says where the figures come from.
+  void EndStopped(Campaign& campaign, model::TrialRecord& trial, const std::string& reason);
+  // A trial that will not be trained further: STOPPED where it has reported, CANCELLED otherwise.
+  void EndEarly(Campaign& campaign, int64_t trial_id, const std::string& reason);
+  // Lets trials begin anew whose checkpoint's worker is gone or may not run them.
+  void GiveUpCheckpoints(Campaign& campaign);
+  void GiveUpCheckpoint(Campaign& campaign, model::TrialRecord& trial, const std::string& why);
 
   // finals.cc
   void CloseSearch(Campaign& campaign, const std::string& why);
@@ -326,6 +358,7 @@ struct Core::Impl {
   std::vector<CampaignGlance> Campaigns() const;
 
   const CoreLimits limits;
+  const ScheduleFactory make_schedule;
   const std::string database_id;
   const int64_t incarnation;
   SaveCounters counters;
@@ -352,6 +385,8 @@ struct Core::Impl {
   // Nothing in `grantable` is for a parked poll, but for changed campaigns and untried polls.
   std::set<int64_t> changed;
   std::vector<uint64_t> untried;  // tokens, in order of arrival
+
+  const int64_t start_ms;  // when this core began
 
   // Of the step that runs.
   Now now;

@@ -14,7 +14,8 @@ namespace canopy::controller {
 // What became of a proposal, as a strategy sees it.
 struct Observation {
   enum class Kind {
-    kCompleted,   // `score` is finite
+    kCompleted,   // `score` is finite, and of the campaign's full fidelity
+    kStopped,     // the fidelity schedule gave it up at `rung`, where it had reached `score`
     kInfeasible,  // DIVERGED, OUT_OF_MEMORY, INVALID_CANDIDATE: worse than every finite score
     kRejected,    // never evaluated: a constraint is broken by `violation`, or it could not be built
   };
@@ -22,6 +23,7 @@ struct Observation {
   search_space::Candidate candidate;
   double score = 0;      // higher is better, whatever the objective's goal
   double violation = 0;  // sum of the broken constraints' amounts
+  int64_t rung = 0;      // from 1; scores of different rungs do not compare
 };
 
 // Proposes candidates from what was observed. Pure: the same seed and the same calls give the same

@@ -17,6 +17,8 @@ std::string DescribeOutcome(const controller::AttemptOutcome& outcome) {
   nlohmann::ordered_json json = {{"database_id", outcome.database_id},
                                  {"incarnation", outcome.incarnation},
                                  {"succeeded", outcome.succeeded},
+                                 {"segment", model::ToString(outcome.segment)},
+                                 {"rung", outcome.rung},
                                  {"cancelled", outcome.cancelled},
                                  {"failure", outcome.failure ? model::ToString(*outcome.failure) : ""},
                                  {"message", outcome.message},
@@ -54,6 +56,9 @@ struct Apply {
     return store.UpdateAttempt(write.attempt);
   }
   Status operator()(const controller::InsertResult& write) const { return store.InsertResult(write.result); }
+  Status operator()(const controller::InsertRungReport& write) const {
+    return store.InsertRungReport(write.report);
+  }
   Status operator()(const controller::ArchiveOutcome& write) const {
     const controller::AttemptOutcome& outcome = write.outcome;
     return store.ArchiveOutcome(write.worker_id, outcome.result_id, outcome.trial_id, outcome.attempt_id,

@@ -22,7 +22,8 @@ StatusOr<std::unique_ptr<Proposer>> Continue(const model::CampaignRecord& campai
   CANOPY_RETURN_IF_ERROR(proposer->Restore(rows.state, {}));
   for (const TrialStore::ProposerRows::Known& trial : rows.known)
     proposer->Know({trial.candidate, trial.replicate, trial.seen, trial.feasible,
-                    trial.seen && trial.feasible ? Score(campaign.settings, trial.objective) : 0});
+                    trial.seen && trial.feasible ? Score(campaign.settings, trial.objective) : 0,
+                    trial.rung});
   return proposer;
 }
 
@@ -31,7 +32,7 @@ std::deque<ObservedResult> Unseen(const model::CampaignRecord& campaign,
   std::deque<ObservedResult> unseen;
   for (const TrialStore::ProposerRows::Unseen& result : rows.unseen)
     unseen.push_back({result.seq, result.candidate_json, result.candidate_hash, result.feasible,
-                      result.feasible ? Score(campaign.settings, result.objective) : 0});
+                      result.feasible ? Score(campaign.settings, result.objective) : 0, result.rung});
   return unseen;
 }
 

@@ -47,7 +47,7 @@ CommitLoop::CommitLoop(CommitLoopOptions options, std::unique_ptr<storage::Trial
       proposers_(proposers),
       campaigns_(RecordsOf(state)),
       last_result_seqs_(LastResultSeqsOf(state)),
-      core_(std::move(state), options_.limits, Now()) {}
+      core_(std::move(state), options_.limits, options_.make_schedule, Now()) {}
 
 int64_t CommitLoop::WakeMs() const {
   const int64_t wake_ms = options_.ticks ? next_tick_ms_ : clock_.MonotonicMs() + kIdleMs;
@@ -157,6 +157,9 @@ Status CommitLoop::HandleEvent(EventJob& job) {
       if (counted) outcome.known = model::KnownOutcome::kCounted;
     }
   }
+  if (auto* const report = std::get_if<controller::RungReport>(&job.event)) {
+    CANOPY_ASSIGN_OR_RETURN(report->known, store_->FindRungReport(report->trial_id, report->rung));
+  }
   CANOPY_ASSIGN_OR_RETURN(std::vector<controller::Reply> replies, Step(std::move(job.event)));
   for (controller::Reply& reply : replies) Deliver(std::move(reply));
   if (tick) next_tick_ms_ = core_.NextTickMs();
@@ -196,8 +199,10 @@ Status CommitLoop::HandleForUser(UserJob& job) {
 }
 
 Status CommitLoop::Prepare(controller::Event& event) {
-  if (const auto* launch = std::get_if<controller::LaunchCampaign>(&event))
+  if (const auto* launch = std::get_if<controller::LaunchCampaign>(&event)) {
+    CANOPY_RETURN_IF_ERROR(options_.make_schedule(launch->campaign.settings).status());
     return store_->CheckNewCampaign(launch->campaign.project, launch->campaign.name);
+  }
   auto* revise = std::get_if<controller::ReviseCampaign>(&event);
   if (revise == nullptr) return absl::OkStatus();
   CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(revise->campaign));

@@ -21,6 +21,7 @@ namespace canopy::engine {
 
 struct CommitLoopOptions {
   controller::CoreLimits limits;
+  controller::ScheduleFactory make_schedule;  // REQUIRED; knows all campaigns of the state
   // False: no time passes for leases and campaigns; for a controller that serves one command.
   bool ticks = true;
   // A strategy that takes longer pauses its campaign.

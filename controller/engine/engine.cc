@@ -31,6 +31,10 @@ StatusOr<std::unique_ptr<Engine>> Engine::Start(EngineOptions options,
                                                 std::unique_ptr<storage::TrialStore> store,
                                                 const Clock& clock) {
   CANOPY_ASSIGN_OR_RETURN(controller::CoreState state, LoadCoreState(*store));
+  for (const controller::LiveCampaign& live : state.campaigns)
+    if (const Status made = options.make_schedule(live.campaign.settings).status(); !made.ok())
+      return FailedPrecondition("campaign " + live.campaign.project + "/" + live.campaign.name + ": " +
+                                Message(made) + "; start the canopy that launched it");
   return std::unique_ptr<Engine>(new Engine(std::move(options), std::move(store), clock, std::move(state)));
 }
 

@@ -14,6 +14,7 @@
 #include "controller/engine/disk_guard.h"
 #include "controller/engine/event_queue.h"
 #include "controller/engine/statistics.h"
+#include "controller/fidelity/fidelity.h"
 #include "storage/trial_store.h"
 
 namespace canopy::engine {
@@ -25,6 +26,7 @@ inline constexpr int kExitStorageFailed = 74;
 struct EngineOptions {
   controller::CoreLimits limits;
   StrategyFactory make_strategy = MakeNamedStrategy;
+  controller::ScheduleFactory make_schedule = fidelity::MakeSchedule;
   // False: no time passes for leases and campaigns; for a controller that serves one command.
   bool ticks = true;
   size_t max_queued_events = 65'536;
@@ -48,6 +50,7 @@ class Writer;
 class Engine {
  public:
   // Rebuilds the core from the store before it returns; blocks on disk. `clock` outlives the engine.
+  // FailedPrecondition where a live campaign has a fidelity schedule that `options` does not make.
   static StatusOr<std::unique_ptr<Engine>> Start(EngineOptions options,
                                                  std::unique_ptr<storage::TrialStore> store,
                                                  const Clock& clock);

@@ -75,7 +75,7 @@ Status Replay(const ProposalLog::Version& version, const model::CampaignSettings
          ++next_result) {
       const ProposalLog::Result& result = version.results[next_result];
       results.push_back({result.seq, result.candidate_json, result.candidate_hash, result.feasible,
-                         result.feasible ? Score(settings, result.objective) : 0});
+                         result.feasible ? Score(settings, result.objective) : 0, result.rung});
     }
     CANOPY_ASSIGN_OR_RETURN(const controller::ProposalBatch batch,
                             proposer.Propose(results, seen_seq, count));

@@ -26,6 +26,8 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
   live.trials = std::move(rows.trials);
   live.attempts = std::move(rows.attempts);
   live.expired = std::move(rows.expired);
+  live.reports = std::move(rows.reports);
+  live.rung_scores = std::move(rows.rung_scores);
   live.best = RankedOf(std::move(rows.best));
   for (TrialStore::LiveRows::Finished& finished : rows.finals)
     live.finals.push_back({std::move(finished.trial), std::move(finished.result), finished.worker_id});

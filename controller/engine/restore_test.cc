@@ -37,7 +37,15 @@ class RestoreTest : public ::testing::Test {
   RestoreTest() {
     std::filesystem::create_directories(folder_);
     store_ = *storage::SqliteTrialStore::Open(folder_ + "/canopy.db");
+    world_.planned_ = {{"c1", 0}, {"c2", 0}, {"c1", 1}};
+    Launch("first", "full");
+  }
+  void Launch(const std::string& name, const std::string& fidelity_kind) {
     controller::LaunchCampaign launch = World::Campaign(4, 2);
+    launch.campaign.name = name;
+    launch.campaign.settings.epochs = 3;
+    launch.campaign.settings.fidelity_kind = fidelity_kind;
+    launch.campaign.settings.fidelity_json = R"({"rungs": [1, 2], "group": 2, "keep": 1, "floor": 0.2})";
     launch.campaign.project = "default";
     launch.campaign.labels_json = "{}";
     launch.campaign.overrides_json = "[]";
@@ -45,7 +53,6 @@ class RestoreTest : public ::testing::Test {
     launch.campaign.space_file_name = "tiny.yaml";
     launch.campaign.settings.priority = 7;
     launch.campaign.settings.duplicates = model::DuplicatePolicy::kEvaluate;
-    world_.planned_ = {{"c1", 0}, {"c2", 0}, {"c1", 1}};
     world_.Step(std::move(launch));
     world_.AnswerRefills();
   }
@@ -64,7 +71,7 @@ class RestoreTest : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << status;
     auto state = LoadCoreState(*store_);
     ASSERT_TRUE(state.ok()) << state.status();
-    const controller::Core restored(*std::move(state), {}, world_.now_);
+    const controller::Core restored(*std::move(state), {}, controller::MakeTestSchedule, world_.now_);
     EXPECT_EQ(restored.DurableText(), world_.core_.DurableText());
   }
 
@@ -169,6 +176,50 @@ TEST_F(RestoreTest, ARevisedCampaignIsRestoredAsItIs) {
   ExpectAgreement();
   world_.Report("w", world_.Success(*second, 0.5));
   ExpectAgreement();
+}
+
+TEST_F(RestoreTest, RungsAndPausesAreRestoredAsTheyAre) {
+  world_.Step(controller::CommandCampaign{0, "ada", 1, controller::CampaignVerb::kCancel});
+  Launch("halving", "halving");
+  world_.Hello("w", 2);
+  const auto take = [&](int64_t slot) { return *world_.Poll("w", slot); };
+  const auto pause = [&](const Lease& lease, int64_t rung, double accuracy) {
+    EXPECT_TRUE(world_.Reach(lease, rung, accuracy).ok());
+    ExpectAgreement();
+    world_.Report("w", world_.Segment(lease, model::SegmentEnd::kPaused, rung));
+    ExpectAgreement();
+  };
+  const Lease a = take(0), b = take(1);
+  pause(a, 1, 0.8);
+  // The pause stands though the attempt is lost; what it wrote comes late.
+  EXPECT_TRUE(world_.Reach(b, 1, 0.9).ok());
+  world_.Pass(60'000);
+  ExpectAgreement();
+  world_.Report("w", world_.Segment(b, model::SegmentEnd::kPaused, 1));
+  ExpectAgreement();
+  EXPECT_EQ(world_.Trial(a.trial.id).state, model::TrialState::kStopped);
+  const Lease on = take(0);
+  EXPECT_EQ(on.trial.id, b.trial.id);
+  ExpectAgreement();
+  pause(on, 2, 0.91);
+  const Lease c = take(0);
+  EXPECT_EQ(*world_.Reach(c, 1, 0.1), model::RungAction::kStop);
+  ExpectAgreement();
+  world_.Report("w", world_.Segment(c, model::SegmentEnd::kStopped, 1));
+  ExpectAgreement();
+  // The last of the budget; whatever waits then is judged, trained on and ends.
+  for (int i = 0; i < 40 && !model::IsTerminal(world_.Progress().state); ++i) {
+    const auto lease = world_.Poll("w", 0);
+    if (!lease) break;
+    ExpectAgreement();
+    if (!lease->rungs.empty() && lease->trial.rung < 2) {
+      pause(*lease, lease->trial.rung + 1, 0.7);
+    } else {
+      world_.Report("w", world_.Success(*lease, 0.95));
+      ExpectAgreement();
+    }
+  }
+  EXPECT_EQ(world_.Progress().state, model::CampaignState::kCompleted);
 }
 
 }  // namespace

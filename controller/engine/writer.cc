@@ -37,8 +37,8 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
       });
   loop_ = std::make_unique<CommitLoop>(
       CommitLoopOptions{
-          options.limits, options.ticks, options.proposal_deadline_ms, options.max_wal_bytes,
-          std::move(options.on_campaign_ended),
+          options.limits, options.make_schedule, options.ticks, options.proposal_deadline_ms,
+          options.max_wal_bytes, std::move(options.on_campaign_ended),
           [this](std::vector<std::function<void()>> answers) { answers_.Give(std::move(answers)); }},
       std::move(store), clock, std::move(state), *proposers_);
   thread_ = std::thread([this] { Run(); });

@@ -1,7 +1,9 @@
 #include "controller/strategies/regularized_evolution.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <tuple>
 #include <utility>
 
 #include "base/check.h"
@@ -16,6 +18,14 @@ RegularizedEvolution::RegularizedEvolution(const Parameters& parameters, search_
                                            search_space::TaskShape task, Rng rng)
     : parameters_(parameters), space_(std::move(space)), task_(std::move(task)), rng_(rng) {
   CANOPY_CHECK(parameters.sample >= 1 && parameters.sample <= parameters.population);
+}
+
+bool RegularizedEvolution::Member::IsWorseThan(const Member& other) const {
+  const auto key = [](const Member& member) {
+    const int64_t reached = member.rung == 0 ? std::numeric_limits<int64_t>::max() : member.rung;
+    return std::tuple(member.feasible, member.feasible ? reached : 0, member.score);
+  };
+  return key(*this) < key(other);
 }
 
 StatusOr<search_space::Candidate> RegularizedEvolution::Propose() {
@@ -35,9 +45,7 @@ const search_space::Candidate& RegularizedEvolution::BestOfSample() {
   const Member* best = nullptr;
   for (const size_t index : rng_.SampleWithoutReplacement(population_.size(), sample)) {
     const Member& member = population_[index];
-    const bool better = best == nullptr || (member.feasible && !best->feasible) ||
-                        (member.feasible == best->feasible && member.score > best->score);
-    if (better) best = &member;
+    if (best == nullptr || best->IsWorseThan(member)) best = &member;
   }
   return best->candidate;
 }
@@ -59,8 +67,9 @@ void RegularizedEvolution::Record(const Observation& observation) {
       --initial_proposals_;
     return;
   }
-  const bool feasible = observation.kind == Observation::Kind::kCompleted;
-  population_.push_back({observation.candidate, feasible, feasible ? observation.score : 0});
+  const bool feasible = observation.kind != Observation::Kind::kInfeasible;
+  population_.push_back({observation.candidate, feasible, feasible ? observation.score : 0,
+                         observation.kind == Observation::Kind::kStopped ? observation.rung : 0});
   if (population_.size() > static_cast<size_t>(parameters_.population)) population_.pop_front();
   // What others proposed, before the space changed, stands for a random one.
   initial_proposals_ = std::max(initial_proposals_, static_cast<int64_t>(population_.size()));
@@ -68,8 +77,10 @@ void RegularizedEvolution::Record(const Observation& observation) {
 
 std::string RegularizedEvolution::Save() const {
   ordered_json members = ordered_json::array();
-  for (const Member& member : population_)
+  for (const Member& member : population_) {
     members.push_back({ordered_json::parse(member.candidate.ToJson()), member.feasible, member.score});
+    if (member.rung > 0) members.back().push_back(member.rung);
+  }
   return ordered_json{
       {"rng", rng_.Save()}, {"initial_proposals", initial_proposals_}, {"population", members}}
       .dump();
@@ -86,12 +97,15 @@ Status RegularizedEvolution::Restore(std::string_view state) {
     return damaged("expected an object with rng, initial_proposals and population");
   std::deque<Member> population;
   for (const ordered_json& entry : root["population"]) {
-    const bool complete =
-        entry.is_array() && entry.size() == 3 && entry[1].is_boolean() && entry[2].is_number();
-    if (!complete) return damaged("expected [candidate, feasible, score] for each member");
+    const bool complete = entry.is_array() &&
+                          (entry.size() == 3 || (entry.size() == 4 && entry[3].is_number_integer())) &&
+                          entry[1].is_boolean() && entry[2].is_number();
+    if (!complete)
+      return damaged("expected [candidate, feasible, score] for each member, and the rung of a stopped one");
     auto candidate = space_.ParseCandidate(entry[0].dump());
     if (!candidate.ok()) return damaged(Message(candidate.status()));
-    population.push_back({*std::move(candidate), entry[1].get<bool>(), entry[2].get<double>()});
+    population.push_back({*std::move(candidate), entry[1].get<bool>(), entry[2].get<double>(),
+                          entry.size() == 4 ? entry[3].get<int64_t>() : 0});
   }
   const auto rng = Rng::Restore(root["rng"].get<std::string>());
   if (!rng.ok()) return damaged(Message(rng.status()));

@@ -31,8 +31,8 @@ class RegularizedEvolution final : public controller::Strategy {
                        search_space::TaskShape task, Rng rng);
 
   StatusOr<search_space::Candidate> Propose() override;
-  // What is infeasible is a member worse than every finite score, and ages like others; what was rejected
-  // is none.
+  // What is infeasible is a member worse than every finite score, and ages like others; what was stopped at a
+  // rung is worse than what got further, whatever the scores. What was rejected is none.
   void Record(const controller::Observation& observation) override;
   std::string Save() const override;
   Status Restore(std::string_view state) override;
@@ -42,6 +42,8 @@ class RegularizedEvolution final : public controller::Strategy {
     search_space::Candidate candidate;
     bool feasible = true;
     double score = 0;
+    int64_t rung = 0;  // at which it was stopped; 0: it was trained in full
+    bool IsWorseThan(const Member& other) const;
   };
 
   // REQUIRES members.

@@ -41,23 +41,25 @@ struct Placement {
 // What `campaign:` fixes for the whole search, parsed; the texts it came from are in CampaignRecord.
 struct CampaignSettings {
   TaskSpec task;
-  std::string numeric_mode;      // "fp32" or "bf16"; settled at launch
+  std::string numeric_mode;            // "fp32" or "bf16"; settled at launch
   std::vector<std::string> operators;  // of the space's own, which a worker's trainers must have
-  std::string recipe_json;       // the fixed part of the recipe; docs/campaign_file.md
-  std::string recipe_hash;       // of recipe_json, epochs excluded
+  std::string recipe_json;             // the fixed part of the recipe; docs/campaign_file.md
+  std::string recipe_hash;             // of recipe_json, epochs excluded
   std::string strategy_kind;
-  std::string strategy_json;     // its parameters
+  std::string strategy_json;           // its parameters
+  std::string fidelity_kind = "full";  // the schedule: how far each SEARCH trial is trained
+  std::string fidelity_json = "{}";    // its parameters
   std::string objective_metric = "val_accuracy";
   Goal objective_goal = Goal::kMaximize;
   std::vector<std::string> constraints;
   DuplicatePolicy duplicates = DuplicatePolicy::kCached;
   bool strict = false;
   Placement placement;
-  int64_t priority = 10;         // its slots beside those of its project's other campaigns, in proportion
-  int64_t epochs = 0;            // 0: `auto`, settled by a PROXY trial before the first SEARCH trial
-  int64_t budget_trials = 0;     // SEARCH trials; 0: no such bound
+  int64_t priority = 10;           // its slots beside those of its project's other campaigns, in proportion
+  int64_t epochs = 0;              // 0: `auto`, settled by a PROXY trial before the first SEARCH trial
+  int64_t budget_trials = 0;       // SEARCH trials; 0: no such bound
   int64_t budget_duration_ms = 0;  // of running time, finals included; 0: no such bound
-  int64_t finals_top = 0;        // 0: no finals
+  int64_t finals_top = 0;          // 0: no finals
   int64_t finals_seeds = 0;
   bool finals_reference = false;
   uint64_t seed = 0;
@@ -94,28 +96,28 @@ struct SetAside {
 // The part of a campaign that changes.
 struct CampaignProgress {
   CampaignState state = CampaignState::kRunning;
-  std::string reason;              // why it is paused or failed
-  int64_t epochs = 0;              // settled fidelity, 0: not yet
-  int64_t active_ms = 0;           // running time so far, as of the last commit
+  std::string reason;     // why it is paused or failed
+  int64_t epochs = 0;     // settled fidelity, 0: not yet
+  int64_t active_ms = 0;  // running time so far, as of the last commit
   int64_t next_trial_number = 1;
-  int64_t last_result_seq = 0;     // results that the strategy may see
-  int64_t refill_count = 0;        // proposals asked for and not yet logged, 0: none
-  int64_t refill_seen_seq = 0;     // the last result that they see
-  int64_t proposals = 0;           // logged, rejected and cached ones included
+  int64_t last_result_seq = 0;  // results that the strategy may see
+  int64_t refill_count = 0;     // proposals asked for and not yet logged, 0: none
+  int64_t refill_seen_seq = 0;  // the last result that they see
+  int64_t proposals = 0;        // logged, rejected and cached ones included
   bool strategy_exhausted = false;
   // What of the finals exists: 0 nothing, 1 the search is closed and the reference's FINAL trials are
   // made, 2 the finalists' too, 3 the winner is chosen and TEST and MEASURE trials are made.
   int64_t finals_stage = 0;
-  int64_t signatures_from = 0;     // attempts from this id on count for the campaign's pausing itself
-  int64_t winner_trial_id = 0;     // the SEARCH trial (or 0) that finals chose, and
+  int64_t signatures_from = 0;  // attempts from this id on count for the campaign's pausing itself
+  int64_t winner_trial_id = 0;  // the SEARCH trial (or 0) that finals chose, and
   bool winner_is_reference = false;
-  bool winner_committed = false;   // TEST trials exist only after this
+  bool winner_committed = false;  // TEST trials exist only after this
   int64_t test_reads = 0;
   // Of the first worker that was given a trial; empty: not settled yet. Later ones have the same dataset,
   // and under `strict` the same trainer build and device.
   std::string pinned_dataset_digest, pinned_trainer_build, pinned_device;
-  bool archived = false;           // left out of listings
-  int64_t share_tag = 0;           // where its next lease stands in the order of fair shares
+  bool archived = false;  // left out of listings
+  int64_t share_tag = 0;  // where its next lease stands in the order of fair shares
   int64_t finished_us = 0;
 };
 
@@ -132,19 +134,27 @@ struct DevicePlace {
   friend auto operator<=>(const DevicePlace&, const DevicePlace&) = default;
 };
 
+// Where a training can go on: on the disk of the worker that wrote it.
+struct TrialCheckpoint {
+  std::string worker_id;  // empty: there is none
+  std::string path, sha256;
+  int64_t epoch = 0;  // complete ones in it
+  friend bool operator==(const TrialCheckpoint&, const TrialCheckpoint&) = default;
+};
+
 struct TrialRecord {
   int64_t id = 0, campaign_id = 0;
-  int64_t number = 0;              // within the campaign: people see "fashion-macro/17"
+  int64_t number = 0;  // within the campaign: people see "fashion-macro/17"
   Purpose purpose = Purpose::kSearch;
   int64_t replicate = 0;
-  bool reference = false;          // the space's reference candidate
+  bool reference = false;  // the space's reference candidate
   std::string owner, project, description, labels_json = "{}", notes, git_commit;
-  int64_t device_count = 1;        // that an attempt needs
-  int64_t parent_trial_id = 0;     // FINAL: the SEARCH trial; TEST, MEASURE: the FINAL trial; else 0
+  int64_t device_count = 1;     // that an attempt needs
+  int64_t parent_trial_id = 0;  // FINAL: the SEARCH trial; TEST, MEASURE: the FINAL trial; else 0
   CandidateFacts candidate;
-  int64_t seen_seq = 0;            // last result that the proposal had seen
-  int64_t space_version = 1;       // that it was made under
-  std::string set_aside;           // why the current version leaves it out; empty: it counts
+  int64_t seen_seq = 0;       // last result that the proposal had seen
+  int64_t space_version = 1;  // that it was made under
+  std::string set_aside;      // why the current version leaves it out; empty: it counts
   TrialState state = TrialState::kPending;
   std::optional<FailureClass> failure;
   std::string reason;
@@ -152,10 +162,14 @@ struct TrialRecord {
   int64_t data_failures = 0;
   int64_t out_of_memory_bytes = 0;  // a worker that tries it again has more memory than this
   std::vector<std::string> crash_hosts;
-  std::vector<DevicePlace> failed_on;  // by a failure that may be the device's
+  std::vector<DevicePlace> failed_on;           // by a failure that may be the device's
   int64_t last_attempt_id = 0, last_fence = 0;  // of the newest lease; a late result must match both
   std::string required_worker_id;  // the only worker that can run it (it holds the weights), or empty
-  std::string weights_path, weights_sha256;  // TEST, MEASURE: on that worker
+  std::string weights_path, weights_sha256;        // TEST, MEASURE: on that worker
+  int64_t rung = 0;                                // the last that it reported, from 1; 0: none
+  RungAction rung_action = RungAction::kContinue;  // what stands for it since; a promotion makes it continue
+  TrialCheckpoint checkpoint;
+  int64_t busy_ms = 0;  // of its attempts that succeeded
   int64_t created_us = 0, finished_us = 0;
 };
 
@@ -168,9 +182,10 @@ struct AttemptCost {
 struct AttemptRecord {
   int64_t id = 0, trial_id = 0, campaign_id = 0;
   std::string worker_id, request_id, owner;
-  std::string result_id;           // of the outcome that ended it; empty while it runs
+  std::string result_id;  // of the outcome that ended it; empty while it runs
   int64_t slot = 0, fence = 0;
   AttemptState state = AttemptState::kRunning;
+  std::optional<SegmentEnd> segment;  // where it succeeded
   std::optional<FailureClass> failure;
   std::string message, log_tail;
   std::string host, device_kind, device_uuid, device_model;
@@ -193,17 +208,35 @@ enum class KnownOutcome { kNone, kCounted, kArchived };
 // The accepted outcome of a trial, once.
 struct ResultRecord {
   int64_t trial_id = 0, attempt_id = 0, campaign_id = 0;
-  std::string result_id;           // 32 hexadecimal digits, made by the worker
-  int64_t seq = 0;                 // in commit order within the campaign
+  std::string result_id;  // 32 hexadecimal digits, made by the worker
+  int64_t seq = 0;        // in commit order within the campaign
   bool feasible = true;
   std::optional<double> objective;  // absent where not feasible
-  Metrics metrics;                 // every finite metric of the last step
+  Metrics metrics;                  // every finite metric of the last step
+  int64_t rung = 0;                 // at which the trial was stopped; 0: it was trained in full
   int64_t epochs = 0, steps = 0, correct = 0, total = 0;
   std::string seeds_json, split_hash, dataset_digest, recipe_hash, numeric_mode;
   std::string trainer_build, libtorch_version, device_model;
   std::string weights_path, weights_sha256;  // on the attempt's worker
   int64_t weights_bytes = 0;
   int64_t received_us = 0;
+};
+
+// What a training had reached at a rung: accepted once for each trial and rung, and never pruned.
+struct RungReportRecord {
+  int64_t trial_id = 0, rung = 0;  // rungs count from 1
+  int64_t campaign_id = 0, attempt_id = 0, fence = 0, epoch = 0;
+  std::optional<double> objective;  // absent where it is no finite number
+  Metrics metrics;                  // finite ones
+  RungAction action = RungAction::kContinue;
+  int64_t event_seq = 0;  // of rung_reported: the order in which the schedule sees reports
+  int64_t received_us = 0;
+};
+
+// The part of a report that a schedule decides by.
+struct RungScore {
+  int64_t trial_id = 0, rung = 0;
+  std::optional<double> objective;
 };
 
 // Prunable.
@@ -214,7 +247,7 @@ struct MeasurementRecord {
 
 // One line of the event log, which is never pruned. Payloads: docs/storage_format.md.
 struct EventRecord {
-  int64_t seq = 0;                 // grows over the whole database
+  int64_t seq = 0;                                        // grows over the whole database
   int64_t campaign_id = 0, trial_id = 0, attempt_id = 0;  // 0: none
   std::string kind, principal, payload_json;
   int64_t wall_us = 0;
@@ -231,10 +264,11 @@ struct WorkerRecord {
   std::string id, host, build, labels_json;
   int64_t slots = 0, cores = 0, memory_bytes = 0;
   std::string device_kind, device_uuid, device_model, trainer_build, libtorch_version;
-  std::vector<std::string> numeric_modes;   // that it can run
-  std::string fast_numeric_mode;            // that it would choose
+  std::vector<std::string> numeric_modes;  // that it can run
+  std::string fast_numeric_mode;           // that it would choose
   std::vector<DatasetOnWorker> datasets;
-  std::vector<std::string> operators;       // that its trainers have beside the built-in ones
+  std::vector<std::string> operators;  // that its trainers have beside the built-in ones
+  bool rungs = false;                  // its trainers stop, pause and go on at rungs
   int64_t first_seen_us = 0, last_seen_us = 0;
 };
 

@@ -46,6 +46,11 @@ constexpr Names<FailureClass, 8> kFailureClasses = {{{FailureClass::kPreempted, 
                                                      {FailureClass::kTrainerCrash, "TRAINER_CRASH"},
                                                      {FailureClass::kTimeout, "TIMEOUT"},
                                                      {FailureClass::kData, "DATA"}}};
+constexpr Names<RungAction, 3> kRungActions = {
+    {{RungAction::kContinue, "CONTINUE"}, {RungAction::kStop, "STOP"}, {RungAction::kPause, "PAUSE"}}};
+constexpr Names<SegmentEnd, 3> kSegmentEnds = {{{SegmentEnd::kCompleted, "COMPLETED"},
+                                                {SegmentEnd::kStopped, "STOPPED"},
+                                                {SegmentEnd::kPaused, "PAUSED"}}};
 
 template <typename Enum, size_t kCount>
 std::string_view NameOf(const Names<Enum, kCount>& names, Enum value) {
@@ -69,6 +74,8 @@ std::string_view ToString(AttemptState value) { return NameOf(kAttemptStates, va
 std::string_view ToString(CampaignState value) { return NameOf(kCampaignStates, value); }
 std::string_view ToString(DrainScope value) { return NameOf(kDrainScopes, value); }
 std::string_view ToString(FailureClass value) { return NameOf(kFailureClasses, value); }
+std::string_view ToString(RungAction value) { return NameOf(kRungActions, value); }
+std::string_view ToString(SegmentEnd value) { return NameOf(kSegmentEnds, value); }
 
 std::optional<Purpose> ParsePurpose(std::string_view name) { return ValueOf(kPurposes, name); }
 std::optional<TrialState> ParseTrialState(std::string_view name) { return ValueOf(kTrialStates, name); }
@@ -80,6 +87,8 @@ std::optional<DrainScope> ParseDrainScope(std::string_view name) { return ValueO
 std::optional<FailureClass> ParseFailureClass(std::string_view name) {
   return ValueOf(kFailureClasses, name);
 }
+std::optional<RungAction> ParseRungAction(std::string_view name) { return ValueOf(kRungActions, name); }
+std::optional<SegmentEnd> ParseSegmentEnd(std::string_view name) { return ValueOf(kSegmentEnds, name); }
 
 bool IsTerminal(TrialState state) {
   return state != TrialState::kPending && state != TrialState::kLeased && state != TrialState::kPaused;

@@ -28,6 +28,12 @@ enum class CampaignState { kRunning, kPaused, kFinalizing, kCompleted, kCancelle
 // What a drain keeps new leases from.
 enum class DrainScope { kWorker, kDevice, kHost };
 
+// What a training does at a rung of its fidelity schedule.
+enum class RungAction { kContinue, kStop, kPause };
+
+// How an attempt's part of a training ended, where it succeeded.
+enum class SegmentEnd { kCompleted, kStopped, kPaused };
+
 // Why an attempt failed.
 enum class FailureClass {
   kPreempted,
@@ -46,6 +52,8 @@ std::string_view ToString(AttemptState value);
 std::string_view ToString(CampaignState value);
 std::string_view ToString(DrainScope value);
 std::string_view ToString(FailureClass value);
+std::string_view ToString(RungAction value);
+std::string_view ToString(SegmentEnd value);
 
 // nullopt for a name that no value has.
 std::optional<Purpose> ParsePurpose(std::string_view name);
@@ -54,6 +62,8 @@ std::optional<AttemptState> ParseAttemptState(std::string_view name);
 std::optional<CampaignState> ParseCampaignState(std::string_view name);
 std::optional<DrainScope> ParseDrainScope(std::string_view name);
 std::optional<FailureClass> ParseFailureClass(std::string_view name);
+std::optional<RungAction> ParseRungAction(std::string_view name);
+std::optional<SegmentEnd> ParseSegmentEnd(std::string_view name);
 
 bool IsTerminal(TrialState state);
 bool IsTerminal(CampaignState state);

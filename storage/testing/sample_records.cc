@@ -49,6 +49,8 @@ model::CampaignRecord SampleCampaign(int64_t id, const std::string& name) {
   campaign.settings.strict = true;
   campaign.settings.placement = {{{"gpu", "a100"}, {"room", "3"}}, "cuda", 8'000};
   campaign.settings.priority = 20;
+  campaign.settings.fidelity_kind = "halving";
+  campaign.settings.fidelity_json = R"({"rungs":[1]})";
   campaign.settings.epochs = 2;
   campaign.settings.budget_trials = 30;
   campaign.settings.budget_duration_ms = 600'000;
@@ -186,6 +188,7 @@ model::WorkerRecord SampleWorker() {
   worker.numeric_modes = {"fp32", "bf16"};
   worker.fast_numeric_mode = "bf16";
   worker.operators = {"mixer"};
+  worker.rungs = true;
   worker.datasets = {{"fashion-mnist", "d1ge57", {1, 28, 28}, 10, 60'000}};
   worker.first_seen_us = 10;
   worker.last_seen_us = 20;

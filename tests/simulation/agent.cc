@@ -105,6 +105,7 @@ void SimulatedAgent::SayHello() {
   worker.memory_bytes = options_.memory_bytes;
   worker.device_kind = "cpu";
   worker.numeric_modes = {"fp32"};
+  worker.rungs = options_.rungs;
   worker.datasets = {{"toy", "digest", {1, 8, 8}, 4, 100}};
   request.running = Claims();
   request.database = database_;
@@ -250,9 +251,80 @@ void SimulatedAgent::Run(size_t index, const ExchangeReply& reply) {
   slot.lease = reply.lease;
   slot.lease_database = reply.database;
   slot.stop = false;
-  ++slot.run;
-  Later(rng_.Int(options_.shortest_ms, options_.longest_ms),
-        [this, index, run = slot.run] { End(index, run); });
+  slot.end = model::SegmentEnd::kCompleted;
+  slot.waiting_rung = 0;
+  const model::TrialRecord& trial = reply.lease->trial;
+  slot.rung = trial.rung;
+  // Without its checkpoint it begins anew; some then report again what they have reported.
+  const bool resumes =
+      trial.checkpoint.worker_id == options_.id && checkpoints_.erase(trial.checkpoint.path) > 0;
+  if (!resumes && rng_.Below(2) == 0) slot.rung = 0;
+  TrainOn(index, ++slot.run);
+}
+
+void SimulatedAgent::TrainOn(size_t index, int64_t run) {
+  const Slot& slot = slots_[index];
+  const auto rungs = static_cast<int64_t>(slot.lease->rungs.size());
+  const int64_t part_ms = rng_.Int(options_.shortest_ms, options_.longest_ms) / (rungs + 1);
+  if (slot.rung < rungs)
+    Later(part_ms, [this, index, run] { ReachRung(index, run); });
+  else
+    Later(part_ms, [this, index, run] { End(index, run); });
+}
+
+void SimulatedAgent::ReachRung(size_t index, int64_t run) {
+  Slot& slot = slots_[index];
+  if (run != slot.run || !slot.lease || slot.stop) return;
+  const int64_t rung = slot.waiting_rung = ++slot.rung;
+  RungRequest request;
+  request.database = slot.lease_database;
+  controller::RungReport& report = request.report;
+  report.worker_id = options_.id;
+  report.attempt_id = slot.lease->attempt.id;
+  report.trial_id = slot.lease->trial.id;
+  report.fence = slot.lease->attempt.fence;
+  report.rung = rung;
+  report.epoch = slot.lease->rungs[static_cast<size_t>(rung - 1)];
+  report.metrics["val_accuracy"] = Accuracy(*slot.lease, report.epoch);
+  SendReport(index, run, request);
+  Later(5'000, [this, index, run, rung] {
+    Slot& late = slots_[index];
+    if (run != late.run || late.waiting_rung != rung) return;
+    late.waiting_rung = 0;
+    TrainOn(index, run);
+  });
+}
+
+void SimulatedAgent::SendReport(size_t index, int64_t run, const RungRequest& request) {
+  Call(request, kCallTimeoutMs, [this, index, run, request](Reply reply) {
+    const Slot& slot = slots_[index];
+    if (run != slot.run || !slot.lease) return;
+    if (reply.ok()) return HearAnswer(index, run, request.report.rung, std::get<RungReply>(*reply).action);
+    if (IsRefusal(reply.status())) return;
+    Later(BackoffMs(), [this, index, run, request] {
+      if (run == slots_[index].run && slots_[index].lease) SendReport(index, run, request);
+    });
+  });
+}
+
+void SimulatedAgent::HearAnswer(size_t index, int64_t run, int64_t rung, model::RungAction action) {
+  Slot& slot = slots_[index];
+  if (slot.waiting_rung != rung) {
+    if (action == model::RungAction::kStop) StopAttempts({slot.lease->attempt.id});
+    return;
+  }
+  slot.waiting_rung = 0;
+  if (action == model::RungAction::kContinue) return TrainOn(index, run);
+  slot.end = action == model::RungAction::kStop ? model::SegmentEnd::kStopped : model::SegmentEnd::kPaused;
+  Later(rng_.Int(1, 200), [this, index, run] { End(index, run); });
+}
+
+double SimulatedAgent::Accuracy(const controller::Lease& lease, int64_t epoch) const {
+  Rng fate = Rng::Derive(1, lease.trial.candidate.candidate_hash);
+  const double luck = fate.Double();
+  const bool finite = fate.Double() >= faults_.hopeless / 20;
+  const double share = static_cast<double>(epoch) / static_cast<double>(lease.epochs);
+  return finite ? luck * (0.5 + share / 2) : std::numeric_limits<double>::quiet_NaN();
 }
 
 void SimulatedAgent::End(size_t index, int64_t run) {
@@ -315,6 +387,14 @@ AttemptOutcome SimulatedAgent::Outcome(const Slot& slot) {
     }
   }
   outcome.succeeded = true;
+  outcome.segment = slot.end;
+  if (slot.end != model::SegmentEnd::kCompleted) outcome.rung = slot.rung;
+  if (slot.end == model::SegmentEnd::kPaused) {
+    const std::string path = "checkpoints/" + outcome.result_id;
+    if (rng_.Below(8) > 0) checkpoints_.insert(path);  // some are lost
+    outcome.checkpoint = {"", path, Sha256Hex(path), lease.rungs[static_cast<size_t>(slot.rung - 1)]};
+    return outcome;
+  }
   const bool finite = fate.Double() >= faults_.hopeless / 4;
   outcome.result.metrics["val_accuracy"] = finite ? luck : std::numeric_limits<double>::quiet_NaN();
   outcome.result.metrics["images_per_second"] = 100;

@@ -31,6 +31,7 @@ class SimulatedAgent {
     int64_t slots = 1, memory_bytes = 0;
     double clock_rate = 1;                    // its seconds in true seconds
     int64_t shortest_ms = 0, longest_ms = 0;  // that a trial takes
+    bool rungs = true;                        // it takes part in fidelity schedules
   };
   struct Observer {
     // An outcome of the lease is on the disk.
@@ -62,6 +63,10 @@ class SimulatedAgent {
     bool stop = false;
     int64_t run = 0;  // counts what it ran, so that a stop and an end do not both count
     std::optional<controller::AttemptOutcome> outcome;
+    // Of a training with rungs: the last that it has passed, the one whose answer it waits for (0: none), and
+    // how it ends.
+    int64_t rung = 0, waiting_rung = 0;
+    model::SegmentEnd end = model::SegmentEnd::kCompleted;
   };
 
   // Runs it unless the agent was killed in between; later, where it is suspended then.
@@ -80,6 +85,13 @@ class SimulatedAgent {
   void Exchange(size_t slot, const ExchangeRequest& request);
   void Settle(const controller::AttemptOutcome& outcome);
   void Run(size_t slot, const ExchangeReply& reply);
+  // Trains up to the next rung or the end.
+  void TrainOn(size_t slot, int64_t run);
+  void ReachRung(size_t slot, int64_t run);
+  void SendReport(size_t slot, int64_t run, const RungRequest& request);
+  void HearAnswer(size_t slot, int64_t run, int64_t rung, model::RungAction action);
+  // Of the lease's candidate after so many epochs, the same wherever it runs.
+  double Accuracy(const controller::Lease& lease, int64_t epoch) const;
   void End(size_t slot, int64_t run);
   controller::AttemptOutcome Outcome(const Slot& slot);
   bool BacklogAnswered(const std::string& but_this) const;
@@ -94,6 +106,7 @@ class SimulatedAgent {
 
   // On its disk.
   std::map<int64_t, controller::AttemptOutcome> spool_;  // by attempt
+  std::set<std::string> checkpoints_;
   uint64_t ids_ = 0;
 
   bool alive_ = false;

@@ -14,7 +14,7 @@ void ChainedStrategy::Record(const controller::Observation& observation) {
   inner_->Record(observation);
   if (observation.kind == controller::Observation::Kind::kRejected) return;
   chain_ = Link(chain_, observation.candidate.ToJson(),
-                observation.kind == controller::Observation::Kind::kCompleted, observation.score);
+                observation.kind != controller::Observation::Kind::kInfeasible, observation.score);
 }
 
 Status ChainedStrategy::Restore(std::string_view state) {

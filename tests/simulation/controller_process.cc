@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "controller/core/testing/halving_schedule.h"
 #include "controller/engine/restore.h"
 #include "storage/sqlite_trial_store.h"
 
@@ -96,6 +97,7 @@ Status ControllerProcess::Open() {
   proposers_ = std::make_unique<InlineProposers>(*this);
   engine::CommitLoopOptions loop_options;
   loop_options.limits = options_.limits;
+  loop_options.make_schedule = controller::MakeTestSchedule;
   loop_ = std::make_unique<engine::CommitLoop>(std::move(loop_options), std::move(store), clock_,
                                                std::move(state), *proposers_);
   return absl::OkStatus();
@@ -263,6 +265,14 @@ void ControllerProcess::Receive(const Request& request, ReplyDone reply) {
              auto& exchanged = std::get<Exchanged>(*body);
              return ExchangeReply{exchanged.verdict, std::move(exchanged.lease), database_};
            });
+  } else if (const auto* rung = std::get_if<RungRequest>(&request)) {
+    controller::RungReport event = rung->report;
+    event.database_id = rung->database.id;
+    event.incarnation = rung->database.incarnation;
+    Submit(request, std::move(reply), std::move(event), 0, [](StatusOr<ReplyBody> body) -> Reply {
+      CANOPY_RETURN_IF_ERROR(body.status());
+      return RungReply{std::get<controller::RungAnswered>(*body).action};
+    });
   } else if (const auto* heartbeat = std::get_if<HeartbeatRequest>(&request)) {
     if (heartbeat->database != database_) return reply(HeartbeatReply{true, 0, {}});
     Submit(request, std::move(reply),

@@ -30,6 +30,7 @@ int RunSeed(uint64_t seed, bool trace, const char* program, SimulationReport* to
   total->crashes += report.crashes;
   total->restores += report.restores;
   total->promises += report.promises;
+  total->rung_reports += report.rung_reports;
   total->syncs += report.syncs;
   total->virtual_ms += report.virtual_ms;
   if (report.violations.empty()) return 0;
@@ -108,12 +109,14 @@ int Run(int argc, char** argv) {
     if (const int status = RunSeed(seed, trace, argv[0], &total); status != 0) return status;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::printf(
-      "%llu seeds held: %lld events, %lld crashes, %lld restores, %lld promises, %lld syncs, %.1f virtual "
-      "days, in %.1f s\n",
+      "%llu seeds held: %lld events, %lld crashes, %lld restores, %lld promises, %lld rung reports, %lld "
+      "syncs, "
+      "%.1f virtual days, in %.1f s\n",
       static_cast<unsigned long long>(last - first + 1), static_cast<long long>(total.events),
       static_cast<long long>(total.crashes), static_cast<long long>(total.restores),
-      static_cast<long long>(total.promises), static_cast<long long>(total.syncs),
-      static_cast<double>(total.virtual_ms) / 86'400'000.0, seconds.count());
+      static_cast<long long>(total.promises), static_cast<long long>(total.rung_reports),
+      static_cast<long long>(total.syncs), static_cast<double>(total.virtual_ms) / 86'400'000.0,
+      seconds.count());
   return 0;
 }
 

@@ -34,6 +34,10 @@ struct ExchangeRequest {
   bool wants_lease = false;
   int64_t wait_ms = 0;
 };
+struct RungRequest {
+  DatabaseName database;
+  controller::RungReport report;
+};
 struct HeartbeatRequest {
   std::string worker_id;
   DatabaseName database;
@@ -44,7 +48,7 @@ struct UserCall {
   std::string id, digest;
   controller::Event event;
 };
-using Request = std::variant<HelloRequest, ExchangeRequest, HeartbeatRequest, UserCall>;
+using Request = std::variant<HelloRequest, ExchangeRequest, RungRequest, HeartbeatRequest, UserCall>;
 
 struct HelloReply {
   DatabaseName database;
@@ -56,6 +60,9 @@ struct ExchangeReply {
   std::optional<controller::Lease> lease;
   DatabaseName database;  // the lease's
 };
+struct RungReply {
+  model::RungAction action = model::RungAction::kContinue;
+};
 struct HeartbeatReply {
   bool hello_needed = false;
   int64_t interval_ms = 0;
@@ -64,7 +71,7 @@ struct HeartbeatReply {
 struct UserReply {
   std::string answer;
 };
-using Reply = StatusOr<std::variant<HelloReply, ExchangeReply, HeartbeatReply, UserReply>>;
+using Reply = StatusOr<std::variant<HelloReply, ExchangeReply, RungReply, HeartbeatReply, UserReply>>;
 using ReplyDone = std::function<void(Reply)>;
 
 }  // namespace canopy::simulation

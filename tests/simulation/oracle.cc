@@ -22,6 +22,8 @@ void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseN
                "' when it was repeated");
     return;
   }
+  if (const auto* rung = std::get_if<RungRequest>(&request))
+    return TakeRungAnswer(*rung, std::get<RungReply>(*reply));
   const auto* exchange = std::get_if<ExchangeRequest>(&request);
   if (exchange == nullptr) return;
   const auto& answer = std::get<ExchangeReply>(*reply);
@@ -40,6 +42,18 @@ void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseN
     if (id != attempt.id && earlier.fence == attempt.fence)
       Violated("attempts " + std::to_string(id) + " and " + std::to_string(attempt.id) + " have one fence, " +
                std::to_string(attempt.fence));
+}
+
+void Oracle::TakeRungAnswer(const RungRequest& request, const RungReply& reply) {
+  // What goes on or is stopped may hold no lease, or pass what it has reported before.
+  if (reply.action != model::RungAction::kPause) return;
+  const controller::RungReport& report = request.report;
+  const auto [entry, first] =
+      history_.pauses.emplace(std::pair(report.trial_id, report.rung), report.attempt_id);
+  if (!first && entry->second != report.attempt_id)
+    Violated("attempts " + std::to_string(entry->second) + " and " + std::to_string(report.attempt_id) +
+             " were both told to pause at rung " + std::to_string(report.rung) + " of trial " +
+             std::to_string(report.trial_id));
 }
 
 void Oracle::TakeVerdict(const ExchangeRequest& request, const ExchangeReply& reply,

@@ -40,7 +40,9 @@ class Oracle {
     std::map<std::string, std::string> answers;                  // by request id
     std::map<int64_t, std::string> replaced;                     // attempts whose trial has a newer one
     std::map<int64_t, std::string> ended;                        // trials
-    std::set<std::string> older_results;                         // that an earlier incarnation had committed
+    std::map<std::pair<int64_t, int64_t>, std::string> reports;  // by trial and rung, as they were accepted
+    std::map<std::pair<int64_t, int64_t>, int64_t> pauses;  // attempts that were told so, by trial and rung
+    std::set<std::string> older_results;                    // that an earlier incarnation had committed
     int64_t highest_fence = 0, events = 0;
   };
   const History& history() const { return history_; }
@@ -64,30 +66,40 @@ class Oracle {
   struct Trial {
     int64_t campaign_id = 0, last_attempt_id = 0;
     std::string purpose, state;
+    int64_t rung = 0;
   };
   struct Result {
     int64_t attempt_id = 0, campaign_id = 0, seq = 0;
     std::string purpose, result_id;
     bool feasible = true;
+    int64_t rung = 0;
+  };
+  struct Report {
+    int64_t attempt_id = 0, fence = 0;
+    std::string action;
+    std::string text;  // all of it
   };
   // The database as it is.
   struct Rows {
     int64_t incarnation = 0, next_fence = 0, next_event_seq = 0, events = 0, last_event = 0;
     std::map<int64_t, Attempt> attempts;
     std::map<int64_t, Trial> trials;
-    std::map<int64_t, Result> results;          // by trial
-    std::map<std::string, int64_t> attempt_of;  // by result id
-    std::map<std::string, int64_t> archived;    // result ids, how often
+    std::map<int64_t, Result> results;                      // by trial
+    std::map<std::pair<int64_t, int64_t>, Report> reports;  // by trial and rung
+    std::map<std::string, int64_t> attempt_of;              // by result id
+    std::map<std::string, int64_t> archived;                // result ids, how often
     std::set<std::string> requests;
   };
   Status Read(storage::Database& database, Rows& rows) const;
   void CheckPromises(const Rows& rows);
   void CheckAttempts(const Rows& rows);
   void CheckResults(const Rows& rows);
+  void CheckRungs(storage::Database& database, const Rows& rows);
   void CheckRetries(const Rows& rows);
   void CheckLog(storage::Database& database, const Rows& rows);
   void CheckStrategies(storage::Database& database);
   void CheckBudgets(storage::Database& database);
+  void TakeRungAnswer(const RungRequest& request, const RungReply& reply);
   void TakeVerdict(const ExchangeRequest& request, const ExchangeReply& reply, const DatabaseName& database);
 
   History history_;

@@ -40,16 +40,26 @@ Status Oracle::Read(Database& database, Rows& rows) const {
                                      row.Text(5), row.Text(6), row.Text(7)};
         if (!row.Text(7).empty()) rows.attempt_of[row.Text(7)] = row.Int(0);
       }));
+  CANOPY_RETURN_IF_ERROR(ForEach(
+      database, "SELECT id, campaign_id, COALESCE(last_attempt_id, 0), purpose, state, rung FROM trial",
+      [&](const storage::Rows& row) {
+        rows.trials[row.Int(0)] = {row.Int(1), row.Int(2), row.Text(3), row.Text(4), row.Int(5)};
+      }));
   CANOPY_RETURN_IF_ERROR(
-      ForEach(database, "SELECT id, campaign_id, COALESCE(last_attempt_id, 0), purpose, state FROM trial",
+      ForEach(database,
+              "SELECT trial_id, attempt_id, campaign_id, seq, purpose, result_id, feasible, rung FROM result",
               [&](const storage::Rows& row) {
-                rows.trials[row.Int(0)] = {row.Int(1), row.Int(2), row.Text(3), row.Text(4)};
+                rows.results[row.Int(0)] = {row.Int(1),  row.Int(2),      row.Int(3), row.Text(4),
+                                            row.Text(5), row.Int(6) != 0, row.Int(7)};
               }));
   CANOPY_RETURN_IF_ERROR(ForEach(
-      database, "SELECT trial_id, attempt_id, campaign_id, seq, purpose, result_id, feasible FROM result",
+      database,
+      "SELECT trial_id, rung, attempt_id, fence, action, epoch || ' ' || metrics_json || ' ' || event_seq "
+      "FROM rung_report",
       [&](const storage::Rows& row) {
-        rows.results[row.Int(0)] = {row.Int(1),  row.Int(2),  row.Int(3),
-                                    row.Text(4), row.Text(5), row.Int(6) != 0};
+        rows.reports[{row.Int(0), row.Int(1)}] = {
+            row.Int(2), row.Int(3), row.Text(4),
+            std::to_string(row.Int(2)) + " " + row.Text(4) + " " + row.Text(5)};
       }));
   CANOPY_RETURN_IF_ERROR(ForEach(database,
                                  "SELECT result_id, COUNT(*) FROM archived_outcome GROUP BY result_id",
@@ -83,6 +93,7 @@ void Oracle::Verify(const std::string& path, bool check_integrity) {
   CheckPromises(rows);
   CheckAttempts(rows);
   CheckResults(rows);
+  CheckRungs(**database, rows);
   CheckRetries(rows);
   CheckLog(**database, rows);
   CheckStrategies(**database);
@@ -166,16 +177,19 @@ void Oracle::CheckResults(const Rows& rows) {
       Violated(Name("the result of trial", trial_id) + " is of no attempt of it");
       continue;
     }
-    if (trial->second.last_attempt_id != result.attempt_id)
+    const bool newest = result.feasible ? result.rung == 0 : trial->second.rung == 0;
+    if (newest && trial->second.last_attempt_id != result.attempt_id)
       Violated(Name("the result of trial", trial_id) + " is of an older lease than the newest");
-    if (trial->second.state != (result.feasible ? "COMPLETED" : "INFEASIBLE"))
+    if (trial->second.state != (!result.feasible ? "INFEASIBLE" : result.rung == 0 ? "COMPLETED" : "STOPPED"))
       Violated(Name("trial", trial_id) + " has a result, and is " + trial->second.state);
-    if (result.feasible && attempt->second.result_id != result.result_id)
+    // Of a trial that was stopped while it waited, no worker knows.
+    const bool own = result.rung > 0 && result.result_id.empty();
+    if (result.feasible && !own && attempt->second.result_id != result.result_id)
       Violated(Name("the result of trial", trial_id) + " is not its attempt's");
   }
   for (const auto& [trial_id, trial] : rows.trials) {
-    if (trial.state == "COMPLETED" && rows.results.count(trial_id) == 0)
-      Violated(Name("trial", trial_id) + " is COMPLETED, and has no result");
+    if ((trial.state == "COMPLETED" || trial.state == "STOPPED") && rows.results.count(trial_id) == 0)
+      Violated(Name("trial", trial_id) + " is " + trial.state + ", and has no result");
     const auto before = history_.ended.find(trial_id);
     if (before != history_.ended.end() && before->second != trial.state)
       Violated(Name("trial", trial_id) + " was " + before->second + " for good, and is " + trial.state);
@@ -193,6 +207,60 @@ void Oracle::CheckResults(const Rows& rows) {
       Violated("outcome " + result_id + " of the newest lease of " + Name("trial", trial->first) +
                " was archived, and the trial waits");
   }
+}
+
+void Oracle::CheckRungs(Database& database, const Rows& rows) {
+  std::map<int64_t, int64_t> highest;  // by trial
+  for (const auto& [key, report] : rows.reports) {
+    const auto& [trial_id, rung] = key;
+    const std::string name = Name("rung", rung) + " of " + Name("trial", trial_id);
+    highest[trial_id] = rung;
+    const auto attempt = rows.attempts.find(report.attempt_id);
+    if (attempt == rows.attempts.end() || attempt->second.trial_id != trial_id ||
+        attempt->second.fence != report.fence)
+      Violated(name + " was reported under no lease of the trial");
+    const auto [before, first] = history_.reports.emplace(key, report.text);
+    if (!first && before->second != report.text)
+      Violated(name + " was accepted as '" + before->second + "', and is '" + report.text + "'");
+  }
+  for (const auto& [key, text] : history_.reports)
+    if (rows.reports.count(key) == 0)
+      Violated(Name("rung", key.second) + " of " + Name("trial", key.first) +
+               " was accepted, and is not there");
+  for (const auto& [key, attempt_id] : history_.pauses) {
+    const auto report = rows.reports.find(key);
+    if (report == rows.reports.end() || report->second.attempt_id != attempt_id ||
+        report->second.action != "PAUSE")
+      Violated(Name("attempt", attempt_id) + " was told to pause at rung " + std::to_string(key.second) +
+               ", and the database does not know");
+  }
+  for (const auto& [trial_id, trial] : rows.trials) {
+    if (trial.rung != highest[trial_id])
+      Violated(Name("trial", trial_id) + " is at rung " + std::to_string(trial.rung) + ", and has reported " +
+               std::to_string(highest[trial_id]));
+    const auto last = rows.attempts.find(trial.last_attempt_id);
+    if (trial.state == "PAUSED" && last != rows.attempts.end() && last->second.state == "RUNNING")
+      Violated(Name("trial", trial_id) + " waits at a rung, and runs");
+    const auto result = rows.results.find(trial_id);
+    if (trial.state != "STOPPED" || result == rows.results.end()) continue;
+    const auto report = rows.reports.find({trial_id, result->second.rung});
+    if (result->second.rung != trial.rung || report == rows.reports.end() ||
+        report->second.attempt_id != result->second.attempt_id)
+      Violated(Name("trial", trial_id) + " was stopped with another result than its rung's");
+  }
+  std::map<std::pair<int64_t, int64_t>, int64_t> logged;
+  const Status read =
+      ForEach(database,
+              "SELECT trial_id, json_extract(payload_json, '$.rung') FROM event WHERE kind = 'rung_reported'",
+              [&](const storage::Rows& row) {
+                ++logged[{row.Int(0), row.Int(1)}];
+              });
+  if (!read.ok()) Violated("the log of rungs cannot be read: " + std::string(read.message()));
+  if (logged.size() != rows.reports.size()) Violated("a rung's report is not in the log");
+  for (const auto& [key, times] : logged)
+    if (times != 1)
+      Violated(Name("rung", key.second) + " of " + Name("trial", key.first) + " was accepted " +
+               std::to_string(times) + " times");
 }
 
 void Oracle::CheckRetries(const Rows& rows) {

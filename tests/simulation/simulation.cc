@@ -181,6 +181,7 @@ void Simulation::MakeAgents() {
     SimulatedAgent::Options agent;
     agent.slots = count > 40 ? 1 : rng_.Int(1, 3);
     agent.memory_bytes = (int64_t{8} << 30) * rng_.Int(1, 3);
+    agent.rungs = i == 0 || rng_.Below(6) > 0;
     agent.clock_rate = 1 + (rng_.Double() - 0.5) / 20;
     agent.shortest_ms = longest_ms / 10;
     agent.longest_ms = longest_ms;
@@ -250,6 +251,7 @@ void Simulation::RestoreOlderCopy() {
     return;
   }
   controller_->Kill(Loss::kProcess);
+  vfs_.SetCapacity(0);  // a full disk is no place for it
   vfs_.SetFiles(copy_->files);
   {
     const auto database = storage::Database::Open(DatabasePath(), storage::Database::Mode::kReadWrite);
@@ -410,6 +412,7 @@ SimulationReport Simulation::Run() {
   report.crashes = controller_->crashes();
   report.restores = restores_;
   report.promises = oracle_.promises();
+  report.rung_reports = static_cast<int64_t>(oracle_.history().reports.size());
   report.syncs = vfs_.syncs();
   report.virtual_ms = scheduler_.now_ms();
   return report;

@@ -25,7 +25,8 @@ struct SimulationOptions {
 
 struct SimulationReport {
   std::vector<std::string> violations;  // empty: the controller kept its promises
-  int64_t events = 0, crashes = 0, restores = 0, promises = 0, syncs = 0, calls = 0, virtual_ms = 0;
+  int64_t events = 0, crashes = 0, restores = 0, promises = 0, rung_reports = 0, syncs = 0, calls = 0,
+          virtual_ms = 0;
 };
 
 // One cluster's life in virtual time, a function of the seed alone: agents, users, network, disk and the

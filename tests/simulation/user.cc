@@ -90,6 +90,13 @@ void SimulatedUser::Launch() {
     settings.budget_duration_ms = rng_.Int(60'000, 1'800'000);
     if (rng_.Below(2) == 0) settings.epochs = 0;  // a PROXY trial settles it
   }
+  if (rng_.Below(2) == 0) {
+    settings.fidelity_kind = "halving";
+    const auto number = [&](int64_t least, int64_t most) { return std::to_string(rng_.Int(least, most)); };
+    settings.fidelity_json =
+        R"({"rungs": [1, 2], "floor": 0.1, "group": )" + number(1, 5) + R"(, "keep": )" + number(0, 2) + "}";
+    if (settings.epochs > 0) settings.epochs = 4;
+  }
   Send({"user" + std::to_string(++ids_), "launch", std::move(launch)});
 }
 
