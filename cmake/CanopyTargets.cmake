@@ -36,7 +36,10 @@ function(canopy_configure_target target)
       target_compile_options(${target} PRIVATE -fsanitize=address)
       target_link_options(${target} PUBLIC -fsanitize=address)
     else()
-      target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all)
+      # Left out: what AddressSanitizer reports too, and misaligned access, which x86 and arm64 allow. They double
+      # the time to compile.
+      target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=all
+                             -fno-sanitize=null,alignment,object-size,vptr,pointer-overflow)
       target_link_options(${target} PUBLIC -fsanitize=address,undefined)
     endif()
   elseif(CANOPY_SANITIZER STREQUAL "tsan")

@@ -51,11 +51,12 @@ def trainer_pids(cluster, kind):
             program = os.readlink(entry / "exe")
             home = f"HOME={cluster.folder}\0".encode() in (entry / "environ").read_bytes()
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            zygote = b"--zygote" in (entry / "cmdline").read_bytes()
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if home and Path(program).name in ("fake_trainer", "canopy-trainer"):
-            programs[int(entry.name)] = (parent, zygote)
+        # One that an agent asks for its version as it starts trains nothing.
+        if home and b"--version" not in arguments and Path(program).name in ("fake_trainer", "canopy-trainer"):
+            programs[int(entry.name)] = (parent, b"--zygote" in arguments)
     zygotes = {pid for pid, (parent, zygote) in programs.items() if zygote and parent not in programs}
     return sorted(zygotes if kind == "zygote" else programs.keys() - zygotes)
 

@@ -166,8 +166,12 @@ StatusOr<std::string> OutputOf(const std::string& program, const std::vector<std
     ::waitpid(*pid, &ignored, 0);
     return DeadlineExceeded(program + " did not end within " + std::to_string(timeout_ms) + " ms");
   }
-  if (!WIFEXITED(*wait_status) || WEXITSTATUS(*wait_status) != 0)
-    return FailedPrecondition(program + " failed; run it by hand to see why");
+  if (WIFSIGNALED(*wait_status))
+    return FailedPrecondition(program + " was ended by signal " + std::to_string(WTERMSIG(*wait_status)) +
+                              "; run it by hand to see whether it happens again");
+  if (WEXITSTATUS(*wait_status) != 0)
+    return FailedPrecondition(program + " ended with status " + std::to_string(WEXITSTATUS(*wait_status)) +
+                              "; run it by hand to see why");
   return output;
 }
 
