@@ -73,7 +73,10 @@ bool Attributes::EqualEntries(const Attributes& other) const {
 }
 
 Extent ExtentOf(const Attributes& attributes, std::string_view name) {
-  if (attributes.count(name)) return {IntegerOf(attributes, name), IntegerOf(attributes, name)};
+  if (attributes.count(name)) {
+    const int64_t both = IntegerOf(attributes, name);
+    return {both, both};
+  }
   const AxisNames axes(name);
   return {IntegerOf(attributes, axes.height), IntegerOf(attributes, axes.width)};
 }
