@@ -78,6 +78,7 @@ v1::WorkerInfo ToProto(const model::WorkerRecord& worker) {
     out.set_training_examples(dataset.training_examples);
   }
   for (const std::string& name : worker.operators) info.add_operators(name);
+  info.set_rungs(worker.rungs);
   const nlohmann::json labels = nlohmann::json::parse(worker.labels_json, nullptr, false);
   if (labels.is_object())
     for (const auto& [name, value] : labels.items())
@@ -111,6 +112,7 @@ StatusOr<model::WorkerRecord> FromProto(const v1::WorkerInfo& info) {
                                dataset.classes(),
                                dataset.training_examples()});
   worker.operators.assign(info.operators().begin(), info.operators().end());
+  worker.rungs = info.rungs();
   nlohmann::json labels = nlohmann::json::object();
   for (const auto& [name, value] : info.labels()) labels[name] = value;
   worker.labels_json = labels.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -33,6 +33,7 @@ TEST(ConvertTest, AWorkerSurvivesTheWire) {
   worker.numeric_modes = {"fp32", "bf16"};
   worker.fast_numeric_mode = "bf16";
   worker.operators = {"mixer"};
+  worker.rungs = true;
   worker.datasets = {{"fashion-mnist", "d1", {1, 28, 28}, 10, 60000}};
   worker.labels_json = R"({"rack":"7"})";
   const auto back = FromProto(ToProto(worker));
@@ -40,6 +41,7 @@ TEST(ConvertTest, AWorkerSurvivesTheWire) {
   EXPECT_EQ(back->slots, 3);
   EXPECT_EQ(back->numeric_modes, worker.numeric_modes);
   EXPECT_EQ(back->operators, worker.operators);
+  EXPECT_TRUE(back->rungs);
   EXPECT_EQ(back->labels_json, worker.labels_json);
   ASSERT_EQ(back->datasets.size(), 1u);
   EXPECT_EQ(back->datasets[0].input_shape, worker.datasets[0].input_shape);

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/strings.h"
 #include "controller/service/campaign_desk.h"
 #include "controller/service/status_messages.h"
@@ -77,6 +78,14 @@ void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, 
   }
 }
 
+void ExplainPaused(const Outlook& outlook, v1::TrialExplanation& reply) {
+  reply.set_sentence("it waits at rung " + std::to_string(outlook.rung) + " since " +
+                     FormatWallUs(outlook.rung_since_us) +
+                     (outlook.rung_awaits.empty() ? "" : ", with " + outlook.rung_awaits));
+  if (outlook.campaign_state == "PAUSED")
+    reply.add_reasons("its campaign is paused: " + outlook.campaign_reason);
+}
+
 void ExplainRunning(const storage::TrialDetail& detail, v1::TrialExplanation& reply) {
   if (detail.attempts.empty()) return;
   const model::AttemptRecord& attempt = detail.attempts.back();
@@ -113,7 +122,8 @@ Status CampaignDesk::ExplainTrial(const v1::GetTrialRequest& request, v1::TrialE
   } else if (state == model::TrialState::kLeased) {
     ExplainRunning(detail, reply);
   } else {
-    ExplainWaiting(detail, engine_.Look(detail.row.trial.id).outlook, reply);
+    const Outlook outlook = engine_.Look(detail.row.trial.id).outlook;
+    outlook.rung > 0 ? ExplainPaused(outlook, reply) : ExplainWaiting(detail, outlook, reply);
   }
   return absl::OkStatus();
 }

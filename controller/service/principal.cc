@@ -25,6 +25,7 @@ struct Grant {
 constexpr std::array kGrants = {
     Grant{Verb::kWorkerHello, Role::kLocal}, Grant{Verb::kWorkerHello, Role::kWorker},
     Grant{Verb::kExchange, Role::kLocal},    Grant{Verb::kExchange, Role::kWorker},
+    Grant{Verb::kReportRung, Role::kLocal},  Grant{Verb::kReportRung, Role::kWorker},
     Grant{Verb::kHeartbeat, Role::kLocal},   Grant{Verb::kHeartbeat, Role::kWorker},
     Grant{Verb::kUserHello, Role::kLocal},   Grant{Verb::kUserHello, Role::kUser},
     Grant{Verb::kLaunch, Role::kLocal},      Grant{Verb::kLaunch, Role::kUser},
@@ -66,6 +67,8 @@ std::string_view ToString(Verb verb) {
       return "say Hello as a worker";
     case Verb::kExchange:
       return "report results and take leases";
+    case Verb::kReportRung:
+      return "report rungs";
     case Verb::kHeartbeat:
       return "send heartbeats";
     case Verb::kUserHello:

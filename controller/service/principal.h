@@ -29,6 +29,7 @@ struct Principal {
 enum class Verb {
   kWorkerHello,
   kExchange,
+  kReportRung,
   kHeartbeat,
   kUserHello,
   kLaunch,

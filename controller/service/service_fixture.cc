@@ -51,7 +51,7 @@ void ServiceTest::SetUp() {
   const int64_t incarnation = (*store)->incarnation();
   reader_ = *storage::Reader::Open(path);
   pool_ = std::make_unique<WorkPool>(2, 64);
-  auto engine = engine::Engine::Start({}, *std::move(store), clock_);
+  auto engine = engine::Engine::Start(engine_options_, *std::move(store), clock_);
   ASSERT_TRUE(engine.ok()) << engine.status();
   engine_ = *std::move(engine);
   engine::Backups::Options backups;

@@ -50,6 +50,7 @@ class ServiceTest : public ::testing::Test {
   const std::string socket_path_ = folder_ + "/c.sock";
   const std::string cluster_folder_ = folder_ + "/cluster";
   SystemClock clock_;
+  engine::EngineOptions engine_options_;  // of SetUp
   std::unique_ptr<storage::Reader> reader_;
   std::unique_ptr<WorkPool> pool_;
   std::unique_ptr<engine::Engine> engine_;

@@ -180,7 +180,7 @@ v1::WorkerStatus ToProto(const Core::WorkerGlance& glance) {
 
 void AddCounts(const storage::CampaignCounts& counts, v1::CampaignStatus& status) {
   const auto search = [&](TrialState state) { return counts.Trials(Purpose::kSearch, state); };
-  status.set_pending(search(TrialState::kPending));
+  status.set_pending(search(TrialState::kPending) + search(TrialState::kPaused));
   status.set_running(search(TrialState::kLeased));
   status.set_completed(search(TrialState::kCompleted) + search(TrialState::kStopped));
   status.set_infeasible(search(TrialState::kInfeasible));

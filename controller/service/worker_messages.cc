@@ -61,7 +61,17 @@ StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
       out.succeeded = true;
       out.result = rpc::FromProto(outcome.result());
       out.result.recipe_hash = outcome.recipe_hash();
+      out.rung = outcome.result().stopped_at_rung();
+      if (out.rung > 0) out.segment = model::SegmentEnd::kStopped;
       break;
+    case v1::Outcome::kPaused: {
+      const v1::Checkpoint& checkpoint = outcome.paused().checkpoint();
+      out.succeeded = true;
+      out.segment = model::SegmentEnd::kPaused;
+      out.rung = outcome.paused().rung();
+      out.checkpoint = {"", checkpoint.path(), checkpoint.sha256(), checkpoint.epoch()};
+      break;
+    }
     case v1::Outcome::kFailure:
       // A class of a newer agent: what ended is known, why is not.
       out.failure =
@@ -73,9 +83,21 @@ StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
       break;
     case v1::Outcome::END_NOT_SET:
       return InvalidArgument("outcome of attempt " + std::to_string(outcome.attempt_id()) +
-                             ": expected a result, a failure or a cancellation");
+                             ": expected a result, a pause, a failure or a cancellation");
   }
   return out;
+}
+
+v1::RungAction ToProto(model::RungAction action) {
+  switch (action) {
+    case model::RungAction::kContinue:
+      return v1::RUNG_ACTION_CONTINUE;
+    case model::RungAction::kStop:
+      return v1::RUNG_ACTION_STOP;
+    case model::RungAction::kPause:
+      return v1::RUNG_ACTION_PAUSE;
+  }
+  return v1::RUNG_ACTION_UNSPECIFIED;
 }
 
 v1::OutcomeVerdict ToProto(OutcomeVerdict verdict) {
@@ -126,6 +148,15 @@ StatusOr<v1::Lease> ToProto(const Lease& lease, const std::string& database_id, 
   out.set_incarnation(incarnation);
   out.set_recipe_hash(settings.recipe_hash);
   out.set_device_count(lease.attempt.device_count);
+  out.mutable_rungs()->Add(lease.rungs.begin(), lease.rungs.end());
+  if (lease.rungs.empty()) return out;
+  out.set_rung(trial.rung);
+  if (!trial.checkpoint.worker_id.empty() && trial.checkpoint.worker_id == lease.attempt.worker_id) {
+    v1::Checkpoint& checkpoint = *out.mutable_checkpoint();
+    checkpoint.set_path(trial.checkpoint.path);
+    checkpoint.set_sha256(trial.checkpoint.sha256);
+    checkpoint.set_epoch(trial.checkpoint.epoch);
+  }
   return out;
 }
 

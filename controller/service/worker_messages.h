@@ -13,6 +13,7 @@ namespace canopy::controller {
 
 StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome);
 v1::OutcomeVerdict ToProto(OutcomeVerdict verdict);
+v1::RungAction ToProto(model::RungAction action);
 // Internal where the stored recipe can't be merged.
 StatusOr<v1::Lease> ToProto(const Lease& lease, const std::string& database_id, int64_t incarnation);
 

@@ -139,6 +139,30 @@ grpc::ServerUnaryReactor* WorkerService::Exchange(grpc::CallbackServerContext* c
   return reactor;
 }
 
+grpc::ServerUnaryReactor* WorkerService::ReportRung(grpc::CallbackServerContext* context,
+                                                    const v1::ReportRungRequest* request,
+                                                    v1::ReportRungReply* reply) {
+  if (const Status status = Check(*context, Verb::kReportRung, request->worker_id()); !status.ok())
+    return Finish(context, status);
+  RungReport event;
+  event.worker_id = request->worker_id();
+  event.database_id = request->database_id();
+  event.incarnation = request->incarnation();
+  event.attempt_id = request->attempt_id();
+  event.trial_id = request->trial_id();
+  event.fence = request->fence();
+  event.rung = request->rung();
+  event.epoch = request->epoch();
+  event.metrics.insert(request->metrics().begin(), request->metrics().end());
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  engine_.Submit(engine_.NewToken(), std::move(event),
+                 [reactor, reply](const StatusOr<engine::ReplyBody>& body) {
+                   if (body.ok()) reply->set_action(ToProto(std::get<RungAnswered>(*body).action));
+                   reactor->Finish(rpc::ToGrpc(body.status()));
+                 });
+  return reactor;
+}
+
 grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* context,
                                                    const v1::HeartbeatRequest* request,
                                                    v1::HeartbeatReply* reply) {

@@ -29,6 +29,9 @@ class WorkerService final : public v1::WorkerService::CallbackService {
                                   v1::WorkerHelloReply* reply) override;
   grpc::ServerUnaryReactor* Exchange(grpc::CallbackServerContext* context, const v1::ExchangeRequest* request,
                                      v1::ExchangeReply* reply) override;
+  grpc::ServerUnaryReactor* ReportRung(grpc::CallbackServerContext* context,
+                                       const v1::ReportRungRequest* request,
+                                       v1::ReportRungReply* reply) override;
   grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context,
                                       const v1::HeartbeatRequest* request,
                                       v1::HeartbeatReply* reply) override;

@@ -1,16 +1,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/random.h"
+#include "controller/core/testing/halving_schedule.h"
 #include "controller/service/service_fixture.h"
 #include "rpc/protocol.h"
 
 namespace canopy::controller {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using WorkerStub = v1::WorkerService::Stub;
 using CampaignStub = v1::CampaignService::Stub;
@@ -253,6 +257,86 @@ TEST_F(WorkerServiceTest, ASecondServerOnTheSocketIsRefused) {
   EXPECT_EQ(Call(*Campaigns(local()), &CampaignStub::Hello, request, &reply).error_code(),
             grpc::StatusCode::FAILED_PRECONDITION)
       << "the first still answers";
+}
+
+// Every SEARCH training reports after its first epoch, and every second one of these goes on.
+class RungServiceTest : public WorkerServiceTest {
+ protected:
+  RungServiceTest() {
+    engine_options_.make_schedule = [](const model::CampaignSettings&) {
+      HalvingSchedule::Parameters parameters;
+      parameters.rungs = {1};
+      return StatusOr<std::unique_ptr<FidelitySchedule>>(std::make_unique<HalvingSchedule>(parameters));
+    };
+  }
+  grpc::Status Report(WorkerStub& workers, const v1::Lease& lease, double accuracy,
+                      v1::ReportRungReply* reply) {
+    v1::ReportRungRequest request;
+    request.set_worker_id(worker_id_);
+    request.set_database_id(lease.database_id());
+    request.set_incarnation(lease.incarnation());
+    request.set_attempt_id(lease.attempt_id());
+    request.set_trial_id(lease.trial_id());
+    request.set_fence(lease.fence());
+    request.set_rung(1);
+    request.set_epoch(lease.rungs(0));
+    (*request.mutable_metrics())["val_accuracy"] = accuracy;
+    return Call(workers, &WorkerStub::ReportRung, request, reply);
+  }
+};
+
+TEST_F(RungServiceTest, ATrainingPausesAtItsRungAndGoesOnFromItsCheckpoint) {
+  const auto workers = Workers(local());
+  v1::WorkerHelloRequest hello = HelloRequest(worker_id_);
+  hello.mutable_worker()->set_rungs(true);
+  v1::WorkerHelloReply welcome;
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Hello, hello, &welcome).ok());
+  v1::LaunchRequest launch = LaunchRequest("launch");
+  launch.add_overrides("fidelity.epochs=3");
+  v1::LaunchReply launched;
+  const grpc::Status accepted = Call(*Campaigns(local()), &CampaignStub::Launch, launch, &launched);
+  ASSERT_TRUE(accepted.ok()) << accepted.error_message();
+
+  std::vector<v1::Lease> leases;
+  for (const double accuracy : {0.8, 0.6}) {
+    const v1::Lease& lease =
+        leases.emplace_back(TakeLease(*workers, worker_id_, "r" + std::to_string(leases.size())));
+    ASSERT_EQ(lease.rungs_size(), 1);
+    EXPECT_FALSE(lease.has_checkpoint());
+    for (int i = 0; i < 2; ++i) {  // a repetition is answered alike
+      v1::ReportRungReply reply;
+      const grpc::Status status = Report(*workers, lease, accuracy, &reply);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+      EXPECT_EQ(reply.action(), v1::RUNG_ACTION_PAUSE);
+    }
+    v1::ReportRungReply other;
+    EXPECT_EQ(Report(*workers, lease, 0.1, &other).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    v1::ExchangeRequest paused = SuccessOf(worker_id_, lease);
+    paused.mutable_outcome()->set_result_id(std::string(31, '0') + std::to_string(leases.size()));
+    v1::AttemptPaused& end = *paused.mutable_outcome()->mutable_paused();
+    end.set_rung(1);
+    end.mutable_checkpoint()->set_path("/c" + std::to_string(leases.size()));
+    end.mutable_checkpoint()->set_sha256("5ha");
+    end.mutable_checkpoint()->set_epoch(1);
+    v1::ExchangeReply reply;
+    ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, paused, &reply).ok());
+    EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+    if (leases.size() > 1) continue;
+    v1::GetTrialRequest explain;
+    explain.set_trial(std::to_string(lease.trial_id()));
+    v1::TrialExplanation explanation;
+    ASSERT_TRUE(Call(*Campaigns(local()), &CampaignStub::ExplainTrial, explain, &explanation).ok());
+    EXPECT_THAT(explanation.sentence(),
+                AllOf(HasSubstr("it waits at rung 1 since 20"), HasSubstr("with 1 of 2 reports")));
+  }
+  v1::ReportRungReply stale;
+  ASSERT_TRUE(Report(*workers, leases[0], 0.8, &stale).ok());
+  EXPECT_EQ(stale.action(), v1::RUNG_ACTION_STOP) << "it holds no lease any more";
+
+  const v1::Lease resumed = TakeLease(*workers, worker_id_, "r3");
+  EXPECT_EQ(resumed.trial_id(), leases[0].trial_id());
+  EXPECT_EQ(resumed.rung(), 1);
+  EXPECT_EQ(resumed.checkpoint().path(), "/c1");
 }
 
 }  // namespace

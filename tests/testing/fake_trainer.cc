@@ -7,6 +7,7 @@
 //   CANOPY_FAKE_TRAINER_STEP_MS  milliseconds a step (2)
 //   CANOPY_FAKE_TRAINER_HOLD     a file: the last message waits until it exists
 //   CANOPY_FAKE_TRAINER_RECORD   a file that gets a JSON line per attempt before its last message
+//                                (its checkpoints hold the epoch that they were written after)
 //   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The
 //                                first whose decisions and purpose, where given, are the job's ends it so:
 //                                abort, segv, kill, exit, hang, deaf, garbage, diverge, out_of_memory,
@@ -166,6 +167,7 @@ class FakeTrainer {
     connection_.Send(
         trainer_protocol::Started{.attempt_id = job_.attempt_id, .fence = job_.fence, .total_steps = steps});
     const auto step_ms = static_cast<int>(Number("CANOPY_FAKE_TRAINER_STEP_MS", 2));
+    if (!Resume() || !PassRungs(step_ms)) return;
     for (int64_t step = 1; step <= steps; ++step) {
       if (WaitForStop(step_ms)) return;
       // In the middle, so that there is progress to lose.
@@ -180,10 +182,85 @@ class FakeTrainer {
     const std::string hold = Variable("CANOPY_FAKE_TRAINER_HOLD");
     while (!hold.empty() && !FileExists(hold))
       if (WaitForStop(kHoldPollMs)) return;
-    Finish(steps);
+    Finish(steps, job_.epochs);
   }
 
  private:
+  // False where its checkpoint is none.
+  bool Resume() {
+    if (job_.checkpoint_in.empty()) return true;
+    const auto text = ReadFile(job_.checkpoint_in);
+    const auto epoch = text.ok() ? ParseInt(*text) : std::nullopt;
+    if (!epoch || Sha256Hex(*text) != job_.checkpoint_sha256) {
+      Fail(FailureClass::kWorkerLost, "the checkpoint " + job_.checkpoint_in + " is none");
+      return false;
+    }
+    from_epoch_ = *epoch;
+    return true;
+  }
+
+  // Trains up to each rung that it has not passed and does what it is told there; false where that ended it.
+  bool PassRungs(int step_ms) {
+    for (size_t i = static_cast<size_t>(job_.rung); i < job_.rungs.size(); ++i) {
+      if (job_.rungs[i] <= from_epoch_) continue;
+      if (WaitForStop(step_ms)) return false;
+      const auto rung = static_cast<int64_t>(i) + 1;
+      const auto accuracy = Accuracy(job_, decisions_);
+      if (!accuracy.ok()) return true;  // Finish says so
+      connection_.Send(trainer_protocol::RungReport{.attempt_id = job_.attempt_id,
+                                                    .fence = job_.fence,
+                                                    .rung = rung,
+                                                    .epoch = job_.rungs[i],
+                                                    .metrics = MetricsFor(At(*accuracy, job_.rungs[i]))});
+      switch (AnswerAt(rung)) {
+        case trainer_protocol::RungAction::kContinue:
+          break;
+        case trainer_protocol::RungAction::kStop:
+          Finish(rung, job_.rungs[i]);
+          return false;
+        case trainer_protocol::RungAction::kPause:
+          Pause(rung, job_.rungs[i]);
+          return false;
+      }
+      if (stopped_) return false;
+    }
+    return true;
+  }
+
+  // Less of it earlier, in the order of the candidates.
+  double At(double accuracy, int64_t epoch) const {
+    if (epoch == job_.epochs) return accuracy;
+    return accuracy * (0.5 + 0.5 * static_cast<double>(epoch) / static_cast<double>(job_.epochs));
+  }
+
+  trainer_protocol::RungAction AnswerAt(int64_t rung) {
+    for (;;) {
+      const auto message = connection_.Receive(-1);
+      if (const auto* answer = std::get_if<trainer_protocol::RungAnswer>(&*message);
+          answer != nullptr && answer->rung == rung)
+        return answer->action;
+      if (!std::holds_alternative<Stop>(*message)) continue;
+      connection_.Send(Stop{.attempt_id = job_.attempt_id, .fence = job_.fence, .reason = "stopped"});
+      stopped_ = true;
+      return trainer_protocol::RungAction::kContinue;
+    }
+  }
+
+  void Pause(int64_t rung, int64_t epoch) {
+    const std::string text = std::to_string(epoch);
+    CANOPY_CHECK(WriteFileDurably(job_.checkpoint_out, text).ok());
+    Record(0, "paused");
+    connection_.Send(trainer_protocol::Paused{
+        .attempt_id = job_.attempt_id,
+        .fence = job_.fence,
+        .rung = rung,
+        .epoch = epoch,
+        .peak_memory_bytes = 1,
+        .checkpoint = trainer_protocol::StoredFile{.path = job_.checkpoint_out,
+                                                   .sha256 = Sha256Hex(text),
+                                                   .bytes = static_cast<int64_t>(text.size())}});
+  }
+
   // True where the job was told to stop, which is answered.
   bool WaitForStop(int ms) {
     const auto message = connection_.Receive(ms);
@@ -223,9 +300,10 @@ class FakeTrainer {
     if (what == "data") Fail(FailureClass::kData, "the dataset is damaged");
   }
 
-  void Finish(int64_t steps) {
-    const auto accuracy = Accuracy(job_, decisions_);
+  void Finish(int64_t steps, int64_t epoch) {
+    auto accuracy = Accuracy(job_, decisions_);
     if (!accuracy.ok()) return Fail(FailureClass::kInvalidCandidate, Message(accuracy.status()));
+    accuracy = At(*accuracy, epoch);
     Result result{.attempt_id = job_.attempt_id, .fence = job_.fence};
     result.steps = steps;
     result.train_ms = steps;
@@ -242,7 +320,7 @@ class FakeTrainer {
                         .sha256 = Sha256Hex(weights),
                         .bytes = static_cast<int64_t>(weights.size())};
     }
-    Record(result.correct);
+    Record(result.correct, epoch < job_.epochs ? "stopped" : "completed");
     connection_.Send(result);
   }
 
@@ -265,14 +343,16 @@ class FakeTrainer {
     }
   }
 
-  void Record(int64_t correct) const {
+  void Record(int64_t correct, const std::string& end) const {
     const std::string path = Variable("CANOPY_FAKE_TRAINER_RECORD");
     if (path.empty()) return;
     const json entry = {{"attempt_id", job_.attempt_id},
                         {"fence", std::to_string(job_.fence)},
                         {"purpose", ToString(job_.purpose)},
                         {"decisions", decisions_},
-                        {"correct", correct}};
+                        {"correct", correct},
+                        {"end", end},
+                        {"from_epoch", from_epoch_}};
     const std::string line = entry.dump() + "\n";
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     CANOPY_CHECK(fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
@@ -282,11 +362,16 @@ class FakeTrainer {
   Connection& connection_;
   const Job job_;
   const json decisions_;
+  int64_t from_epoch_ = 0;
+  bool stopped_ = false;
 };
 
 int Main(int argc, char** argv) {
   if (argc == 2 && std::string(argv[1]) == "--version") {
-    std::cout << json{{"trainer_build", "fake"}, {"protocol_version", trainer_protocol::kVersion}}.dump()
+    std::cout << json{{"trainer_build", "fake"},
+                      {"protocol_version", trainer_protocol::kVersion},
+                      {"rungs", true}}
+                     .dump()
               << "\n";
     return 0;
   }

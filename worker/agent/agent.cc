@@ -22,7 +22,8 @@ constexpr int64_t kLongestSleepMs = 1'000;
 Agent::Agent(AgentParts parts)
     : parts_(std::move(parts)),
       session_(
-          parts_.connection, attempts_, parts_.hello, [this] { return RemainingMs(); }, parts_.rng) {}
+          parts_.connection, attempts_, parts_.hello, [this] { return RemainingMs(); }, parts_.rng),
+      rungs_(session_) {}
 
 Status Agent::Run() {
   CANOPY_ASSIGN_OR_RETURN(const std::vector<v1::Outcome> unsent, parts_.spool.Waiting());
@@ -36,11 +37,14 @@ Status Agent::Run() {
   for (int64_t slot = 0; slot < parts_.hello.worker().slots(); ++slot)
     slots.emplace_back([this, slot] { ServeSlot(slot); });
   std::thread in_time([this] { StopInTime(); });
+  std::thread rungs([this] { rungs_.Run(); });
   const Status ended = session_.KeepContact(
       [this](const ControllerSession::Database& database) { return UseDatabase(database); });
   Stop();
   for (std::thread& slot : slots) slot.join();
   in_time.join();
+  rungs_.Stop();
+  rungs.join();
   session_.SayGoodbye(kLastWordsMs);
   return ended;
 }
@@ -105,16 +109,27 @@ std::optional<v1::Outcome> Agent::RunLease(const v1::Lease& lease) {
                             {"attempt", std::to_string(lease.attempt_id())},
                             {"fence", std::to_string(lease.fence())}};
   CANOPY_LOG(Info, "attempt started: " + v1::Purpose_Name(lease.purpose()), fields);
-  v1::Outcome outcome = RunAttempt(parts_.environment, lease, attempts_.Add(lease));
+  const std::shared_ptr<AttemptControl> control = attempts_.Add(lease);
+  v1::Outcome outcome = RunAttempt(parts_.environment, lease, control, [&](v1::ReportRungRequest request) {
+    request.set_worker_id(parts_.hello.worker().id());
+    rungs_.Report(std::move(request), control);
+  });
   if (outcome.has_failure()) {
     CANOPY_LOG(Warning,
                "attempt failed: " + v1::FailureClass_Name(outcome.failure().failure_class()) + ": " +
                    outcome.failure().message(),
                fields);
   } else {
-    CANOPY_LOG(Info, outcome.has_result() ? "attempt succeeded" : "attempt stopped", fields);
+    CANOPY_LOG(Info,
+               outcome.has_result()   ? "attempt succeeded"
+               : outcome.has_paused() ? "attempt paused"
+                                      : "attempt stopped",
+               fields);
   }
   if (!SpoolDurably(outcome)) return std::nullopt;
+  // It was gone on from.
+  if (lease.has_checkpoint() && (outcome.has_result() || outcome.has_paused()))
+    parts_.environment.state.DropCheckpoint(lease.checkpoint().path());
   return outcome;
 }
 

@@ -15,6 +15,7 @@
 #include "worker/agent/attempt.h"
 #include "worker/agent/controller_connection.h"
 #include "worker/agent/controller_session.h"
+#include "worker/agent/rung_reporter.h"
 #include "worker/agent/spool.h"
 
 namespace canopy::agent {
@@ -67,6 +68,7 @@ class Agent {
   AgentParts parts_;
   ActiveAttempts attempts_;
   ControllerSession session_;
+  RungReporter rungs_;
   std::atomic<int64_t> kept_{0};
   mutable Mutex mutex_;
   // What exchanges go to, and whose unsent outcomes are in the backlog.

@@ -111,6 +111,7 @@ v1::WorkerInfo DescribeWorker(const AgentOptions& options, const std::string& id
   worker.add_numeric_modes("bf16");
   worker.set_fast_numeric_mode(trainer.fast_bf16 ? "bf16" : "fp32");
   for (const std::string& name : trainer.operators) worker.add_operators(name);
+  worker.set_rungs(trainer.rungs);
   for (const auto& [name, dataset] : datasets) {
     v1::DatasetOnWorker& offered = *worker.add_datasets();
     offered.set_name(name);

@@ -75,6 +75,15 @@ class FakeController final : public ControllerConnection {
     return reply;
   }
 
+  StatusOr<v1::ReportRungReply> ReportRung(const v1::ReportRungRequest& request, int64_t) override {
+    const MutexLock lock(mutex_);
+    if (away_ || forgotten_ || rung_replies_to_drop_-- > 0) return Miss();
+    reports_.push_back(request);
+    v1::ReportRungReply reply;
+    reply.set_action(v1::RUNG_ACTION_PAUSE);
+    return reply;
+  }
+
   StatusOr<v1::HeartbeatReply> Heartbeat(const v1::HeartbeatRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
     if (away_) return Miss();
@@ -104,6 +113,14 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     away_ = away;
     changed_.NotifyAll();
+  }
+  void DropRungReplies(int count) {
+    const MutexLock lock(mutex_);
+    rung_replies_to_drop_ = count;
+  }
+  std::vector<v1::ReportRungRequest> reports() {
+    const MutexLock lock(mutex_);
+    return reports_;
   }
   void DropReplies(int count) {
     const MutexLock lock(mutex_);
@@ -192,6 +209,8 @@ class FakeController final : public ControllerConnection {
   Mutex mutex_;
   CondVar changed_;
   bool away_ = false, stopped_ = false, forgotten_ = false;
+  int rung_replies_to_drop_ = 0;
+  std::vector<v1::ReportRungRequest> reports_;
   int replies_to_drop_ = 0, twice_ = 0, missed_ = 0, measurements_ = 0;
   Status refusal_, exchange_error_;
   int64_t held_back_ = 0, incarnation_ = 1;
@@ -289,6 +308,28 @@ TEST_F(AgentTest, RunsLeasesInItsSlotsAndForgetsWhatIsAcknowledged) {
   EXPECT_TRUE(ended_.ok()) << Message(ended_);
   EXPECT_EQ(controller_.counted_twice(), 0);
   EXPECT_TRUE(spool_.Waiting()->empty());
+}
+
+TEST_F(AgentTest, ARungReportIsSentUntilItIsAnsweredAndAUsedCheckpointIsForgotten) {
+  LetTrainersEnd();
+  environment_.rung_answer_ms = 60'000;
+  controller_.DropRungReplies(2);
+  Start();
+  v1::Lease lease = TestLease(1);
+  lease.set_epochs(2);
+  lease.add_rungs(1);
+  controller_.Offer(lease);
+  const v1::Outcome paused = controller_.WaitForOutcome(1);
+  ASSERT_TRUE(paused.has_paused()) << paused.DebugString();
+  ASSERT_EQ(controller_.reports().size(), 1u);
+  EXPECT_EQ(controller_.reports()[0].worker_id(), "worker");
+  lease.set_attempt_id(2);
+  lease.set_rung(1);
+  *lease.mutable_checkpoint() = paused.paused().checkpoint();
+  EXPECT_TRUE(FileExists(lease.checkpoint().path()));
+  controller_.Offer(lease);
+  EXPECT_TRUE(controller_.WaitForOutcome(2).has_result());
+  EXPECT_FALSE(FileExists(lease.checkpoint().path()));
 }
 
 TEST_F(AgentTest, ALostReplyIsAskedForAgainWithTheSameRequestId) {

@@ -14,6 +14,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/log.h"
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "worker/agent/exit_class.h"
@@ -62,9 +63,10 @@ std::string AttemptOf(const trainer_protocol::Hello&) { return ""; }
 class Attempt {
  public:
   Attempt(const AttemptEnvironment& environment, const v1::Lease& lease,
-          std::shared_ptr<AttemptControl> control)
+          std::shared_ptr<AttemptControl> control, const ReportRung& report_rung)
       : env_(environment),
         lease_(lease),
+        report_rung_(report_rung),
         shared_control_(std::move(control)),
         control_(*shared_control_),
         id_(std::to_string(lease.attempt_id())),
@@ -147,9 +149,23 @@ class Attempt {
     } else {
       weights_out_ = made->weights_out;
       job = *std::move(made);
+      if (!job.rungs.empty()) PrepareRungs(job);
       return CheckWeights();
     }
     return false;
+  }
+
+  void PrepareRungs(Job& job) {
+    job.checkpoint_out = checkpoint_out_ = env_.state.UnfinishedCheckpoint(outcome_.result_id());
+    if (job.checkpoint_in.empty()) return;
+    const auto sha256 = Sha256HexOfFile(job.checkpoint_in);
+    if (sha256.ok() && *sha256 == job.checkpoint_sha256) return;
+    CANOPY_LOG(Warning, "a checkpoint is missing or damaged: the training begins anew",
+               {{"attempt", id_},
+                {"path", job.checkpoint_in},
+                {"error", sha256.ok() ? "its SHA-256 is " + *sha256 : Message(sha256.status())}});
+    job.checkpoint_in.clear();
+    job.checkpoint_sha256.clear();
   }
 
   bool CheckWeights() {
@@ -211,6 +227,7 @@ class Attempt {
       WaitForEvent();
       const auto exit = control_.exit();
       ReadMessages();
+      AnswerRungs();
       if (exit) return EndExited(*exit);
       if (control_.stop_reason() != StopReason::kNone) AskToStop();
       if (!decided() && ActiveNow() >= hang_.DeadlineMs()) {
@@ -228,7 +245,9 @@ class Attempt {
                       {.fd = listens ? channel_->descriptor() : -1, .events = POLLIN, .revents = 0}};
     const int64_t hang_in_ms = decided() ? kNever : hang_.DeadlineMs() - ActiveNow();
     const int64_t stop_in_ms = stop_at_ms_ == kNever ? kNever : stop_at_ms_ - Now();
-    const int64_t wait_ms = std::clamp<int64_t>(std::min(hang_in_ms, stop_in_ms), 0, kLongestPollMs);
+    const int64_t answer_in_ms = waiting_rung_ == 0 ? kNever : answer_at_ms_ - Now();
+    const int64_t wait_ms =
+        std::clamp<int64_t>(std::min({hang_in_ms, stop_in_ms, answer_in_ms}), 0, kLongestPollMs);
     ::poll(items, std::size(items), static_cast<int>(wait_ms));
     control_.ClearWake();
   }
@@ -263,7 +282,9 @@ class Attempt {
       control_.AddMeasurement(ToMeasurement(*measurement, control_.attempt_id()));
       hang_.AtStep(measurement->step, ActiveNow());
     } else if (const auto* report = std::get_if<trainer_protocol::RungReport>(&message)) {
-      Answer(*report);
+      Report(*report);
+    } else if (const auto* paused = std::get_if<trainer_protocol::Paused>(&message)) {
+      TakePause(*paused);
     } else if (const auto* result = std::get_if<trainer_protocol::Result>(&message)) {
       TakeResult(*result);
     } else if (const auto* failure = std::get_if<trainer_protocol::Failure>(&message)) {
@@ -282,6 +303,10 @@ class Attempt {
   void TakeResult(const trainer_protocol::Result& result) {
     outcome_.mutable_cost()->set_peak_memory_bytes(result.peak_memory_bytes);
     v1::AttemptResult out = ToAttemptResult(result, lease_, env_);
+    if (told_ == v1::RUNG_ACTION_STOP) {
+      out.set_stopped_at_rung(told_rung_);
+      out.set_epochs(lease_.rungs(static_cast<int>(told_rung_) - 1));
+    }
     if (result.weights && result.weights->path == weights_out_) {
       const Status kept = env_.state.KeepWeights(outcome_.result_id());
       if (!kept.ok()) return Fail(FailureClass::kWorkerLost, "the trained weights: " + Message(kept));
@@ -290,11 +315,59 @@ class Attempt {
     *outcome_.mutable_result() = std::move(out);
   }
 
-  // No schedule of this controller stops at a rung: the training goes on.
-  void Answer(const trainer_protocol::RungReport& report) {
-    const Status sent = channel_->Send(
-        trainer_protocol::RungAnswer{.attempt_id = id_, .fence = lease_.fence(), .rung = report.rung});
-    if (!sent.ok()) GiveTime(env_.stop_grace_ms);
+  void TakePause(const trainer_protocol::Paused& paused) {
+    if (told_ != v1::RUNG_ACTION_PAUSE || told_rung_ != paused.rung)
+      return EndProtocolError("the trainer paused at rung " + std::to_string(paused.rung) +
+                              ", where it was not told to");
+    outcome_.mutable_cost()->set_peak_memory_bytes(paused.peak_memory_bytes);
+    v1::AttemptPaused out;
+    out.set_rung(paused.rung);
+    if (paused.checkpoint && paused.checkpoint->path == checkpoint_out_) {
+      const Status kept = env_.state.KeepCheckpoint(outcome_.result_id());
+      if (!kept.ok()) return Fail(FailureClass::kWorkerLost, "the checkpoint: " + Message(kept));
+      out.mutable_checkpoint()->set_path(env_.state.Checkpoint(outcome_.result_id()));
+      out.mutable_checkpoint()->set_sha256(paused.checkpoint->sha256);
+      out.mutable_checkpoint()->set_epoch(paused.epoch);
+    }
+    *outcome_.mutable_paused() = std::move(out);
+  }
+
+  void Report(const trainer_protocol::RungReport& report) {
+    waiting_rung_ = report.rung;
+    answer_at_ms_ = Now() + env_.rung_answer_ms;
+    // Nobody asked for it: a training in full goes on.
+    if (report.rung < 1 || report.rung > lease_.rungs_size()) return Answer(v1::RUNG_ACTION_CONTINUE);
+    v1::ReportRungRequest request;
+    request.set_database_id(lease_.database_id());
+    request.set_incarnation(lease_.incarnation());
+    request.set_attempt_id(lease_.attempt_id());
+    request.set_trial_id(lease_.trial_id());
+    request.set_fence(lease_.fence());
+    request.set_rung(report.rung);
+    request.set_epoch(report.epoch);
+    request.mutable_metrics()->insert(report.metrics.begin(), report.metrics.end());
+    report_rung_(std::move(request));
+  }
+
+  void AnswerRungs() {
+    for (const AttemptControl::RungAnswer& answer : control_.TakeRungAnswers()) {
+      if (answer.rung == waiting_rung_)
+        Answer(answer.action);
+      else if (answer.action == v1::RUNG_ACTION_STOP)
+        control_.RequestStop(StopReason::kCancelled);  // it came too late for its rung
+    }
+    if (waiting_rung_ != 0 && Now() >= answer_at_ms_) Answer(v1::RUNG_ACTION_CONTINUE);
+  }
+
+  void Answer(v1::RungAction action) {
+    using trainer_protocol::RungAction;
+    trainer_protocol::RungAnswer answer{.attempt_id = id_, .fence = lease_.fence(), .rung = waiting_rung_};
+    if (action == v1::RUNG_ACTION_STOP) answer.action = RungAction::kStop;
+    if (action == v1::RUNG_ACTION_PAUSE) answer.action = RungAction::kPause;
+    told_ = action;
+    told_rung_ = std::exchange(waiting_rung_, 0);
+    if (decided()) return;
+    if (const Status sent = channel_->Send(answer); !sent.ok()) GiveTime(env_.stop_grace_ms);
   }
 
   void EndProtocolError(const std::string& what) {
@@ -346,18 +419,25 @@ class Attempt {
     } else {
       env_.state.RemoveOldLogs();
     }
-    if (!weights_out_.empty()) env_.state.DropUnfinishedWeights(outcome_.result_id());
+    if (!weights_out_.empty() || !checkpoint_out_.empty())
+      env_.state.DropUnfinishedWeights(outcome_.result_id());
   }
 
   const AttemptEnvironment& env_;
   const v1::Lease& lease_;
+  const ReportRung& report_rung_;
   const std::shared_ptr<AttemptControl> shared_control_;  // the exit callback's too
   AttemptControl& control_;
   const std::string id_;
   HangTimer hang_;
   int64_t oom_kills_before_ = 0;
   v1::Outcome outcome_;
-  std::string weights_out_;  // where the trainer writes them; empty: nowhere
+  std::string weights_out_;     // where the trainer writes them; empty: nowhere
+  std::string checkpoint_out_;  // the same of a training that pauses
+  int64_t waiting_rung_ = 0;    // whose answer the trainer waits for; 0: for none
+  int64_t answer_at_ms_ = kNever;
+  int64_t told_rung_ = 0;  // what it was told last
+  v1::RungAction told_ = v1::RUNG_ACTION_UNSPECIFIED;
   TrainerChannel* channel_ = nullptr;
   std::unique_ptr<TrainerProcess> process_;
   bool greeted_ = false;
@@ -369,8 +449,8 @@ class Attempt {
 }  // namespace
 
 v1::Outcome RunAttempt(const AttemptEnvironment& environment, const v1::Lease& lease,
-                       std::shared_ptr<AttemptControl> control) {
-  return Attempt(environment, lease, std::move(control)).Run();
+                       std::shared_ptr<AttemptControl> control, const ReportRung& report_rung) {
+  return Attempt(environment, lease, std::move(control), report_rung).Run();
 }
 
 }  // namespace canopy::agent

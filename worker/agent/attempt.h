@@ -34,11 +34,16 @@ struct AttemptEnvironment {
   std::function<int64_t()> oom_kills;
   int64_t stop_grace_ms = 5'000;         // from the stop message to SIGTERM
   int64_t hang_minimum_ms = 5 * 60'000;  // hang_timer.h
+  // A training whose report is not answered by then goes on.
+  int64_t rung_answer_ms = 5'000;
 };
+
+// Takes a report on its way to the controller, whose answer reaches the attempt's control.
+using ReportRung = std::function<void(v1::ReportRungRequest request)>;
 
 // Runs one attempt from its lease to its end and says how it ended. Blocks; ends within stop_grace_ms and
 // about 2 s of a stop that `control` asks for.
 v1::Outcome RunAttempt(const AttemptEnvironment& environment, const v1::Lease& lease,
-                       std::shared_ptr<AttemptControl> control);
+                       std::shared_ptr<AttemptControl> control, const ReportRung& report_rung);
 
 }  // namespace canopy::agent

@@ -47,6 +47,19 @@ StopReason AttemptControl::stop_reason() const {
   return stop_reason_;
 }
 
+void AttemptControl::SetRungAnswer(const RungAnswer& answer) {
+  {
+    const MutexLock lock(mutex_);
+    rung_answers_.push_back(answer);
+  }
+  Wake();
+}
+
+std::vector<AttemptControl::RungAnswer> AttemptControl::TakeRungAnswers() {
+  const MutexLock lock(mutex_);
+  return std::exchange(rung_answers_, {});
+}
+
 void AttemptControl::SetExit(const TrainerExit& exit) {
   {
     const MutexLock lock(mutex_);

@@ -29,9 +29,16 @@ class AttemptControl {
   // The first reason stays.
   void RequestStop(StopReason reason);
   StopReason stop_reason() const;
+  // The controller's decision at a rung, for the attempt's own thread.
+  struct RungAnswer {
+    int64_t rung = 0;
+    v1::RungAction action = v1::RUNG_ACTION_CONTINUE;
+  };
+  void SetRungAnswer(const RungAnswer& answer);
+  std::vector<RungAnswer> TakeRungAnswers();
   void SetExit(const TrainerExit& exit);
   std::optional<TrainerExit> exit() const;
-  // Readable after RequestStop and SetExit, until ClearWake.
+  // Readable after RequestStop, SetRungAnswer and SetExit, until ClearWake.
   int wake_descriptor() const { return wake_; }
   void ClearWake();
 
@@ -50,6 +57,7 @@ class AttemptControl {
   mutable Mutex mutex_;
   StopReason stop_reason_ CANOPY_GUARDED_BY(mutex_) = StopReason::kNone;
   std::optional<TrainerExit> exit_ CANOPY_GUARDED_BY(mutex_);
+  std::vector<RungAnswer> rung_answers_ CANOPY_GUARDED_BY(mutex_);
   int64_t step_ CANOPY_GUARDED_BY(mutex_) = 0;
   int64_t total_steps_ CANOPY_GUARDED_BY(mutex_) = 0;
   std::vector<v1::Measurement> measurements_ CANOPY_GUARDED_BY(mutex_);

@@ -46,7 +46,18 @@ class AttemptTest : public testing::Test {
 
   v1::Outcome Run(const v1::Lease& lease) { return Run(lease, std::make_shared<AttemptControl>(lease)); }
   v1::Outcome Run(const v1::Lease& lease, std::shared_ptr<AttemptControl> control) {
-    return RunAttempt(environment_, lease, std::move(control));
+    return RunAttempt(environment_, lease, control, [this, control](v1::ReportRungRequest request) {
+      reports_.push_back(request);
+      if (at_rungs_ != v1::RUNG_ACTION_UNSPECIFIED) control->SetRungAnswer({request.rung(), at_rungs_});
+    });
+  }
+  // Reports after the first and the second of four epochs.
+  static v1::Lease LeaseWithRungs(int64_t attempt_id) {
+    v1::Lease lease = TestLease(attempt_id);
+    lease.set_epochs(4);
+    lease.add_rungs(1);
+    lease.add_rungs(2);
+    return lease;
   }
 
   bool MeasureLockTaken() const {
@@ -57,6 +68,8 @@ class AttemptTest : public testing::Test {
   }
 
   std::atomic<int> results_ = 0;
+  std::vector<v1::ReportRungRequest> reports_;
+  v1::RungAction at_rungs_ = v1::RUNG_ACTION_CONTINUE;  // unspecified: nobody answers
   TemporaryFolder folder_;
   SystemClock clock_;
   StateDirectory state_ = *StateDirectory::Open(folder_.path() + "/state", "");
@@ -100,6 +113,81 @@ TEST_F(AttemptTest, ReportsAResultWithItsOrigin) {
   EXPECT_GE(outcome.cost().allocated_ms(), outcome.cost().busy_ms());
   EXPECT_EQ(control->progress().step(), 4);
   EXPECT_EQ(control->TakeMeasurements().size(), 4u);
+}
+
+TEST_F(AttemptTest, ReportsAtItsRungsAndGoesOn) {
+  const v1::Outcome outcome = Run(LeaseWithRungs(1));
+  ASSERT_TRUE(outcome.has_result()) << outcome.DebugString();
+  EXPECT_EQ(outcome.result().stopped_at_rung(), 0);
+  EXPECT_EQ(outcome.result().epochs(), 4);
+  ASSERT_EQ(reports_.size(), 2u);
+  EXPECT_EQ(reports_[1].attempt_id(), 1);
+  EXPECT_EQ(reports_[1].trial_id(), 101);
+  EXPECT_EQ(reports_[1].fence(), 1001);
+  EXPECT_EQ(reports_[1].database_id(), "db");
+  EXPECT_EQ(reports_[1].rung(), 2);
+  EXPECT_EQ(reports_[1].epoch(), 2);
+  EXPECT_TRUE(reports_[1].metrics().contains("val_accuracy"));
+}
+
+TEST_F(AttemptTest, StoppedAtARungItsResultSaysSo) {
+  at_rungs_ = v1::RUNG_ACTION_STOP;
+  const v1::Outcome outcome = Run(LeaseWithRungs(1));
+  ASSERT_TRUE(outcome.has_result()) << outcome.DebugString();
+  EXPECT_EQ(outcome.result().stopped_at_rung(), 1);
+  EXPECT_EQ(outcome.result().epochs(), 1);
+  EXPECT_EQ(reports_.size(), 1u);
+}
+
+TEST_F(AttemptTest, PausedItGoesOnFromItsCheckpointPastTheRungsThatItReported) {
+  at_rungs_ = v1::RUNG_ACTION_PAUSE;
+  const v1::Outcome paused = Run(LeaseWithRungs(1));
+  ASSERT_TRUE(paused.has_paused()) << paused.DebugString();
+  EXPECT_EQ(paused.paused().rung(), 1);
+  const v1::Checkpoint& checkpoint = paused.paused().checkpoint();
+  EXPECT_EQ(checkpoint.epoch(), 1);
+  EXPECT_EQ(checkpoint.path(), state_.Checkpoint(paused.result_id()));
+  EXPECT_EQ(*Sha256HexOfFile(checkpoint.path()), checkpoint.sha256());
+
+  at_rungs_ = v1::RUNG_ACTION_CONTINUE;
+  v1::Lease lease = LeaseWithRungs(2);
+  lease.set_rung(1);
+  *lease.mutable_checkpoint() = checkpoint;
+  reports_.clear();
+  EXPECT_TRUE(Run(lease).has_result());
+  ASSERT_EQ(reports_.size(), 1u);
+  EXPECT_EQ(reports_[0].rung(), 2);
+
+  // Damaged, it is as none: the training begins anew, and still passes what it reported.
+  ASSERT_TRUE(WriteFileDurably(checkpoint.path(), "0").ok());
+  reports_.clear();
+  lease.set_attempt_id(3);
+  EXPECT_TRUE(Run(lease).has_result());
+  EXPECT_EQ(reports_.size(), 1u);
+  state_.DropCheckpoint(checkpoint.path());
+  EXPECT_FALSE(FileExists(checkpoint.path()));
+}
+
+TEST_F(AttemptTest, WithoutAnAnswerItGoesOn) {
+  at_rungs_ = v1::RUNG_ACTION_UNSPECIFIED;
+  environment_.rung_answer_ms = 50;
+  EXPECT_TRUE(Run(LeaseWithRungs(1)).has_result());
+  EXPECT_EQ(reports_.size(), 2u);
+}
+
+TEST_F(AttemptTest, AStopThatComesAfterItsRungAppliesWhenItArrives) {
+  v1::Lease lease = LeaseWithRungs(1);
+  lease.set_decisions_json(R"({"candidate":"hang"})");  // once it is past its rungs
+  at_rungs_ = v1::RUNG_ACTION_UNSPECIFIED;
+  environment_.rung_answer_ms = 50;
+  const auto control = std::make_shared<AttemptControl>(lease);
+  v1::Outcome outcome;
+  std::thread attempt([&] { outcome = Run(lease, control); });
+  while (control->progress().step() < 1) std::this_thread::yield();
+  control->SetRungAnswer({1, v1::RUNG_ACTION_PAUSE});  // too late to be of use
+  control->SetRungAnswer({1, v1::RUNG_ACTION_STOP});
+  attempt.join();
+  EXPECT_TRUE(outcome.has_cancelled()) << outcome.DebugString();
 }
 
 struct FailureCase {
@@ -301,7 +389,8 @@ TEST_F(AttemptTest, AMissingTrainerIsNamed) {
                                        .new_result_id = environment_.new_result_id,
                                        .oom_kills = environment_.oom_kills};
   const v1::Lease lease = TestLease(1);
-  const v1::Outcome outcome = RunAttempt(environment, lease, std::make_shared<AttemptControl>(lease));
+  const v1::Outcome outcome =
+      RunAttempt(environment, lease, std::make_shared<AttemptControl>(lease), [](v1::ReportRungRequest) {});
   EXPECT_NE(outcome.failure().message().find("no-such-trainer"), std::string::npos) << outcome.DebugString();
 }
 

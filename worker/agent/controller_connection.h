@@ -16,6 +16,8 @@ class ControllerConnection {
 
   virtual StatusOr<v1::WorkerHelloReply> Hello(const v1::WorkerHelloRequest& request, int64_t timeout_ms) = 0;
   virtual StatusOr<v1::ExchangeReply> Exchange(const v1::ExchangeRequest& request, int64_t timeout_ms) = 0;
+  virtual StatusOr<v1::ReportRungReply> ReportRung(const v1::ReportRungRequest& request,
+                                                   int64_t timeout_ms) = 0;
   virtual StatusOr<v1::HeartbeatReply> Heartbeat(const v1::HeartbeatRequest& request, int64_t timeout_ms) = 0;
 
   // From now on Hello and what asks for a lease return Cancelled, calls that wait right now included.

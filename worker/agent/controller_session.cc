@@ -192,6 +192,17 @@ StatusOr<v1::ExchangeReply> ControllerSession::ExchangeOnce(const v1::ExchangeRe
   return connection_.Exchange(request, timeout_ms);
 }
 
+StatusOr<v1::ReportRungReply> ControllerSession::ReportRung(const v1::ReportRungRequest& request,
+                                                            int64_t timeout_ms) {
+  {
+    const MutexLock lock(mutex_);
+    if (stopping_ || !in_contact_) return Unavailable("there is no contact with the controller");
+  }
+  auto reply = connection_.ReportRung(request, timeout_ms);
+  if (!reply.ok() && !IsRefusal(reply.status())) LoseContact(reply.status());
+  return reply;
+}
+
 void ControllerSession::AssumeDatabase(Database database) {
   const MutexLock lock(mutex_);
   database_ = std::move(database);

@@ -50,6 +50,9 @@ class ControllerSession {
   // Once, now or never: for the last words of an agent that ends.
   StatusOr<v1::ExchangeReply> ExchangeOnce(const v1::ExchangeRequest& request, int64_t timeout_ms);
 
+  // Once; an error other than a refusal may be no more than a loss of contact.
+  StatusOr<v1::ReportRungReply> ReportRung(const v1::ReportRungRequest& request, int64_t timeout_ms);
+
   // Says that the agent leaves, so that what it holds is given to others now; once, and to a controller that
   // answers alone. Called after the last exchange.
   void SayGoodbye(int64_t timeout_ms);

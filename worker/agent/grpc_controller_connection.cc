@@ -27,6 +27,11 @@ class GrpcControllerConnection final : public ControllerConnection {
     return Call<v1::ExchangeReply>(&v1::WorkerService::Stub::Exchange, request, timeout_ms,
                                    request.wants_lease());
   }
+  StatusOr<v1::ReportRungReply> ReportRung(const v1::ReportRungRequest& request,
+                                           int64_t timeout_ms) override {
+    return Call<v1::ReportRungReply>(&v1::WorkerService::Stub::ReportRung, request, timeout_ms,
+                                     /*asks=*/true);
+  }
   StatusOr<v1::HeartbeatReply> Heartbeat(const v1::HeartbeatRequest& request, int64_t timeout_ms) override {
     return Call<v1::HeartbeatReply>(&v1::WorkerService::Stub::Heartbeat, request, timeout_ms, /*asks=*/false);
   }

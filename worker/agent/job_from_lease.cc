@@ -95,6 +95,12 @@ StatusOr<Job> JobFromLease(const v1::Lease& lease, const std::string& dataset_fo
   job.threads = 1;
   job.weights_in = lease.weights_path();
   if (job.purpose == Purpose::kFinal) job.weights_out = weights;
+  job.rungs.assign(lease.rungs().begin(), lease.rungs().end());
+  job.rung = lease.rung();
+  if (lease.has_checkpoint()) {
+    job.checkpoint_in = lease.checkpoint().path();
+    job.checkpoint_sha256 = lease.checkpoint().sha256();
+  }
   if (job.purpose == Purpose::kMeasure) job.measure = trainer_protocol::Measure{};
   // What the trainer would refuse to read is refused here, with the candidate's class.
   CANOPY_ASSIGN_OR_RETURN(const std::string line, trainer_protocol::Encode(job));

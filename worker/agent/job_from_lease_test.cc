@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "worker/agent/agent_test_support.h"
 
 namespace canopy::agent {
@@ -24,6 +26,20 @@ TEST(JobFromLease, CarriesEverythingTheTrainerNeeds) {
   EXPECT_EQ(job->split.seed, 18446744073709551615u);
   EXPECT_EQ(job->weights_out, "/state/5.safetensors");
   EXPECT_EQ(job->seeds, (trainer_protocol::Seeds{1, 2, 3}));
+}
+
+TEST(JobFromLease, CarriesWhereATrainingReportsAndGoesOn) {
+  v1::Lease lease = TestLease(5);
+  for (const int64_t epoch : {1, 4}) lease.add_rungs(epoch);
+  lease.set_rung(1);
+  lease.mutable_checkpoint()->set_path("/c");
+  lease.mutable_checkpoint()->set_sha256("5ha");
+  const auto job = JobFromLease(lease, "", "");
+  ASSERT_TRUE(job.ok()) << Message(job.status());
+  EXPECT_EQ(job->rungs, (std::vector<int64_t>{1, 4}));
+  EXPECT_EQ(job->rung, 1);
+  EXPECT_EQ(job->checkpoint_in, "/c");
+  EXPECT_EQ(job->checkpoint_sha256, "5ha");
 }
 
 TEST(JobFromLease, OnlyAFinalTrialWritesWeights) {

@@ -15,6 +15,7 @@ namespace canopy::agent {
 namespace {
 
 constexpr size_t kKeptAttemptLogs = 100;
+constexpr size_t kKeptCheckpoints = 1'000;
 
 StatusOr<std::string> OwnWorkerId(const std::string& file) {
   if (!FileExists(file)) {
@@ -43,10 +44,35 @@ void StateDirectory::RemoveOldLogs() const {
 }
 
 Status StateDirectory::KeepWeights(const std::string& result_id) const {
-  const std::string from = UnfinishedWeights(result_id);
-  const std::string to = Weights(result_id);
+  return Keep(UnfinishedWeights(result_id), Weights(result_id));
+}
+
+Status StateDirectory::KeepCheckpoint(const std::string& result_id) const {
+  return Keep(UnfinishedCheckpoint(result_id), Checkpoint(result_id));
+}
+
+Status StateDirectory::Keep(const std::string& from, const std::string& to) const {
   if (::rename(from.c_str(), to.c_str()) != 0) return FromErrno(errno, "rename " + from + " to " + to);
   return SyncDirectory(path_ + "/checkpoints");
+}
+
+void StateDirectory::DropCheckpoint(const std::string& path) const {
+  namespace fs = std::filesystem;
+  const fs::path file(path);
+  if (file.parent_path() != fs::path(path_ + "/checkpoints") || !path.ends_with(kCheckpointSuffix)) return;
+  std::error_code ignored;
+  fs::remove(file, ignored);
+}
+
+void StateDirectory::RemoveOldCheckpoints() const {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  std::vector<std::pair<fs::file_time_type, fs::path>> files;
+  for (const auto& entry : fs::directory_iterator(path_ + "/checkpoints", ignored))
+    if (entry.path().string().ends_with(kCheckpointSuffix))
+      files.emplace_back(entry.last_write_time(ignored), entry.path());
+  std::sort(files.begin(), files.end());
+  for (size_t i = 0; i + kKeptCheckpoints < files.size(); ++i) fs::remove(files[i].second, ignored);
 }
 
 void StateDirectory::DropUnfinishedWeights(const std::string& result_id) const {
@@ -76,6 +102,7 @@ StatusOr<StateDirectory> StateDirectory::Open(const std::string& path, const std
   }
   StateDirectory directory(path, std::move(worker_id), *std::move(lock));
   directory.RemoveOldLogs();
+  directory.RemoveOldCheckpoints();
   return directory;
 }
 

@@ -32,6 +32,17 @@ class StateDirectory {
     return Unfinished() + "/" + result_id + ".safetensors";
   }
 
+  // The same of a training that pauses.
+  std::string Checkpoint(const std::string& result_id) const {
+    return path_ + "/checkpoints/" + result_id + kCheckpointSuffix;
+  }
+  std::string UnfinishedCheckpoint(const std::string& result_id) const {
+    return Unfinished() + "/" + result_id + kCheckpointSuffix;
+  }
+  Status KeepCheckpoint(const std::string& result_id) const;
+  // A training that went on from it, or never will, needs it no more. Nothing for what is no file of these.
+  void DropCheckpoint(const std::string& path) const;
+
   // Makes the unfinished weights the attempt's own, durably.
   Status KeepWeights(const std::string& result_id) const;
   // Removes the unfinished weights and what a killed trainer left of them.
@@ -40,6 +51,10 @@ class StateDirectory {
   void RemoveOldLogs() const;
 
  private:
+  static constexpr char kCheckpointSuffix[] = ".checkpoint.safetensors";
+  Status Keep(const std::string& from, const std::string& to) const;
+  // Trainings that paused long ago and were not heard of again; the newest few stay.
+  void RemoveOldCheckpoints() const;
   std::string Unfinished() const { return path_ + "/checkpoints/unfinished"; }
 
   StateDirectory(std::string path, std::string worker_id, FileLock lock)

@@ -76,6 +76,7 @@ StatusOr<TrainerVersion> ProbeTrainer(const TrainerCommand& command) {
                         .libtorch_version = TextOf(version, "libtorch_version"),
                         .fast_bf16 = IsTrue(version, "fast_bf16"),
                         .zygote = IsTrue(version, "zygote"),
+                        .rungs = IsTrue(version, "rungs"),
                         .operators = TextsOf(version, "operators")};
 }
 

@@ -14,6 +14,7 @@ struct TrainerVersion {
   std::string libtorch_version;             // empty: it uses none
   bool fast_bf16 = false;                   // on this host
   bool zygote = false;                      // it takes --zygote
+  bool rungs = false;                       // it stops, pauses and goes on at rungs
   std::vector<std::string> operators = {};  // that it has beside the built-in ones
 };
 

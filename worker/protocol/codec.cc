@@ -106,6 +106,13 @@ StatusOr<std::string> EncodeJob(const Job& job) {
   object["threads"] = job.threads;
   if (!job.weights_in.empty()) object["weights_in"] = job.weights_in;
   if (!job.weights_out.empty()) object["weights_out"] = job.weights_out;
+  if (!job.rungs.empty()) {
+    object["rungs"] = job.rungs;
+    object["rung"] = job.rung;
+    if (!job.checkpoint_out.empty()) object["checkpoint_out"] = job.checkpoint_out;
+  }
+  if (!job.checkpoint_in.empty())
+    object["checkpoint_in"] = {{"path", job.checkpoint_in}, {"sha256", job.checkpoint_sha256}};
   if (job.measure)
     object["measure"] = {{"batch", job.measure->batch},
                          {"threads", job.measure->threads},
@@ -162,11 +169,32 @@ Job GetJob(FieldReader& fields) {
   fields.Expect(job.threads >= 1, "threads", "at least 1");
   fields.GetOptional("weights_in", job.weights_in);
   fields.GetOptional("weights_out", job.weights_out);
+  fields.GetOptional("rungs", job.rungs);
+  fields.GetOptional("rung", job.rung);
+  fields.GetOptional("checkpoint_out", job.checkpoint_out);
+  fields.GetOptionalObject("checkpoint_in", [&](FieldReader& inner) {
+    inner.Get("path", job.checkpoint_in);
+    inner.Get("sha256", job.checkpoint_sha256);
+  });
   fields.GetOptionalObjectText("decisions", job.decisions);
   Measure measure;
   if (fields.GetOptionalObject("measure", [&](FieldReader& inner) { GetMeasure(inner, measure); }))
     job.measure = measure;
   return job;
+}
+
+json ToJson(const StoredFile& file) {
+  return {{"path", file.path}, {"sha256", file.sha256}, {"bytes", file.bytes}};
+}
+
+std::optional<StoredFile> GetStoredFile(FieldReader& fields, const char* name) {
+  StoredFile file;
+  const bool stored = fields.GetOptionalObject(name, [&](FieldReader& inner) {
+    inner.Get("path", file.path);
+    inner.Get("sha256", file.sha256);
+    inner.Get("bytes", file.bytes);
+  });
+  return stored ? std::optional(file) : std::nullopt;
 }
 
 StatusOr<std::string> EncodeResult(const Result& result) {
@@ -183,9 +211,7 @@ StatusOr<std::string> EncodeResult(const Result& result) {
   object["split_hash"] = result.split_hash;
   object["trainer_build"] = result.trainer_build;
   object["libtorch_version"] = result.libtorch_version;
-  if (result.weights)
-    object["weights"] = {
-        {"path", result.weights->path}, {"sha256", result.weights->sha256}, {"bytes", result.weights->bytes}};
+  if (result.weights) object["weights"] = ToJson(*result.weights);
   return FormatLine(object, {{"metrics", FormatMetrics(result.metrics)}});
 }
 
@@ -205,13 +231,7 @@ Result GetResult(FieldReader& fields) {
   fields.GetOptional("split_hash", result.split_hash);
   fields.GetOptional("trainer_build", result.trainer_build);
   fields.GetOptional("libtorch_version", result.libtorch_version);
-  StoredWeights weights;
-  const bool stored = fields.GetOptionalObject("weights", [&](FieldReader& inner) {
-    inner.Get("path", weights.path);
-    inner.Get("sha256", weights.sha256);
-    inner.Get("bytes", weights.bytes);
-  });
-  if (stored) result.weights = weights;
+  result.weights = GetStoredFile(fields, "weights");
   return result;
 }
 
@@ -244,6 +264,14 @@ struct Encoder {
     return FormatLine(object);
   }
   StatusOr<std::string> operator()(const Result& result) const { return EncodeResult(result); }
+  StatusOr<std::string> operator()(const Paused& paused) const {
+    json object = AttemptHead("paused", paused);
+    object["rung"] = paused.rung;
+    object["epoch"] = paused.epoch;
+    object["peak_memory_bytes"] = paused.peak_memory_bytes;
+    if (paused.checkpoint) object["checkpoint"] = ToJson(*paused.checkpoint);
+    return FormatLine(object);
+  }
   StatusOr<std::string> operator()(const Failure& failure) const {
     json object = AttemptHead("failure", failure);
     object["class"] = ToString(failure.failure_class);
@@ -300,6 +328,14 @@ TrainerMessage GetMessage(std::string_view type, FieldReader& fields) {
     fields.GetEnum("action", kRungActions, answer.action);
     return answer;
   }
+  if (type == "paused") {
+    auto paused = GetAttemptMessage<Paused>(fields);
+    fields.Get("rung", paused.rung);
+    fields.GetOptional("epoch", paused.epoch);
+    fields.GetOptional("peak_memory_bytes", paused.peak_memory_bytes);
+    paused.checkpoint = GetStoredFile(fields, "checkpoint");
+    return paused;
+  }
   if (type == "failure") {
     auto failure = GetAttemptMessage<Failure>(fields);
     fields.GetEnum("class", kFailureClasses, failure.failure_class);
@@ -313,8 +349,8 @@ TrainerMessage GetMessage(std::string_view type, FieldReader& fields) {
   }
   if (type == "checkpoint_now") return GetAttemptMessage<CheckpointNow>(fields);
   fields.Expect(false, "type",
-                "one of hello, job, started, measurement, rung_report, rung_answer, result, failure, stop, "
-                "checkpoint_now, got '" +
+                "one of hello, job, started, measurement, rung_report, rung_answer, result, paused, failure, "
+                "stop, checkpoint_now, got '" +
                     std::string(type) + "'");
   return Hello{};
 }

@@ -37,6 +37,11 @@ Job ExampleJob() {
   job.split = {.kind = SplitKind::kSeed, .seed = 9, .validation_count = 10000};
   job.weights_out = "/tmp/w.safetensors";
   job.decisions = R"({"depth":3})";
+  job.rungs = {1, 4};
+  job.rung = 1;
+  job.checkpoint_in = "/c/in";
+  job.checkpoint_sha256 = "ab";
+  job.checkpoint_out = "/c/out";
   job.measure = Measure{.batch = 4, .threads = 1, .warmup = 0, .iterations = 7};
   return job;
 }
@@ -50,7 +55,7 @@ std::vector<TrainerMessage> ExampleMessages() {
   result.total = 10000;
   result.images_per_second = 1034.5;
   result.dataset_digest = "cafe";
-  result.weights = StoredWeights{.path = "/w", .sha256 = "00", .bytes = 5};
+  result.weights = StoredFile{.path = "/w", .sha256 = "00", .bytes = 5};
   return {Hello{},
           ExampleJob(),
           Started{.attempt_id = "a", .fence = 1, .total_steps = 780},
@@ -58,6 +63,13 @@ std::vector<TrainerMessage> ExampleMessages() {
           RungReport{.attempt_id = "a", .fence = 1, .rung = 2, .epoch = 4, .metrics = {{"val_accuracy", 1}}},
           RungAnswer{.attempt_id = "a", .fence = 1, .rung = 2, .action = RungAction::kPause},
           result,
+          Paused{.attempt_id = "a",
+                 .fence = 1,
+                 .rung = 2,
+                 .epoch = 4,
+                 .peak_memory_bytes = 9,
+                 .checkpoint = StoredFile{.path = "/c", .sha256 = "00", .bytes = 5}},
+          Paused{.attempt_id = "a", .fence = 1, .rung = 2, .epoch = 4},
           Failure{.attempt_id = "a", .fence = 1, .failure_class = FailureClass::kData, .message = "no file"},
           Stop{.attempt_id = "a", .fence = 1, .reason = "cancelled"},
           CheckpointNow{.attempt_id = "a", .fence = 1}};
@@ -109,6 +121,7 @@ TEST(Codec, ABadLineSaysWhatWasExpected) {
       {R"({"type":"stop","attempt_id":"a","fence":"-7"})", "stop.fence: expected a decimal number"},
       {R"({"type":"stop","attempt_id":"a","fence":"7x"})", "stop.fence: expected a decimal number"},
       {R"({"type":"failure","attempt_id":"a","fence":"7","class":"OOM"})", "OUT_OF_MEMORY"},
+      {R"({"type":"paused","attempt_id":"a","fence":"7"})", "paused.rung: expected a value"},
       {R"({"type":"measurement","attempt_id":"a","fence":"7","step":1,"metrics":{"x":"1"}})", "metric 'x'"},
   };
   for (const auto& c : cases) {

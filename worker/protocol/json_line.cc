@@ -169,6 +169,20 @@ void FieldReader::GetOptional(const char* name, Metrics& value) {
   }
 }
 
+void FieldReader::GetOptional(const char* name, std::vector<int64_t>& value) {
+  constexpr size_t kMost = 4'096;
+  const json* member = Find(name, false);
+  if (member == nullptr ||
+      !Expect(member->is_array() && member->size() <= kMost, name, "an array of at most 4,096 integers"))
+    return;
+  for (const json& number : *member) {
+    const bool exact =
+        number.is_number_unsigned() && number.get<uint64_t>() <= static_cast<uint64_t>(kMaxExactInteger);
+    if (!Expect(exact, name, "integers between 0 and 2^53 - 1")) return;
+    value.push_back(static_cast<int64_t>(number.get<uint64_t>()));
+  }
+}
+
 void FieldReader::GetFence(const char* name, int64_t& value) {
   std::string text;
   GetString(name, text, true);

@@ -39,6 +39,8 @@ class FieldReader {
   void GetOptional(const char* name, double& value) { GetNumber(name, value, false); }
   void GetOptional(const char* name, bool& value);
   void GetOptional(const char* name, Metrics& value);
+  // At most 4,096 of them.
+  void GetOptional(const char* name, std::vector<int64_t>& value);
   // A decimal number written as a string: fences and seeds.
   void GetFence(const char* name, int64_t& value);
   void GetSeed(const char* name, uint64_t& value);

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace canopy::trainer_protocol {
 
@@ -111,7 +112,12 @@ struct Job {
   int64_t threads = 1;
   std::string weights_in;   // safetensors file that TEST reads, MEASURE too where given
   std::string weights_out;  // safetensors file that FINAL writes
-  std::string decisions;    // the candidate as a JSON object, for trainers that build their own network
+  // After which epochs it reports, ascending: rung 1 is the first. `rung` of them are passed.
+  std::vector<int64_t> rungs;
+  int64_t rung = 0;
+  std::string checkpoint_in, checkpoint_sha256;  // where it goes on; empty: it begins anew
+  std::string checkpoint_out;                    // written where it pauses
+  std::string decisions;  // the candidate as a JSON object, for trainers that build their own network
   std::optional<Measure> measure;
 
   friend bool operator==(const Job&, const Job&) = default;
@@ -157,12 +163,12 @@ struct RungAnswer {
   friend bool operator==(const RungAnswer&, const RungAnswer&) = default;
 };
 
-struct StoredWeights {
+struct StoredFile {
   std::string path;
   std::string sha256;
   int64_t bytes = 0;
 
-  friend bool operator==(const StoredWeights&, const StoredWeights&) = default;
+  friend bool operator==(const StoredFile&, const StoredFile&) = default;
 };
 
 // The job's end, with what makes its numbers comparable. A trainer leaves out what it doesn't know.
@@ -182,9 +188,21 @@ struct Result {
   std::string split_hash;
   std::string trainer_build;
   std::string libtorch_version;
-  std::optional<StoredWeights> weights;
+  std::optional<StoredFile> weights;
 
   friend bool operator==(const Result&, const Result&) = default;
+};
+
+// The job's end at a rung where it was told to pause.
+struct Paused {
+  std::string attempt_id;
+  int64_t fence = 0;
+  int64_t rung = 0;
+  int64_t epoch = 0;
+  int64_t peak_memory_bytes = 0;
+  std::optional<StoredFile> checkpoint;  // none: it begins anew some day
+
+  friend bool operator==(const Paused&, const Paused&) = default;
 };
 
 struct Failure {
@@ -213,7 +231,7 @@ struct CheckpointNow {
   friend bool operator==(const CheckpointNow&, const CheckpointNow&) = default;
 };
 
-using TrainerMessage = std::variant<Hello, Job, Started, Measurement, RungReport, RungAnswer, Result, Failure,
-                                    Stop, CheckpointNow>;
+using TrainerMessage = std::variant<Hello, Job, Started, Measurement, RungReport, RungAnswer, Result, Paused,
+                                    Failure, Stop, CheckpointNow>;
 
 }  // namespace canopy::trainer_protocol
