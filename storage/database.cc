@@ -85,6 +85,35 @@ std::string QuoteIdentifier(std::string_view name) {
   return "\"" + std::string(name) + "\"";
 }
 
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+void Statement::Bind(int position, std::nullptr_t) { Note(sqlite3_bind_null(statement_, position)); }
+void Statement::Bind(int position, int64_t value) { Note(sqlite3_bind_int64(statement_, position, value)); }
+void Statement::Bind(int position, double value) { Note(sqlite3_bind_double(statement_, position, value)); }
+void Statement::Bind(int position, std::string_view text) {
+  // A null pointer would be NULL.
+  const char* const bytes = text.data() == nullptr ? "" : text.data();
+  Note(sqlite3_bind_text64(statement_, position, bytes, text.size(), SQLITE_STATIC, SQLITE_UTF8));
+}
+void Statement::Bind(int position, const SqlValue& value) {
+  Note(canopy::storage::Bind(statement_, position, value));
+}
+
+StatusOr<int64_t> Statement::Run(int count) {
+  CANOPY_CHECK(count == sqlite3_bind_parameter_count(statement_), sqlite3_sql(statement_));
+  sqlite3* const connection = sqlite3_db_handle(statement_);
+  int code = std::exchange(bind_code_, SQLITE_OK);
+  if (code == SQLITE_OK) {
+    do code = sqlite3_step(statement_);
+    while (code == SQLITE_ROW);
+  }
+  const Status status =
+      code == SQLITE_DONE ? Status() : SqliteStatus(connection, code, sqlite3_sql(statement_));
+  sqlite3_reset(statement_);
+  if (!status.ok()) return status;
+  return sqlite3_changes64(connection);
+}
+
 Rows::~Rows() {
   if (statement_ == nullptr) return;
   sqlite3_reset(statement_);
@@ -108,12 +137,6 @@ std::string Rows::Text(int column) const {
 }
 
 StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
-  // Refused, and no matter, once SQLite is in use.
-  [[maybe_unused]] static const bool configured = [] {
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);  // counting memory takes a lock at every allocation
-    return sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1) ==
-           SQLITE_OK;  // what a savepoint keeps needs no file
-  }();
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   switch (mode) {
     case Mode::kReadOnly:
@@ -146,7 +169,15 @@ Database::~Database() {
   sqlite3_close(connection_);
 }
 
-StatusOr<Database::Prepared*> Database::Prepare(std::string_view sql, const std::vector<SqlValue>& values) {
+StatusOr<Statement> Database::Prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v3(connection_, sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+  if (code != SQLITE_OK) return SqliteStatus(connection_, code, sql);
+  return Statement(statement);
+}
+
+StatusOr<Database::Prepared*> Database::Bound(std::string_view sql, const std::vector<SqlValue>& values) {
   auto [entry, end] = prepared_.equal_range(sql);
   while (entry != end && entry->second.in_use) ++entry;
   if (entry == end) {
@@ -167,7 +198,7 @@ StatusOr<Database::Prepared*> Database::Prepare(std::string_view sql, const std:
 }
 
 StatusOr<Rows> Database::Query(std::string_view sql, const std::vector<SqlValue>& values) {
-  CANOPY_ASSIGN_OR_RETURN(Prepared* const prepared, Prepare(sql, values));
+  CANOPY_ASSIGN_OR_RETURN(Prepared* const prepared, Bound(sql, values));
   return Rows(prepared->statement, &prepared->in_use);
 }
 
@@ -202,6 +233,8 @@ StatusOr<int64_t> Database::Checkpoint(int64_t patience_ms) {
   CANOPY_ASSIGN_OR_RETURN(const int64_t page_bytes, QueryInt("PRAGMA page_size"));
   return std::max(0, pages) * page_bytes;
 }
+
+int64_t Database::LastInsertId() const { return sqlite3_last_insert_rowid(connection_); }
 
 bool Database::in_transaction() const { return sqlite3_get_autocommit(connection_) == 0; }
 

@@ -50,6 +50,40 @@ class Rows {
   bool* in_use_;
 };
 
+// One prepared statement for what runs often. Must not outlive its Database. Not thread-safe.
+class Statement {
+ public:
+  Statement() = default;
+  Statement(Statement&& other) noexcept
+      : statement_(std::exchange(other.statement_, nullptr)), bind_code_(other.bind_code_) {}
+  Statement& operator=(Statement&& other) noexcept {
+    std::swap(statement_, other.statement_);
+    std::swap(bind_code_, other.bind_code_);
+    return *this;
+  }
+  ~Statement();
+  bool prepared() const { return statement_ != nullptr; }
+  // Gives the ? at `position`, counted from 1, its value. Text is not copied: it stays until Run has come
+  // back.
+  void Bind(int position, std::nullptr_t);
+  void Bind(int position, int64_t value);
+  void Bind(int position, double value);
+  void Bind(int position, std::string_view text);
+  void Bind(int position, const SqlValue& value);
+  // Runs it to its end and gives the number of rows that it changed. REQUIRES that all its `count` positions
+  // have a value.
+  StatusOr<int64_t> Run(int count);
+
+ private:
+  friend class Database;
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  void Note(int code) {
+    if (code != 0) bind_code_ = code;
+  }
+  sqlite3_stmt* statement_ = nullptr;
+  int bind_code_ = 0;  // the last error of a Bind, for Run
+};
+
 // One SQLite connection with its prepared statements. Values are bound, never pasted. Not thread-safe.
 class Database {
  public:
@@ -63,12 +97,15 @@ class Database {
 
   // Runs one statement to its end and gives the number of rows that it changed.
   StatusOr<int64_t> Run(std::string_view sql, const std::vector<SqlValue>& values = {});
+  StatusOr<Statement> Prepare(std::string_view sql);
   // Runs several statements without values.
   Status RunScript(const std::string& sql);
   StatusOr<Rows> Query(std::string_view sql, const std::vector<SqlValue>& values = {});
   // The first column of the first row, 0 where there is none.
   StatusOr<int64_t> QueryInt(std::string_view sql, const std::vector<SqlValue>& values = {});
   bool in_transaction() const;
+  // Of the newest row that this connection has inserted.
+  int64_t LastInsertId() const;
   // Moves the WAL into the database file and gives the WAL's size, which is 0 where it begins anew. Waits
   // that long for readers; 0: leaves what they hold back.
   StatusOr<int64_t> Checkpoint(int64_t patience_ms);
@@ -82,7 +119,7 @@ class Database {
     bool in_use = false;
   };
   explicit Database(sqlite3* connection) : connection_(connection) {}
-  StatusOr<Prepared*> Prepare(std::string_view sql, const std::vector<SqlValue>& values);
+  StatusOr<Prepared*> Bound(std::string_view sql, const std::vector<SqlValue>& values);
 
   sqlite3* connection_;
   std::multimap<std::string, Prepared, std::less<>> prepared_;

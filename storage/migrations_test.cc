@@ -189,8 +189,9 @@ TEST_F(MigrationsTest, ADatabaseOfEveryEarlierVersionKeepsItsTrials) {
               1);
     EXPECT_EQ(Count(path_,
                     "SELECT COUNT(*) FROM sqlite_schema WHERE tbl_name = 'trial' AND name IN ('trial_live', "
-                    "'trial_purpose', 'trial_failed', 'trial_count_insert', 'trial_count_update')"),
-              5);
+                    "'trial_purpose', 'trial_failed')"),
+              3);
+    EXPECT_EQ(Count(path_, "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'trigger'"), 0);
   }
 }
 

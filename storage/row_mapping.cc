@@ -57,7 +57,9 @@ SqlValue ToSql(model::Goal value) {
 SqlValue ToSql(model::DuplicatePolicy value) {
   return std::string(value == model::DuplicatePolicy::kCached ? "cached" : "evaluate");
 }
-SqlValue ToSql(const std::vector<std::string>& value) { return Dump(value); }
+SqlValue ToSql(const std::vector<std::string>& value) {
+  return value.empty() ? std::string("[]") : Dump(value);
+}
 SqlValue ToSql(const std::vector<int64_t>& value) { return Dump(value); }
 SqlValue ToSql(const std::vector<model::DatasetOnWorker>& value) {
   Json list = Json::array();
@@ -71,6 +73,7 @@ SqlValue ToSql(const std::vector<model::DatasetOnWorker>& value) {
 }
 SqlValue ToSql(const std::map<std::string, std::string>& value) { return Dump(value); }
 SqlValue ToSql(const std::vector<model::DevicePlace>& value) {
+  if (value.empty()) return std::string("[]");
   Json list = Json::array();
   for (const model::DevicePlace& place : value) list.push_back(Json::array({place.host, place.device_uuid}));
   return Dump(list);
@@ -217,16 +220,24 @@ std::string ColumnWriter::Names(std::string_view prefix) const {
   return text;
 }
 
+std::string ColumnWriter::Marks() const {
+  std::string text;
+  for (size_t i = 0; i < names_.size(); ++i) text += i == 0 ? "?" : ", ?";
+  return text;
+}
+
+std::string ColumnWriter::Assignments() const {
+  std::string text;
+  for (size_t i = 0; i < names_.size(); ++i) text += (i == 0 ? "" : ", ") + names_[i] + " = ?";
+  return text;
+}
+
 std::string ColumnWriter::InsertInto(std::string_view table) const {
-  std::string marks;
-  for (size_t i = 0; i < names_.size(); ++i) marks += i == 0 ? "?" : ", ?";
-  return "INSERT INTO " + std::string(table) + " (" + Names() + ") VALUES (" + marks + ")";
+  return "INSERT INTO " + std::string(table) + " (" + Names() + ") VALUES (" + Marks() + ")";
 }
 
 std::string ColumnWriter::Update(std::string_view table, std::string_view key) const {
-  std::string text = "UPDATE " + std::string(table) + " SET ";
-  for (size_t i = 0; i < names_.size(); ++i) text += (i == 0 ? "" : ", ") + names_[i] + " = ?";
-  return text + " WHERE " + std::string(key) + " = ?";
+  return "UPDATE " + std::string(table) + " SET " + Assignments() + " WHERE " + std::string(key) + " = ?";
 }
 
 Status RowReader::status() const {

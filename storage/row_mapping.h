@@ -81,6 +81,9 @@ class ColumnWriter {
   std::vector<SqlValue> ValuesAnd(SqlValue id) const;
   // "a, b, c", each behind `prefix`.
   std::string Names(std::string_view prefix = "") const;
+  // "?, ?, ?" and "a = ?, b = ?, c = ?".
+  std::string Marks() const;
+  std::string Assignments() const;
   std::string InsertInto(std::string_view table) const;
   // "UPDATE table SET a = ?, b = ? WHERE key = ?".
   std::string Update(std::string_view table, std::string_view key) const;

@@ -21,11 +21,22 @@
 #include "storage/migrations.h"
 #include "storage/model/failure_signature.h"
 #include "storage/open_files.h"
+#include "storage/row_counts.h"
 #include "storage/row_mapping.h"
+#include "storage/row_statement.h"
 #include "storage/values_table.h"
 
 namespace canopy::storage {
 namespace {
+
+// An attempt's end is the next one of its campaign by its signature. ?: the columns', signature, campaign,
+// id.
+std::string EndAttemptSql(const ColumnWriter& columns) {
+  return "UPDATE attempt SET " + columns.Assignments() +
+         ", signature = ?, signature_seq = COALESCE(signature_seq, (SELECT COALESCE(MAX(signature_seq), 0) + "
+         "1 "
+         "FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL)) WHERE id = ?";
+}
 
 class Store final : public TrialStore {
  public:
@@ -35,11 +46,11 @@ class Store final : public TrialStore {
         lock_(std::move(lock)),
         database_(std::move(database)),
         values_(*database_),
+        counts_(*database_),
         database_id_(std::move(database_id)),
         incarnation_(incarnation) {}
 
   Status Transaction(const std::function<Status()>& body) override;
-  Status Savepoint(const std::function<Status()>& body) override;
   Status InsertCampaign(const model::CampaignRecord& campaign, const model::CampaignProgress& progress,
                         const std::optional<model::CandidateFacts>& reference,
                         const std::vector<Column>& decisions, const std::vector<Column>& metrics) override;
@@ -130,68 +141,95 @@ class Store final : public TrialStore {
   // Runs a write; REQUIRES an open transaction. After an error SQLite may have rolled the whole back:
   // nothing more may run then, as it would be committed alone.
   StatusOr<int64_t> Write(std::string_view sql, const std::vector<SqlValue>& values);
+  template <typename Visit>
+  StatusOr<int64_t> Write(RowStatement& statement, const Visit& visit,
+                          std::initializer_list<SqlValue> others = {}) {
+    CANOPY_RETURN_IF_ERROR(CheckTransaction());
+    return statement.Run(*database_, visit, others);
+  }
+  Status CheckTransaction() const;
+  // Of the row that is to change; empty where there is none.
+  StatusOr<std::string> StateOf(const std::string& table, int64_t id);
   Status Insert(const ColumnWriter& row, std::string_view table) {
     return Write(row.InsertInto(table), row.values()).status();
   }
-  // Internal where no row has that id.
+  // Internal where an update found no row of that id.
+  static Status Changed(const StatusOr<int64_t>& rows, std::string_view table, int64_t id);
   Status Update(const ColumnWriter& row, std::string_view table, int64_t id);
 
   const std::string path_;
   const FileLock lock_;
   const std::unique_ptr<Database> database_;
   ValuesTables values_;
+  RowCounts counts_;
   const std::string database_id_;
   const int64_t incarnation_;
+
+  // What each result writes.
+  RowStatement insert_candidate_ =
+      RowStatement::Insert("candidate", " ON CONFLICT (candidate_hash) DO NOTHING");
+  RowStatement insert_trial_ = RowStatement::Insert("trial");
+  RowStatement update_trial_ = RowStatement::Update("trial", "id");
+  RowStatement insert_attempt_ = RowStatement::Insert("attempt");
+  RowStatement update_attempt_ = RowStatement::Update("attempt", "id");
+  RowStatement end_attempt_{EndAttemptSql};
+  RowStatement insert_result_ = RowStatement::Insert("result");
+  RowStatement insert_measurement_ = RowStatement::Insert("measurement", " ON CONFLICT DO NOTHING");
+  RowStatement insert_event_ = RowStatement::Insert("event");
 };
 
 Status Store::Transaction(const std::function<Status()>& body) {
-  CANOPY_CHECK(!database_->in_transaction(), "transactions do not nest; use Savepoint");
-  CANOPY_RETURN_IF_ERROR(database_->RunScript("BEGIN IMMEDIATE"));
+  CANOPY_CHECK(!database_->in_transaction(), "transactions do not nest");
+  CANOPY_RETURN_IF_ERROR(database_->Run("BEGIN IMMEDIATE").status());
   Status status = body();
   if (status.ok() && !database_->in_transaction())
     status = Aborted("SQLite rolled the transaction back after an error that its body left unnoticed");
-  if (status.ok()) status = database_->RunScript("COMMIT");
+  if (status.ok()) status = counts_.Write();
+  if (status.ok()) status = database_->Run("COMMIT").status();
   if (status.ok()) return status;
-  if (database_->in_transaction()) CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK"));
   values_.Forget();
+  counts_.Forget();
+  if (database_->in_transaction()) CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK"));
   return status;
 }
 
-Status Store::Savepoint(const std::function<Status()>& body) {
-  CANOPY_RETURN_IF_ERROR(Write("SAVEPOINT event", {}).status());
-  const Status status = body();
-  if (!status.ok()) {
-    values_.Forget();
-    if (database_->in_transaction())
-      CANOPY_RETURN_IF_ERROR(database_->RunScript("ROLLBACK TO event; RELEASE event"));
-    return status;
-  }
-  return Write("RELEASE event", {}).status();
+Status Store::CheckTransaction() const {
+  if (database_->in_transaction()) return {};
+  return Aborted("no transaction is open: SQLite rolled it back after an error");
 }
 
 StatusOr<int64_t> Store::Write(std::string_view sql, const std::vector<SqlValue>& values) {
-  if (!database_->in_transaction())
-    return Aborted("no transaction is open: SQLite rolled it back after an error");
+  CANOPY_RETURN_IF_ERROR(CheckTransaction());
   return database_->Run(sql, values);
 }
 
-Status Store::Update(const ColumnWriter& row, std::string_view table, int64_t id) {
-  CANOPY_ASSIGN_OR_RETURN(const int64_t changed, Write(row.Update(table, "id"), row.ValuesAnd(id)));
-  if (changed == 1) return {};
+StatusOr<std::string> Store::StateOf(const std::string& table, int64_t id) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_->Query("SELECT state FROM " + table + " WHERE id = ?", {id}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  return found ? rows.Text(0) : "";
+}
+
+Status Store::Changed(const StatusOr<int64_t>& rows, std::string_view table, int64_t id) {
+  CANOPY_RETURN_IF_ERROR(rows.status());
+  if (*rows == 1) return {};
   return Internal("no row " + std::to_string(id) + " in table " + std::string(table));
 }
 
+Status Store::Update(const ColumnWriter& row, std::string_view table, int64_t id) {
+  return Changed(Write(row.Update(table, "id"), row.ValuesAnd(id)), table, id);
+}
+
 StatusOr<Store::StoredCandidate> Store::StoreCandidate(const model::CandidateFacts& candidate) {
-  ColumnWriter row;
-  VisitCandidate(row, candidate);
-  row("graph_json", candidate.graph_json);
-  CANOPY_RETURN_IF_ERROR(
-      Write(row.InsertInto("candidate") + " ON CONFLICT (candidate_hash) DO NOTHING", row.values()).status());
+  CANOPY_ASSIGN_OR_RETURN(const int64_t inserted, Write(insert_candidate_, [&](auto& row) {
+                            VisitCandidate(row, candidate);
+                            row("graph_json", candidate.graph_json);
+                          }));
+  if (inserted == 1) return StoredCandidate{database_->LastInsertId(), nullptr};
   CANOPY_ASSIGN_OR_RETURN(
       Rows rows, database_->Query("SELECT id, graph_json = ? FROM candidate WHERE candidate_hash = ?",
                                   {candidate.graph_json, candidate.candidate_hash}));
   CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
-  CANOPY_CHECK(found, "the candidate was inserted above");
+  CANOPY_CHECK(found, "no candidate was inserted because it is there");
   return StoredCandidate{rows.Int(0), rows.Int(1) != 0 ? SqlValue(nullptr) : SqlValue(candidate.graph_json)};
 }
 
@@ -268,54 +306,66 @@ Status Store::UpdateCampaign(int64_t campaign_id, const model::CampaignProgress&
 
 Status Store::InsertTrial(const model::TrialRecord& trial) {
   CANOPY_ASSIGN_OR_RETURN(const StoredCandidate stored, StoreCandidate(trial.candidate));
-  ColumnWriter row;
-  VisitTrial(row, trial);
-  VisitWriting(row, trial.candidate);
-  VisitTrialState(row, trial);
-  row.Reference("candidate_id", stored.id);
-  row.Add("graph_json", stored.graph);
-  CANOPY_RETURN_IF_ERROR(Insert(row, "trial"));
+  CANOPY_RETURN_IF_ERROR(Write(insert_trial_, [&](auto& row) {
+                           VisitTrial(row, trial);
+                           VisitWriting(row, trial.candidate);
+                           VisitTrialState(row, trial);
+                           row.Reference("candidate_id", stored.id);
+                           row.Add("graph_json", stored.graph);
+                         }).status());
+  counts_.AddTrials(trial.campaign_id, trial.purpose, trial.state, 1);
   return values_.InsertDecisions(trial.campaign_id, trial.id, trial.candidate.candidate_json);
 }
 
 Status Store::UpdateTrial(const model::TrialRecord& trial) {
-  ColumnWriter row;
-  VisitTrialState(row, trial);
-  return Update(row, "trial", trial.id);
+  CANOPY_ASSIGN_OR_RETURN(const std::string before, StateOf("trial", trial.id));
+  if (const auto state = model::ParseTrialState(before); state && *state != trial.state) {
+    counts_.AddTrials(trial.campaign_id, trial.purpose, *state, -1);
+    counts_.AddTrials(trial.campaign_id, trial.purpose, trial.state, 1);
+  }
+  const auto visit = [&](auto& row) { VisitTrialState(row, trial); };
+  return Changed(Write(update_trial_, visit, {trial.id}), "trial", trial.id);
 }
 
 Status Store::InsertAttempt(const model::AttemptRecord& attempt) {
-  ColumnWriter row;
-  VisitAttempt(row, attempt);
-  VisitAttemptState(row, attempt);
-  return Insert(row, "attempt");
+  const auto visit = [&](auto& row) {
+    VisitAttempt(row, attempt);
+    VisitAttemptState(row, attempt);
+  };
+  counts_.AddAttempts(attempt.campaign_id, attempt.state, 1);
+  return Write(insert_attempt_, visit).status();
 }
 
 Status Store::UpdateAttempt(const model::AttemptRecord& attempt) {
-  ColumnWriter row;
-  VisitAttemptState(row, attempt);
-  CANOPY_RETURN_IF_ERROR(Update(row, "attempt", attempt.id));
+  CANOPY_ASSIGN_OR_RETURN(const std::string before, StateOf("attempt", attempt.id));
+  if (const auto state = model::ParseAttemptState(before); state && *state != attempt.state) {
+    counts_.AddAttempts(attempt.campaign_id, *state, -1);
+    counts_.AddAttempts(attempt.campaign_id, attempt.state, 1);
+  }
+  const auto visit = [&](auto& row) { VisitAttemptState(row, attempt); };
   const std::optional<std::string> signature = model::FailureSignature(attempt);
-  if (!signature) return {};
-  return Write(
-             "UPDATE attempt SET signature = ?, signature_seq = COALESCE(signature_seq, (SELECT "
-             "COALESCE(MAX(signature_seq), 0) + 1 FROM attempt WHERE campaign_id = ? AND signature_seq IS "
-             "NOT "
-             "NULL)) WHERE id = ?",
-             {*signature, attempt.campaign_id, attempt.id})
-      .status();
+  return Changed(signature ? Write(end_attempt_, visit, {*signature, attempt.campaign_id, attempt.id})
+                           : Write(update_attempt_, visit, {attempt.id}),
+                 "attempt", attempt.id);
 }
 
 Status Store::InsertResult(const model::ResultRecord& result) {
-  ColumnWriter row;
-  VisitResult(row, result);
-  CANOPY_ASSIGN_OR_RETURN(Rows trial,
-                          database_->Query("SELECT purpose FROM trial WHERE id = ?", {result.trial_id}));
-  CANOPY_ASSIGN_OR_RETURN(const bool found, trial.Next());
-  if (!found)
-    return Internal("a result for trial " + std::to_string(result.trial_id) + ", which does not exist");
-  row("purpose", trial.Text(0));
-  CANOPY_RETURN_IF_ERROR(Insert(row, "result"));
+  {
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows ran,
+        database_->Query("SELECT t.purpose, (SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE "
+                         "a.trial_id = t.id AND a.state = 'SUCCEEDED') FROM trial t WHERE t.id = ?",
+                         {result.trial_id}));
+    CANOPY_ASSIGN_OR_RETURN(const bool found, ran.Next());
+    const auto purpose = model::ParsePurpose(found ? ran.Text(0) : "");
+    if (!purpose)
+      return Internal("a result for trial " + std::to_string(result.trial_id) + ", which does not exist");
+    counts_.AddResult(result.campaign_id, *purpose, result.feasible, ran.Int(1));
+    CANOPY_RETURN_IF_ERROR(Write(insert_result_, [&](auto& row) {
+                             VisitResult(row, result);
+                             row("purpose", *purpose);
+                           }).status());
+  }
   return values_.SetMetrics(result.campaign_id, result.trial_id, result.metrics);
 }
 
@@ -367,19 +417,15 @@ StatusOr<bool> Store::HasResult(const std::string& result_id) {
 }
 
 Status Store::InsertMeasurements(const std::vector<model::MeasurementRecord>& measurements) {
-  for (const model::MeasurementRecord& measurement : measurements) {
-    ColumnWriter row;
-    VisitMeasurement(row, measurement);
+  for (const model::MeasurementRecord& measurement : measurements)
     CANOPY_RETURN_IF_ERROR(
-        Write(row.InsertInto("measurement") + " ON CONFLICT DO NOTHING", row.values()).status());
-  }
+        Write(insert_measurement_, [&](auto& row) { VisitMeasurement(row, measurement); }).status());
   return {};
 }
 
 Status Store::AppendEvent(const model::EventRecord& event) {
-  ColumnWriter row;
-  VisitEvent(row, event);
-  return Insert(row, "event");
+  counts_.AddEvent(event.campaign_id, event.kind);
+  return Write(insert_event_, [&](auto& row) { VisitEvent(row, event); }).status();
 }
 
 Status Store::SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t seen_seq,
@@ -500,6 +546,12 @@ Status MakeLogDurable(const std::string& path) {
 }
 
 }  // namespace
+
+bool SqliteTrialStore::ConfigureProcess() {
+  // Counting memory takes a lock at every allocation; what a statement may have to undo needs no file.
+  return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK &&
+         sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1) == SQLITE_OK;
+}
 
 StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& path,
                                                              const SqliteOptions& options) {

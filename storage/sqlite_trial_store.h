@@ -19,6 +19,9 @@ struct SqliteOptions {
 // TrialStore over one SQLite file in WAL mode (docs/storage_format.md).
 class SqliteTrialStore {
  public:
+  // Settings of SQLite for a process that is to write much. False, and nothing is set, where the process has
+  // used SQLite already.
+  static bool ConfigureProcess();
   // Creates or opens the database, migrates it, and holds `path`.lock for the store's life. Aborted where
   // another controller holds it (the message names its pid); FailedPrecondition where the file is not
   // ours, its schema is newer, or it lies on a network file system.

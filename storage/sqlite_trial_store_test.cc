@@ -14,6 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/database.h"
+#include "storage/database_check.h"
 #include "storage/reader.h"
 #include "storage/row_mapping.h"
 #include "storage/testing/sample_records.h"
@@ -327,27 +328,31 @@ TEST_F(SqliteTrialStoreTest, NumbersThatAreNotFiniteStayOut) {
   EXPECT_EQ(Live().best.at(0).result.metrics, (model::Metrics{{"val_accuracy", 0.5}}));
 }
 
-TEST_F(SqliteTrialStoreTest, SavepointUndoesItsOwnWritesAlone) {
-  ASSERT_TRUE(Write([&]() -> Status {
-                CANOPY_RETURN_IF_ERROR(store_->SetCounter("kept", 1));
-                const Status inner = store_->Savepoint([&]() -> Status {
-                  CANOPY_RETURN_IF_ERROR(store_->SetCounter("undone", 2));
-                  return Internal("on purpose");
-                });
-                EXPECT_EQ(Message(inner), "on purpose");
-                return store_->Savepoint([&] { return store_->SetCounter("also_kept", 3); });
-              }).ok());
-  EXPECT_EQ(*store_->Counter("kept"), 1);
-  EXPECT_EQ(*store_->Counter("undone"), 0);
-  EXPECT_EQ(*store_->Counter("also_kept"), 3);
-}
-
 TEST_F(SqliteTrialStoreTest, FailedBodyRollsTheTransactionBack) {
   EXPECT_FALSE(Write([&]() -> Status {
                  CANOPY_RETURN_IF_ERROR(store_->SetCounter("undone", 2));
                  return Internal("on purpose");
                }).ok());
   EXPECT_EQ(*store_->Counter("undone"), 0);
+}
+
+TEST_F(SqliteTrialStoreTest, CountsAreThoseOfTheRowsAfterARollbackToo) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
+  EXPECT_FALSE(Write([&]() -> Status {
+                 CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(2)));
+                 CANOPY_RETURN_IF_ERROR(store_->InsertAttempt(SampleAttempt(2, 2)));
+                 return Internal("on purpose");
+               }).ok());
+  ASSERT_TRUE(AddCompletedTrial(*store_, 3, 0.6).ok());
+  const auto checks = CheckDatabase(path_, false);
+  ASSERT_TRUE(checks.ok()) << checks.status();
+  int counts = 0;
+  for (const CheckResult& check : *checks) {
+    if (check.name.find("the counts of") == std::string::npos) continue;
+    ++counts;
+    EXPECT_EQ(check.violations, 0) << check.name;
+  }
+  EXPECT_EQ(counts, 3);
 }
 
 TEST_F(SqliteTrialStoreTest, RequestsAnswerRepeatsAndRefuseOtherPayloads) {
@@ -486,10 +491,7 @@ TEST_F(SqliteTrialStoreTest, FullDiskRefusesWorkAndDamagesNothing) {
   Status status;
   int64_t written = 0;
   while (status.ok() && written < 10'000) {
-    status = Write([&]() -> Status {
-      return store_->Savepoint(
-          [&] { return store_->SetCounter(std::string(1'000, 'x') + std::to_string(written), 1); });
-    });
+    status = Write([&] { return store_->SetCounter(std::string(1'000, 'x') + std::to_string(written), 1); });
     written += status.ok();
   }
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;

@@ -24,8 +24,6 @@ class TrialStore {
   // rolls back and is returned. An error of COMMIT itself leaves memory and disk apart: the caller ends
   // the process.
   virtual Status Transaction(const std::function<Status()>& body) = 0;
-  // Inside a transaction: an error of `body` undoes its writes alone.
-  virtual Status Savepoint(const std::function<Status()>& body) = 0;
 
   // Writes; REQUIRES an open transaction. InsertCampaign also creates the campaign's table and view with
   // a typed column for each of `decisions` and `metrics`.

@@ -295,48 +295,47 @@ Status RefreshViews(Database& database) {
   return {};
 }
 
-StatusOr<const ValuesTables::Columns*> ValuesTables::ColumnsOf(int64_t campaign_id) {
-  if (const auto known = columns_.find(campaign_id); known != columns_.end()) return &known->second;
-  Columns columns;
-  CANOPY_ASSIGN_OR_RETURN(Rows rows,
-                          database_.Query("SELECT name, kind FROM campaign_column WHERE campaign_id = ? "
-                                          "ORDER BY position",
-                                          {campaign_id}));
-  while (true) {
-    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) break;
-    (rows.Text(1) == "decision" ? columns.decisions : columns.metrics).push_back(rows.Text(0));
-  }
-  if (columns.decisions.empty() && columns.metrics.empty())
+StatusOr<ValuesTables::Table*> ValuesTables::TableOf(int64_t campaign_id) {
+  if (const auto known = tables_.find(campaign_id); known != tables_.end()) return &known->second;
+  CANOPY_ASSIGN_OR_RETURN(const Columns columns, ReadColumns(database_, campaign_id));
+  const std::string name = ValuesTableName(campaign_id);
+  Table table{{}, {}, RowStatement::Insert(name), RowStatement::Update(name, "trial_id")};
+  for (const Column& column : columns.decisions)
+    table.decisions.push_back({column.name, QuoteIdentifier(column.name)});
+  for (const Column& column : columns.metrics)
+    table.metrics.push_back({column.name, QuoteIdentifier(column.name)});
+  if (table.decisions.empty() && table.metrics.empty())
     return Internal("campaign " + std::to_string(campaign_id) + " has no value table");
-  return &(columns_[campaign_id] = std::move(columns));
+  return &tables_.emplace(campaign_id, std::move(table)).first->second;
 }
 
 Status ValuesTables::InsertDecisions(int64_t campaign_id, int64_t trial_id,
                                      const std::string& decisions_json) {
-  CANOPY_ASSIGN_OR_RETURN(const Columns* const columns, ColumnsOf(campaign_id));
+  CANOPY_ASSIGN_OR_RETURN(Table* const table, TableOf(campaign_id));
   const auto decisions = nlohmann::json::parse(decisions_json, nullptr, false);
   if (!decisions.is_object())
     return Internal("trial " + std::to_string(trial_id) + ": decisions are no JSON object");
-  ColumnWriter writer;
-  writer.Add("trial_id", trial_id);
-  for (const std::string& name : columns->decisions)
-    writer.Add(QuoteIdentifier(name),
-               decisions.contains(name) ? ToSqlValue(decisions.at(name)) : SqlValue(nullptr));
-  return database_.Run(writer.InsertInto(ValuesTableName(campaign_id)), writer.values()).status();
+  const auto visit = [&](auto& row) {
+    row("trial_id", trial_id);
+    for (const Name& name : table->decisions) {
+      const auto value = decisions.find(name.plain);
+      row.Add(name.quoted, value == decisions.end() ? SqlValue(nullptr) : ToSqlValue(*value));
+    }
+  };
+  return table->insert.Run(database_, visit).status();
 }
 
 Status ValuesTables::SetMetrics(int64_t campaign_id, int64_t trial_id, const model::Metrics& metrics) {
-  CANOPY_ASSIGN_OR_RETURN(const Columns* const columns, ColumnsOf(campaign_id));
-  ColumnWriter writer;
-  for (const std::string& name : columns->metrics) {
-    const auto metric = metrics.find(name);
-    if (metric != metrics.end() && std::isfinite(metric->second))
-      writer.Add(QuoteIdentifier(name), metric->second);
-  }
-  if (writer.values().empty()) return {};
-  return database_.Run(writer.Update(ValuesTableName(campaign_id), "trial_id"), writer.ValuesAnd(trial_id))
-      .status();
+  CANOPY_ASSIGN_OR_RETURN(Table* const table, TableOf(campaign_id));
+  if (table->metrics.empty()) return {};
+  const auto visit = [&](auto& row) {
+    for (const Name& name : table->metrics) {
+      const auto metric = metrics.find(name.plain);
+      const bool finite = metric != metrics.end() && std::isfinite(metric->second);
+      row.Add(name.quoted, finite ? SqlValue(metric->second) : SqlValue(nullptr));
+    }
+  };
+  return table->set_metrics.Run(database_, visit, {trial_id}).status();
 }
 
 }  // namespace canopy::storage

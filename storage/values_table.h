@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "storage/database.h"
+#include "storage/row_statement.h"
 #include "storage/trial_store.h"
 
 namespace canopy::storage {
@@ -46,19 +47,23 @@ class ValuesTables {
   explicit ValuesTables(Database& database) : database_(database) {}
   // The trial's row, with the active decisions of `decisions_json`.
   Status InsertDecisions(int64_t campaign_id, int64_t trial_id, const std::string& decisions_json);
-  // The finite ones that the campaign has a column for.
+  // The finite ones that the campaign has a column for; the others become NULL.
   Status SetMetrics(int64_t campaign_id, int64_t trial_id, const model::Metrics& metrics);
   // After a rollback, which may have taken a campaign with it.
-  void Forget() { columns_.clear(); }
+  void Forget() { tables_.clear(); }
 
  private:
-  struct Columns {
-    std::vector<std::string> decisions, metrics;
+  struct Name {
+    std::string plain, quoted;
   };
-  StatusOr<const Columns*> ColumnsOf(int64_t campaign_id);
+  struct Table {
+    std::vector<Name> decisions, metrics;
+    RowStatement insert, set_metrics;
+  };
+  StatusOr<Table*> TableOf(int64_t campaign_id);
 
   Database& database_;
-  std::map<int64_t, Columns> columns_;
+  std::map<int64_t, Table> tables_;
 };
 
 }  // namespace canopy::storage

@@ -87,6 +87,8 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make
 Effects Core::Impl::Step(const Now& step_now, Event event) {
   now = step_now;
   effects = {};
+  constexpr size_t kUsualWrites = 16;
+  effects.writes.reserve(kUsualWrites);
   counters_changed = false;
   if (!std::exchange(started, true)) {
     for (const auto& [id, campaign] : campaigns)

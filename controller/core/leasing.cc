@@ -161,7 +161,7 @@ void Core::Impl::Handle(WorkerExchange event) {
   }
   found->second.Seen(now);
   Exchanged answer;
-  if (event.outcome) answer.verdict = TakeOutcome(event.worker_id, *event.outcome);
+  if (event.outcome) answer.verdict = TakeOutcome(event.worker_id, std::move(*event.outcome));
   if (!event.wants_lease) {
     Answer(event.token, ReplyBody{answer});
     return;

@@ -25,23 +25,20 @@ std::string Name(FailureClass failure) { return std::string(model::ToString(fail
 bool NeedsObjective(Purpose purpose) { return purpose == Purpose::kSearch || purpose == Purpose::kFinal; }
 
 // A success whose objective is missing or not finite has diverged.
-AttemptOutcome Judged(const AttemptOutcome& outcome, Purpose purpose, const std::string& metric) {
+void Judge(AttemptOutcome& outcome, Purpose purpose, const std::string& metric) {
   const auto objective = outcome.result.metrics.find(metric);
   const bool has_it = objective != outcome.result.metrics.end() && std::isfinite(objective->second);
-  AttemptOutcome judged = outcome;
   const bool in_full = outcome.succeeded && outcome.segment == model::SegmentEnd::kCompleted;
-  if (!in_full || has_it || !NeedsObjective(purpose)) return judged;
-  judged.succeeded = false;
-  judged.failure = FailureClass::kDiverged;
-  judged.message = "the objective " + metric + " is missing or not finite";
-  return judged;
+  if (!in_full || has_it || !NeedsObjective(purpose)) return;
+  outcome.succeeded = false;
+  outcome.failure = FailureClass::kDiverged;
+  outcome.message = "the objective " + metric + " is missing or not finite";
 }
 
 }  // namespace
 
-OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const AttemptOutcome& reported) {
+OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutcome outcome) {
   const std::string principal = "worker:" + worker_id;
-  AttemptOutcome outcome = reported;
   const auto archive = [&](const std::string& why) {
     Write(ArchiveOutcome{outcome, worker_id, why, now.wall_us});
     Log(0, outcome.trial_id, outcome.attempt_id, "outcome_archived",
@@ -81,7 +78,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, const Attem
       return archive("the attempt has ended already");
     if (attempt.worker_id != worker_id && kMutant != Mutant::kSkipFence)
       return archive("the attempt is another worker's");
-    outcome = Judged(outcome, trial.purpose, campaign.settings().objective_metric);
+    Judge(outcome, trial.purpose, campaign.settings().objective_metric);
     attempt.result_id = outcome.result_id;
     attempt.log_tail = outcome.log_tail;
     attempt.message = outcome.message;
@@ -149,7 +146,7 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
     campaign.live.search_busy_ms += trial.busy_ms;
   }
   if (search && trial.set_aside.empty()) {
-    AddToBest(campaign, {*result.objective, trial.id, trial.busy_ms, trial.candidate});
+    AddToBest(campaign, *result.objective, trial);
     effects.published.push_back(
         {campaign.id(),
          {result.seq, trial.candidate.candidate_json, trial.candidate.candidate_hash, true, score}});
@@ -181,25 +178,30 @@ void Core::Impl::InsertAndLog(const model::ResultRecord& result, const model::Tr
   Log(result.campaign_id, trial.id, result.attempt_id, "result_accepted", payload.dump(), principal);
 }
 
-void Core::Impl::AddToBest(Campaign& campaign, LiveCampaign::Best entry) {
+void Core::Impl::AddToBest(Campaign& campaign, double objective, const model::TrialRecord& trial) {
+  using Best = LiveCampaign::Best;
   const model::CampaignSettings& settings = campaign.settings();
-  const auto better = [&](const LiveCampaign::Best& a, const LiveCampaign::Best& b) {
+  const auto better = [&](const Best& a, const Best& b) {
     if (a.objective == b.objective) return a.trial_id < b.trial_id;
     return settings.objective_goal == model::Goal::kMaximize ? a.objective > b.objective
                                                              : a.objective < b.objective;
   };
+  Best entry{objective, trial.id, trial.busy_ms, {}};
   auto& best = campaign.live.best;
+  // One more than the finals take: the reference may be among them.
+  const size_t most = static_cast<size_t>(settings.finals_top) + 1;
+  if (best.size() >= most && better(best.back(), entry)) return;
   // Replicates of one candidate are one entry.
-  const auto same = std::find_if(best.begin(), best.end(), [&](const LiveCampaign::Best& other) {
-    return other.candidate.candidate_hash == entry.candidate.candidate_hash;
+  const auto same = std::find_if(best.begin(), best.end(), [&](const Best& other) {
+    return other.candidate.candidate_hash == trial.candidate.candidate_hash;
   });
   if (same != best.end()) {
     if (better(*same, entry)) return;
     best.erase(same);
   }
-  best.insert(std::upper_bound(best.begin(), best.end(), entry, better), entry);
-  // One more than the finals take: the reference may be among them.
-  if (best.size() > static_cast<size_t>(settings.finals_top) + 1) best.pop_back();
+  entry.candidate = trial.candidate;
+  best.insert(std::upper_bound(best.begin(), best.end(), entry, better), std::move(entry));
+  if (best.size() > most) best.pop_back();
 }
 
 void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,

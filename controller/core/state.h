@@ -321,12 +321,12 @@ struct Core::Impl {
   std::string AdoptKept(const std::string& worker_id, AttemptOutcome& outcome);
 
   // outcomes.cc
-  OutcomeVerdict TakeOutcome(const std::string& worker_id, const AttemptOutcome& outcome);
+  OutcomeVerdict TakeOutcome(const std::string& worker_id, AttemptOutcome outcome);
   void AcceptResult(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt,
                     const AttemptOutcome& outcome);
   void InsertAndLog(const model::ResultRecord& result, const model::TrialRecord& trial,
                     const std::string& principal);
-  void AddToBest(Campaign& campaign, LiveCampaign::Best entry);
+  void AddToBest(Campaign& campaign, double objective, const model::TrialRecord& trial);
   // REQUIRES attempt.failure.
   void ApplyFailure(Campaign& campaign, model::TrialRecord& trial, const model::AttemptRecord& attempt);
   // Writes the result of a trial whose candidate cannot be trained, and ends it.

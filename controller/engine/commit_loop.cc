@@ -89,7 +89,7 @@ void CommitLoop::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
 Status CommitLoop::Commit(std::deque<Job> batch) {
   const auto start = std::chrono::steady_clock::now();
   Status status = store_->Transaction([&] {
-    for (Job& job : batch) CANOPY_RETURN_IF_ERROR(store_->Savepoint([&] { return Handle(job); }));
+    for (Job& job : batch) CANOPY_RETURN_IF_ERROR(Handle(job));
     if (kMutant == Mutant::kAcknowledgeBeforeCommit)
       for (const std::function<void()>& deliver : std::exchange(deliveries_, {})) deliver();
     return WriteNewest();

@@ -92,6 +92,8 @@ Status MakeStateDirectories(const std::string& state_dir) {
 }
 
 Status Serve(const ControllerOptions& options, const StopSignals& signals) {
+  if (!storage::SqliteTrialStore::ConfigureProcess())
+    CANOPY_LOG(Warning, "SQLite was in use before its settings were made: the controller works more slowly");
   if (!options.listen.empty() && options.credentials_dir.empty())
     return InvalidArgument("listen " + options.listen +
                            ": TCP is served with mutual TLS alone; make credentials with "

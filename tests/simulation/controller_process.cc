@@ -98,6 +98,7 @@ Status ControllerProcess::Open() {
   engine::CommitLoopOptions loop_options;
   loop_options.limits = options_.limits;
   loop_options.make_schedule = controller::MakeTestSchedule;
+  loop_options.max_wal_bytes = 4 << 20;  // checkpoints come in every life
   loop_ = std::make_unique<engine::CommitLoop>(std::move(loop_options), std::move(store), clock_,
                                                std::move(state), *proposers_);
   return absl::OkStatus();

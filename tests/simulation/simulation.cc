@@ -306,6 +306,9 @@ void Simulation::UseCampaigns() {
       break;
     }
   if (!user_.waits() && user_.campaigns().size() < 3 && faults_are_on_) user_.Launch();
+  // Who waits for answers asks for little more.
+  constexpr int64_t kMostOpen = 4;
+  if (user_.open() >= kMostOpen) return;
   // In the end people look at all that is there, also what a restore brought back.
   const std::vector<int64_t> known = faults_are_on_ ? user_.campaigns() : live;
   if (known.empty()) return;

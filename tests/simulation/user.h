@@ -25,6 +25,8 @@ class SimulatedUser {
   // After a restore a campaign may be gone.
   void Forget(int64_t campaign_id) { std::erase(campaigns_, campaign_id); }
   bool waits() const { return open_ > 0; }
+  // Calls that are not answered.
+  int64_t open() const { return open_; }
 
  private:
   controller::LaunchCampaign NewCampaign() const;

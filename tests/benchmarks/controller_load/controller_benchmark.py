@@ -111,6 +111,14 @@ class Bench(Cluster):
         return {"memory_mb": int(values["VmRSS"].split()[0]) // 1024,
                 "peak_memory_mb": int(values["VmHWM"].split()[0]) // 1024}
 
+    def cpu_s(self):
+        """What the controller has computed so far: the figure that other work on the machine changes least."""
+        fields = Path(f"/proc/{self.controller.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def results(self):
+        return self.rows("SELECT COALESCE(SUM(results), 0) FROM result_count")[0][0]
+
     def stop(self, number=signal.SIGTERM):
         start = time.monotonic()
         self.controller.kill(number)
@@ -217,8 +225,10 @@ def load(programs, arguments, connections=None, rate=None, tls=None, trials=None
             bench.start()
         sync = fdatasync_ms(bench.state)
         options = {"rate": rate} if rate else {}
+        before, cpu_s = bench.results(), bench.cpu_s()
         figures = bench.run_load(connections=connections, seconds=arguments.seconds, warmup=arguments.warmup,
                                  **options)
+        figures["cpu_us_per_result"] = (bench.cpu_s() - cpu_s) / max(1, bench.results() - before) * 1e6
         report("load", transport="mutual TLS" if tls else "Unix socket", rate=rate, trials_before=trials,
                fdatasync_p50_ms=sync, **figures, **bench.memory_mb(), stopped_s=bench.stop())
         return figures
@@ -331,6 +341,7 @@ def smoke(programs, arguments):
         assert total > taken + 500 and total == trials == counted, (total, trials, counted, taken)
         assert bench.rows("PRAGMA integrity_check") == [("ok",)]
         assert bench.rows("PRAGMA foreign_key_check") == []
+        assert "SQLite was in use" not in bench.controller.tail(), "SQLite's settings were made too late"
     print("passed")
 
 
