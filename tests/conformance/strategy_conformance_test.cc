@@ -78,11 +78,12 @@ class StrategyConformanceTest : public testing::TestWithParam<Variant> {
     return *std::move(strategy);
   }
 
-  // One of the three outcomes with a score of its own, from `rng`.
+  // One of the outcomes with a score of its own, from `rng`.
   static Observation Outcome(Candidate candidate, Rng& rng) {
-    const uint64_t kind = rng.Below(4);
+    const uint64_t kind = rng.Below(5);
     if (kind == 0) return {Observation::Kind::kInfeasible, std::move(candidate), 0, 0};
     if (kind == 1) return {Observation::Kind::kRejected, std::move(candidate), 0, 10 * rng.Double()};
+    if (kind == 2) return {Observation::Kind::kStopped, std::move(candidate), rng.Double(), 0, rng.Int(1, 3)};
     return {Observation::Kind::kCompleted, std::move(candidate), rng.Double(), 0};
   }
 };
