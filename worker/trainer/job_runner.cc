@@ -29,9 +29,11 @@ using search_space::NetworkGraph;
 using trainer_protocol::Failure;
 using trainer_protocol::FailureClass;
 using trainer_protocol::Job;
+using trainer_protocol::Paused;
 using trainer_protocol::Purpose;
 using trainer_protocol::Result;
 using trainer_protocol::Stop;
+using trainer_protocol::StoredFile;
 using trainer_protocol::TrainerMessage;
 
 // A job's early end: why, and whose fault.
@@ -70,6 +72,8 @@ class JobExecution {
   }
 
   const JobError& error() const { return error_; }
+  // How the job ended where it is to go on some day.
+  std::optional<Paused> TakePaused() { return std::exchange(paused_, std::nullopt); }
 
  private:
   bool Fail(FailureClass failure_class, Status status) {
@@ -142,15 +146,44 @@ class JobExecution {
     if (total_steps < 1)
       return Fail(FailureClass::kTrainerCrash, InvalidArgument("a job that trains has at least one epoch"));
     if (!Started(total_steps)) return false;
-    auto summary = Train(job_, data, *network_, monitor_);
+    std::optional<checkpoint::Checkpoint> from;
+    if (!job_.checkpoint_in.empty()) {
+      checkpoint::Checkpoint file;
+      if (!Take(checkpoint::ReadCheckpoint(job_.checkpoint_in, job_.checkpoint_sha256),
+                FailureClass::kTrainerCrash, file))
+        return false;
+      from = std::move(file);
+    }
+    auto summary = Train(job_, data, *network_, monitor_, std::move(from));
     if (!summary.ok())
       return Fail(
           absl::IsOutOfRange(summary.status()) ? FailureClass::kDiverged : FailureClass::kTrainerCrash,
           summary.status());
+    if (summary->paused) return StorePaused(*summary);
     Report(*summary);
     result_.dataset_digest = job_.dataset.digest;
     result_.split_hash = split.hash;
     return job_.weights_out.empty() || StoreNetwork({normalization, split.hash});
+  }
+
+  bool StorePaused(const TrainingSummary& summary) {
+    Paused paused{.attempt_id = job_.attempt_id, .fence = job_.fence, .rung = summary.rung};
+    paused.epoch = job_.rungs[static_cast<size_t>(summary.rung - 1)];
+    StoredFile& stored = paused.checkpoint.emplace();
+    if (!Store(*summary.paused, job_.checkpoint_out, "store the checkpoint", stored)) return false;
+    paused_ = std::move(paused);
+    return true;
+  }
+
+  bool Store(const checkpoint::Checkpoint& file, const std::string& path, const char* what,
+             StoredFile& stored) {
+    const auto written = checkpoint::WriteCheckpoint(path, file);
+    if (!written.ok())  // a full disk is no fault of the candidate's
+      return Fail(
+          absl::IsInvalidArgument(written.status()) ? FailureClass::kTrainerCrash : FailureClass::kWorkerLost,
+          WithContext(written.status(), what));
+    stored = {.path = path, .sha256 = written->sha256, .bytes = written->bytes};
+    return true;
   }
 
   void Report(const TrainingSummary& summary) {
@@ -167,13 +200,8 @@ class JobExecution {
   }
 
   bool StoreNetwork(const NetworkWeights& weights) {
-    const auto stored = checkpoint::WriteCheckpoint(job_.weights_out, SaveWeights(*network_, weights));
-    if (!stored.ok())  // a full disk is no fault of the candidate's
-      return Fail(
-          absl::IsInvalidArgument(stored.status()) ? FailureClass::kTrainerCrash : FailureClass::kWorkerLost,
-          WithContext(stored.status(), "store the trained weights"));
-    result_.weights = {.path = job_.weights_out, .sha256 = stored->sha256, .bytes = stored->bytes};
-    return true;
+    return Store(SaveWeights(*network_, weights), job_.weights_out, "store the trained weights",
+                 result_.weights.emplace());
   }
 
   bool LoadNetwork() {
@@ -226,6 +254,7 @@ class JobExecution {
   Result& result_;
   std::unique_ptr<GraphModule> network_;
   NetworkWeights weights_;
+  std::optional<Paused> paused_;
   JobError error_;
 };
 
@@ -249,6 +278,10 @@ TrainerMessage JobRunner::Run(const Job& job, JobMonitor& monitor) {
   try {
     JobExecution execution(job, monitor, datasets_, libraries_, result);
     if (execution.Execute()) {
+      if (auto paused = execution.TakePaused()) {
+        paused->peak_memory_bytes = PeakMemoryBytes();
+        return *std::move(paused);
+      }
       result.peak_memory_bytes = PeakMemoryBytes();
       return result;
     }

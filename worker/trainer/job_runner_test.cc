@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <variant>
 
@@ -154,6 +155,70 @@ TEST_F(JobRunnerTest, AFinalJobsWeightsGiveATestJobTheSameNetwork) {
   EXPECT_EQ(tested.split_hash, trained.split_hash);
   EXPECT_EQ(tested.metrics.count("val_accuracy"), 0u);
   EXPECT_EQ(MustSucceed(job).metrics, tested.metrics);
+}
+
+TEST_F(JobRunnerTest, PausedAndResumedATrainingEndsWithTheWeightsOfOneThatNeverWas) {
+  for (const auto optimizer : {trainer_protocol::Optimizer::kSgd, trainer_protocol::Optimizer::kAdamw}) {
+    Job job = Example();
+    GraphBuilder builder({1, StripedDataset::kSize, StripedDataset::kSize});
+    builder.Add("flatten");
+    builder.Linear(16);
+    builder.Add("batch_norm");
+    builder.Add("relu");
+    builder.Add("dropout", {{"rate", 0.25}});
+    builder.Linear(StripedDataset::kClasses);
+    job.graph = builder.graph().ToJson();
+    job.recipe.optimizer = optimizer;
+    job.recipe.learning_rate = 0.01;
+    job.purpose = Purpose::kFinal;  // it stores its weights
+    job.epochs = 4;
+    job.weights_out = dataset_.folder() + "/whole.safetensors";
+    const Result whole = MustSucceed(job);
+
+    job.rungs = {1, 2, 3};
+    job.checkpoint_out = dataset_.folder() + "/checkpoint.safetensors";
+    job.weights_out = dataset_.folder() + "/resumed.safetensors";
+    monitor_.ends_at = 2;
+    monitor_.ends_with = trainer_protocol::RungAction::kPause;
+    const auto end = runner_.Run(job, monitor_);
+    const auto* paused = std::get_if<trainer_protocol::Paused>(&end);
+    ASSERT_NE(paused, nullptr);
+    EXPECT_EQ(paused->rung, 2);
+    EXPECT_EQ(paused->epoch, 2);
+    ASSERT_TRUE(paused->checkpoint);
+    job.rung = 2;
+    job.checkpoint_in = paused->checkpoint->path;
+    job.checkpoint_sha256 = paused->checkpoint->sha256;
+    monitor_.messages.clear();
+    const Result resumed = MustSucceed(job);
+    EXPECT_EQ(resumed.weights->sha256, whole.weights->sha256);
+    EXPECT_EQ(resumed.metrics, whole.metrics);
+    EXPECT_EQ(resumed.steps, whole.steps);
+    int64_t reports = 0;
+    for (const auto& message : monitor_.messages)
+      if (const auto* report = std::get_if<trainer_protocol::RungReport>(&message)) {
+        EXPECT_EQ(report->rung, 3);
+        ++reports;
+      }
+    EXPECT_EQ(reports, 1);
+    job.checkpoint_sha256[0] ^= 1;
+    MustFail(job, FailureClass::kTrainerCrash, "checkpoint.safetensors");
+  }
+}
+
+TEST_F(JobRunnerTest, StoppedAtARungATrainingsResultIsThatOfTheRung) {
+  Job job = Example();
+  job.rungs = {1};
+  monitor_.ends_at = 1;
+  monitor_.ends_with = trainer_protocol::RungAction::kStop;
+  const Result stopped = MustSucceed(job);
+  const auto report = std::find_if(
+      monitor_.messages.begin(), monitor_.messages.end(),
+      [](const auto& message) { return std::holds_alternative<trainer_protocol::RungReport>(message); });
+  ASSERT_NE(report, monitor_.messages.end());
+  EXPECT_EQ(stopped.metrics.at("val_accuracy"),
+            std::get<trainer_protocol::RungReport>(*report).metrics.at("val_accuracy"));
+  EXPECT_GT(stopped.steps, 0);
 }
 
 TEST_F(JobRunnerTest, OnlyATestJobReadsTheTestFiles) {

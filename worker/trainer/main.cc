@@ -51,6 +51,7 @@ int PrintVersion(const OperatorLibraries& libraries) {
                                   {"protocol_version", trainer_protocol::kVersion},
                                   {"fast_bf16", fast.ok() && *fast == at::kBFloat16},
                                   {"zygote", true},
+                                  {"rungs", true},
                                   {"operators", libraries.names()}};
   std::cout << version.dump() << "\n";
   return 0;

@@ -30,6 +30,9 @@ class Sgd final : public Optimizer {
   Sgd(const Recipe& recipe, ParameterStore& store)
       : recipe_(recipe), store_(store), velocity_(at::zeros_like(store.values())) {}
 
+  std::vector<std::pair<std::string, at::Tensor*>> State() override { return {{"velocity", &velocity_}}; }
+  int64_t steps() const override { return 0; }
+  void SetSteps(int64_t /*steps*/) override {}
   void Step(double learning_rate) override {
     ForEachSpan(store_, recipe_, [&](const ParameterSpan& span, int64_t offset, float decay) {
       SgdStep(span, velocity_.data_ptr<float>() + offset, static_cast<float>(learning_rate),
@@ -51,6 +54,11 @@ class Adamw final : public Optimizer {
         first_(at::zeros_like(store.values())),
         second_(at::zeros_like(store.values())) {}
 
+  std::vector<std::pair<std::string, at::Tensor*>> State() override {
+    return {{"first_moment", &first_}, {"second_moment", &second_}};
+  }
+  int64_t steps() const override { return step_; }
+  void SetSteps(int64_t steps) override { step_ = steps; }
   void Step(double learning_rate) override {
     ++step_;
     ForEachSpan(store_, recipe_, [&](const ParameterSpan& span, int64_t offset, float decay) {

@@ -2,6 +2,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "worker/protocol/messages.h"
 #include "worker/trainer/parameters.h"
@@ -13,6 +16,11 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   virtual void Step(double learning_rate) = 0;
+  // All that later steps depend on beside the parameters: flat fp32 tensors like the store's values, by name,
+  // and the number of steps so far.
+  virtual std::vector<std::pair<std::string, at::Tensor*>> State() = 0;
+  virtual int64_t steps() const = 0;
+  virtual void SetSteps(int64_t steps) = 0;
 };
 
 // The recipe's optimizer. The store must outlive it.

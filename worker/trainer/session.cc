@@ -82,13 +82,29 @@ Status Session::ServeJobs(JobRunner& runner, std::optional<int> max_jobs) {
   return absl::OkStatus();
 }
 
+StatusOr<trainer_protocol::RungAction> Session::ReportRung(const trainer_protocol::RungReport& report) {
+  CANOPY_RETURN_IF_ERROR(Send(report));
+  for (;;) {
+    CANOPY_ASSIGN_OR_RETURN(const auto message, Receive(/*wait=*/true));
+    if (!message) return Unavailable("the agent has closed the connection");
+    CANOPY_RETURN_IF_ERROR(StopIn(*message));
+    const auto* answer = std::get_if<trainer_protocol::RungAnswer>(&*message);
+    if (answer != nullptr && answer->attempt_id == attempt_id_ && answer->rung == report.rung)
+      return answer->action;
+  }
+}
+
+Status Session::StopIn(const TrainerMessage& message) const {
+  const Stop* stop = std::get_if<Stop>(&message);
+  if (stop == nullptr || stop->attempt_id != attempt_id_) return absl::OkStatus();
+  return absl::CancelledError(ToAbsl(stop->reason.empty() ? "stopped" : stop->reason));
+}
+
 Status Session::CheckStop() {
   for (;;) {
     CANOPY_ASSIGN_OR_RETURN(const auto message, Receive(/*wait=*/false));
     if (!message) break;
-    const Stop* stop = std::get_if<Stop>(&*message);
-    if (stop != nullptr && stop->attempt_id == attempt_id_)
-      return absl::CancelledError(ToAbsl(stop->reason.empty() ? "stopped" : stop->reason));
+    CANOPY_RETURN_IF_ERROR(StopIn(*message));
   }
   return closed_ ? Unavailable("the agent has closed the connection") : absl::OkStatus();
 }

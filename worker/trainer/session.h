@@ -27,9 +27,12 @@ class Session final : public JobMonitor {
   Status ServeJobs(JobRunner& runner, std::optional<int> max_jobs = std::nullopt);
 
   Status Send(const trainer_protocol::TrainerMessage& message) override;
+  StatusOr<trainer_protocol::RungAction> ReportRung(const trainer_protocol::RungReport& report) override;
   Status CheckStop() override;
 
  private:
+  // Cancelled where it tells the running job to stop.
+  Status StopIn(const trainer_protocol::TrainerMessage& message) const;
   // nullopt: the peer has closed, or, unless `wait`, nothing has arrived.
   StatusOr<std::optional<trainer_protocol::TrainerMessage>> Receive(bool wait);
 

@@ -7,12 +7,14 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
 #include "base/strings.h"
 #include "worker/trainer/loss.h"
 #include "worker/trainer/optimizer.h"
+#include "worker/trainer/training_checkpoint.h"
 
 namespace canopy::trainer {
 namespace {
@@ -44,16 +46,29 @@ class Run {
         total_steps_(TotalSteps(job, data)),
         dropout_(Rng::Derive(job.seeds.augmentation, "dropout")) {}
 
-  StatusOr<TrainingSummary> Execute() {
+  StatusOr<TrainingSummary> Execute(std::optional<checkpoint::Checkpoint> from) {
     last_measurement_ = SteadyClock::now();
-    for (int64_t epoch = 0; summary_.steps < total_steps_; ++epoch) {
+    int64_t epoch = 0;
+    if (from) {
+      CANOPY_ASSIGN_OR_RETURN(const TrainingState state,
+                              LoadTraining(*std::move(from), network_, *optimizer_));
+      epoch = state.epoch;
+      summary_.steps = state.steps;
+      summary_.best_accuracy = state.best_accuracy;
+      dropout_ = state.dropout;
+    }
+    const int64_t steps_before = summary_.steps;
+    for (; summary_.steps < total_steps_ && summary_.rung == 0; ++epoch) {
       CANOPY_RETURN_IF_ERROR(TrainEpoch(epoch));
-      if (job_.purpose != Purpose::kProxy) CANOPY_RETURN_IF_ERROR(Validate(epoch + 1));
+      if (job_.purpose == Purpose::kProxy) continue;
+      CANOPY_RETURN_IF_ERROR(Validate(epoch + 1));
+      CANOPY_RETURN_IF_ERROR(PassRung(epoch + 1));
     }
     summary_.train_ms = std::chrono::duration_cast<std::chrono::milliseconds>(training_time_).count();
-    summary_.images_per_second = static_cast<double>(summary_.steps * BatchSize(job_, data_)) /
-                                 std::max(1e-9, Seconds(training_time_));
-    return summary_;
+    summary_.images_per_second =
+        static_cast<double>((summary_.steps - steps_before) * BatchSize(job_, data_)) /
+        std::max(1e-9, Seconds(training_time_));
+    return std::move(summary_);
   }
 
  private:
@@ -95,6 +110,29 @@ class Run {
     if (!std::isfinite(loss.sum)) return Diverged("the training loss", loss.sum, learning_rate);
     ++summary_.steps;
     return loss.sum;
+  }
+
+  // Reports where that is a rung which was not passed before.
+  Status PassRung(int64_t complete_epochs) {
+    const auto found = std::find(job_.rungs.begin(), job_.rungs.end(), complete_epochs);
+    const int64_t rung = found - job_.rungs.begin() + 1;
+    if (found == job_.rungs.end() || rung <= job_.rung || summary_.steps >= total_steps_)
+      return absl::OkStatus();
+    CANOPY_ASSIGN_OR_RETURN(const trainer_protocol::RungAction action,
+                            monitor_.ReportRung({.attempt_id = job_.attempt_id,
+                                                 .fence = job_.fence,
+                                                 .rung = rung,
+                                                 .epoch = complete_epochs,
+                                                 .metrics = {{"val_accuracy", summary_.validation.accuracy()},
+                                                             {"val_loss", summary_.validation.loss},
+                                                             {"best_val_accuracy", summary_.best_accuracy},
+                                                             {"train_loss", summary_.train_loss}}}));
+    if (action == trainer_protocol::RungAction::kContinue) return absl::OkStatus();
+    summary_.rung = rung;
+    if (action == trainer_protocol::RungAction::kPause)
+      summary_.paused = SaveTraining({complete_epochs, summary_.steps, summary_.best_accuracy, dropout_},
+                                     network_, *optimizer_, {data_.normalization, data_.split.hash});
+    return absl::OkStatus();
   }
 
   Status Validate(int64_t complete_epochs) {
@@ -164,8 +202,8 @@ int64_t TotalSteps(const Job& job, const TrainingData& data) {
 }
 
 StatusOr<TrainingSummary> Train(const Job& job, const TrainingData& data, GraphModule& network,
-                                JobMonitor& monitor) {
-  return Run(job, data, network, monitor).Execute();
+                                JobMonitor& monitor, std::optional<checkpoint::Checkpoint> from) {
+  return Run(job, data, network, monitor).Execute(std::move(from));
 }
 
 }  // namespace canopy::trainer

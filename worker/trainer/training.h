@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/random.h"
 #include "base/status.h"
+#include "worker/checkpoint/safetensors.h"
 #include "worker/data/batch.h"
 #include "worker/data/image_set.h"
 #include "worker/data/split.h"
@@ -31,6 +33,8 @@ struct TrainingSummary {
   double train_loss = 0;         // mean over the last epoch, with the recipe's label smoothing
   Evaluation validation;         // of the last epoch; empty after a PROXY job
   double best_accuracy = 0;      // of any epoch
+  int64_t rung = 0;              // at which it was told to end; 0: at none
+  std::optional<checkpoint::Checkpoint> paused;  // where it can go on, where it was told to pause
 };
 
 // One step: forward, loss, backward and update. A loss that is not finite changes nothing but statistics.
@@ -44,8 +48,11 @@ int64_t TotalSteps(const trainer_protocol::Job& job, const TrainingData& data);
 
 // Trains as the job says, validates after every epoch (not for PROXY) and sends measurements. With one
 // thread, the same job gives the same numbers bit for bit. OutOfRange once the loss is not finite: the
-// training has diverged. An error of the monitor is passed on.
+// training has diverged. An error of the monitor is passed on. Goes on from the checkpoint where there is
+// one: ended and resumed at an epoch's end, a training gives the numbers of one that never was. DataLoss
+// where that is of another training.
 StatusOr<TrainingSummary> Train(const trainer_protocol::Job& job, const TrainingData& data,
-                                GraphModule& network, JobMonitor& monitor);
+                                GraphModule& network, JobMonitor& monitor,
+                                std::optional<checkpoint::Checkpoint> from = std::nullopt);
 
 }  // namespace canopy::trainer

@@ -41,7 +41,15 @@ class RecordingMonitor final : public JobMonitor {
     return stop_after-- == 0 ? absl::CancelledError("enough") : absl::OkStatus();
   }
 
+  StatusOr<trainer_protocol::RungAction> ReportRung(const trainer_protocol::RungReport& report) override {
+    messages.emplace_back(report);
+    return report.rung == ends_at ? ends_with : trainer_protocol::RungAction::kContinue;
+  }
+
   std::vector<trainer_protocol::TrainerMessage> messages;
+  // What is said at one of the rungs.
+  int64_t ends_at = 0;
+  trainer_protocol::RungAction ends_with = trainer_protocol::RungAction::kPause;
   int stop_after = -1;
 };
 

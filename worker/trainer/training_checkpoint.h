@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/random.h"
+#include "base/status.h"
+#include "worker/checkpoint/safetensors.h"
+#include "worker/trainer/graph_module.h"
+#include "worker/trainer/optimizer.h"
+#include "worker/trainer/weights.h"
+
+namespace canopy::trainer {
+
+// What a training between two epochs is beside its tensors: all other randomness derives from seeds and
+// epoch.
+struct TrainingState {
+  int64_t epoch = 0;  // complete ones
+  int64_t steps = 0;
+  double best_accuracy = 0;
+  Rng dropout;
+};
+
+// A training as a file says it: the weights, and what the optimizer and the random streams are at.
+checkpoint::Checkpoint SaveTraining(const TrainingState& state, GraphModule& network, Optimizer& optimizer,
+                                    const NetworkWeights& weights);
+
+// Sets network and optimizer to where the file's training was. DataLoss where it is another's; both are of no
+// use then.
+StatusOr<TrainingState> LoadTraining(checkpoint::Checkpoint file, GraphModule& network, Optimizer& optimizer);
+
+}  // namespace canopy::trainer
