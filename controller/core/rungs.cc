@@ -1,5 +1,5 @@
 // Trainings that report at the rungs of their campaign's fidelity schedule: what is decided there, trials
-// that wait, and how they go on or end. docs/adr/0010-rungs.md has the reasons.
+// that wait, and how they go on or end. docs/adr/0012-rungs.md has the reasons.
 #include <bit>
 #include <cmath>
 #include <limits>
