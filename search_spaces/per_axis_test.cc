@@ -131,6 +131,18 @@ TEST(PerAxisTest, AWindowLargerThanTheImageIsRefusedByAxis) {
               HasSubstr("expected a window of at most 20, the padded input {3, 12, 20}, found 21"));
 }
 
+TEST(PerAxisTest, AWindowThatWouldLieInThePaddingAloneIsRefused) {
+  const auto message = [](const std::string& attributes) {
+    return Message(Parse(WithConv(attributes))->Lower(Candidate(), kImages).status());
+  };
+  EXPECT_EQ(message("kernel: [1, 7], padding: [0, 6]"), "");
+  EXPECT_THAT(message("kernel: [1, 7], padding: [1, 6]"),
+              HasSubstr("expected a padding below the 1 that a window spans, found 1"));
+  EXPECT_EQ(message("kernel: 2, dilation: 3, padding: 3"), "");
+  EXPECT_THAT(message("kernel: 2, dilation: 3, padding: 4"),
+              HasSubstr("expected a padding below the 4 that a window spans, found 4"));
+}
+
 TEST(PerAxisTest, EncodingsSeeTheWindowsSize) {
   const NetworkGraph graph = EvaluationOf(WithConv("kernel: [1, 9]")).graph;
   const auto code = EncodeAdjacency(graph, 8);

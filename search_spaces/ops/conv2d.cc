@@ -37,6 +37,7 @@ class Conv2dOperator final : public Operator {
     CANOPY_RETURN_IF_ERROR(RequireGroups(a, in));
     const Window window{ExtentOf(a, "kernel"), IntegerOf(a, "stride"), ExtentOf(a, "padding"),
                         IntegerOf(a, "dilation")};
+    CANOPY_RETURN_IF_ERROR(RequirePaddingWithinWindow(window));
     return SlideWindow(window, in, IntegerOf(a, "out_channels"));
   }
 

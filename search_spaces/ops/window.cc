@@ -1,6 +1,20 @@
 #include "search_spaces/ops/window.h"
 
+#include <string>
+#include <utility>
+
 namespace canopy::search_space {
+
+Status RequirePaddingWithinWindow(const Window& window) {
+  for (const auto& [kernel, padding] : {std::pair(window.kernel.height, window.padding.height),
+                                        std::pair(window.kernel.width, window.padding.width)}) {
+    const int64_t reach = window.dilation * (kernel - 1) + 1;
+    if (padding >= reach)
+      return InvalidArgument("expected a padding below the " + std::to_string(reach) +
+                             " that a window spans, found " + std::to_string(padding));
+  }
+  return {};
+}
 
 StatusOr<Shape> SlideWindow(const Window& window, const Shape& input, int64_t channels) {
   Shape output{channels, 0, 0};

@@ -15,6 +15,10 @@ struct Window {
   int64_t dilation = 1;
 };
 
+// InvalidArgument where a window could lie in the padding alone. Its output would say nothing, and oneDNN 3.6
+// crashes over it.
+Status RequirePaddingWithinWindow(const Window& window);
+
 // {channels, height, width} after the window went over `input` (an image); InvalidArgument where it is
 // larger than the padded input.
 StatusOr<Shape> SlideWindow(const Window& window, const Shape& input, int64_t channels);
