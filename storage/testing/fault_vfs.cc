@@ -94,7 +94,7 @@ struct FaultVfs::Disk {
   }
   int Sync(Inode& inode) {
     if (!Call() || Dies()) return SQLITE_IOERR_FSYNC;
-    if (std::exchange(fail_sync, false)) {
+    if (!undisturbed && std::exchange(fail_sync, false)) {
       // The kernel has marked the pages clean: a later sync would say OK, and they would not be there.
       inode.unsynced.clear();
       return SQLITE_IOERR_FSYNC;

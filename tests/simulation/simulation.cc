@@ -254,6 +254,7 @@ void Simulation::RestoreOlderCopy() {
   vfs_.SetCapacity(0);  // a full disk is no place for it
   vfs_.SetFiles(copy_->files);
   {
+    const FaultVfs::Undisturbed undisturbed(vfs_);  // what is to fail next is the controller's
     const auto database = storage::Database::Open(DatabasePath(), storage::Database::Mode::kReadWrite);
     const std::string incarnation = std::to_string(++incarnation_);
     if (!database.ok() ||
