@@ -117,6 +117,7 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   WorkPool pool(kUserThreads, kMaxWaitingCalls);
   engine::EngineOptions engine_options;
   engine_options.ticks = options.grant_leases;
+  engine_options.make_schedule = options.make_schedule;
   CoreLimits& limits = engine_options.limits;
   limits.lease_ttl_ms = options.lease_ttl_ms;
   limits.heartbeat_interval_ms = std::min(limits.heartbeat_interval_ms, options.lease_ttl_ms / 5);

@@ -4,6 +4,8 @@
 #include <map>
 #include <string>
 
+#include "controller/fidelity/fidelity.h"
+
 namespace canopy::controller {
 
 struct ControllerOptions {
@@ -22,6 +24,7 @@ struct ControllerOptions {
   int64_t backup_interval_ms = 0, backup_keep = 24;
   // False: answers people, grants workers nothing and lets no time pass for campaigns.
   bool grant_leases = true;
+  ScheduleFactory make_schedule = fidelity::MakeSchedule;
 };
 
 // Opens the database and serves until SIGTERM or SIGINT; the socket answers once all is ready. Called from
