@@ -22,6 +22,7 @@ constexpr std::string_view kViewColumns[] = {
     "params_as_written",
     "macs_as_written",
     "epochs",
+    "rung",
     "steps",
     "numeric_mode",
     "recipe_hash",
