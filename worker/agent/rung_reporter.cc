@@ -39,9 +39,7 @@ void RungReporter::Run() {
 }
 
 bool RungReporter::Send(const Entry& entry) {
-  const std::shared_ptr<AttemptControl> control = entry.control.lock();
-  // Nobody waits for the answer any more.
-  if (!control || control->exit()) return true;
+  if (entry.control->exit()) return true;  // nobody waits for the answer any more
   const auto reply = session_.ReportRung(entry.request, kCallTimeoutMs);
   v1::RungAction action = v1::RUNG_ACTION_CONTINUE;
   if (reply.ok()) {
@@ -53,7 +51,7 @@ bool RungReporter::Send(const Entry& entry) {
   } else {
     return false;
   }
-  control->SetRungAnswer({entry.request.rung(), action});
+  entry.control->SetRungAnswer({entry.request.rung(), action});
   return true;
 }
 

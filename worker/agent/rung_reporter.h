@@ -26,7 +26,7 @@ class RungReporter {
  private:
   struct Entry {
     v1::ReportRungRequest request;
-    std::weak_ptr<AttemptControl> control;
+    std::shared_ptr<AttemptControl> control;
   };
   // False: nobody has heard it.
   bool Send(const Entry& entry);
