@@ -81,7 +81,7 @@ class Bench(Cluster):
         subprocess.run([str(self.programs.canopy), "cluster", *map(str, arguments)], env=self.environment,
                        check=True, capture_output=True)
 
-    def launch(self, strategy="random", space="tests/benchmarks/controller_load/six_decisions.yaml"):
+    def launch(self, strategy="random, sampling: uniform", space="tests/benchmarks/controller_load/six_decisions.yaml"):
         file = self.folder / "campaign.yaml"
         file.write_text(CAMPAIGN.format(space=ROOT / space, strategy=strategy))
         self.start()
@@ -211,7 +211,7 @@ def report(what, **figures):
     print(json.dumps({"what": what, **rounded}), flush=True)
 
 
-def load(programs, arguments, connections=None, rate=None, tls=None, trials=None, strategy="random"):
+def load(programs, arguments, connections=None, rate=None, tls=None, trials=None, strategy="random, sampling: uniform"):
     connections = connections or arguments.connections
     rate = arguments.rate if rate is None else rate
     tls = arguments.tls if tls is None else tls
