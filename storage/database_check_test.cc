@@ -67,6 +67,19 @@ TEST_F(DatabaseCheckTest, AllHoldsInWhatAStoreWrites) {
   EXPECT_GE(results->size(), 20u);
 }
 
+TEST_F(DatabaseCheckTest, CountsFollowATrialFromStateToState) {
+  {
+    const auto store = *SqliteTrialStore::Open(path_);
+    model::TrialRecord trial = testing::SampleTrial(50);
+    trial.state = model::TrialState::kPending;
+    ASSERT_TRUE(store->Transaction([&] { return store->InsertTrial(trial); }).ok());
+    trial.state = model::TrialState::kCancelled;
+    ASSERT_TRUE(store->Transaction([&] { return store->UpdateTrial(trial); }).ok());
+  }
+  const auto violated = Violated();
+  EXPECT_EQ(violated.count("the counts of trials are those of their rows"), 0u);
+}
+
 TEST_F(DatabaseCheckTest, EachViolationIsFoundAndNamed) {
   const std::vector<std::pair<std::string, std::string>> broken = {
       {"UPDATE trial SET state = 'LOST' WHERE id = 2", "every state is one that this program knows"},
