@@ -109,8 +109,8 @@ StatusOr<std::string> EncodeJob(const Job& job) {
   if (!job.rungs.empty()) {
     object["rungs"] = job.rungs;
     object["rung"] = job.rung;
-    if (!job.checkpoint_out.empty()) object["checkpoint_out"] = job.checkpoint_out;
   }
+  if (!job.checkpoint_out.empty()) object["checkpoint_out"] = job.checkpoint_out;
   if (!job.checkpoint_in.empty())
     object["checkpoint_in"] = {{"path", job.checkpoint_in}, {"sha256", job.checkpoint_sha256}};
   if (job.measure)
@@ -286,6 +286,13 @@ struct Encoder {
   StatusOr<std::string> operator()(const CheckpointNow& now) const {
     return FormatLine(AttemptHead("checkpoint_now", now));
   }
+  StatusOr<std::string> operator()(const CheckpointWritten& written) const {
+    json object = AttemptHead("checkpoint", written);
+    object["step"] = written.step;
+    object["epoch"] = written.epoch;
+    if (written.checkpoint) object["checkpoint"] = ToJson(*written.checkpoint);
+    return FormatLine(object);
+  }
 };
 
 template <typename T>
@@ -348,9 +355,16 @@ TrainerMessage GetMessage(std::string_view type, FieldReader& fields) {
     return stop;
   }
   if (type == "checkpoint_now") return GetAttemptMessage<CheckpointNow>(fields);
+  if (type == "checkpoint") {
+    auto written = GetAttemptMessage<CheckpointWritten>(fields);
+    fields.Get("step", written.step);
+    fields.GetOptional("epoch", written.epoch);
+    written.checkpoint = GetStoredFile(fields, "checkpoint");
+    return written;
+  }
   fields.Expect(false, "type",
                 "one of hello, job, started, measurement, rung_report, rung_answer, result, paused, failure, "
-                "stop, checkpoint_now, got '" +
+                "stop, checkpoint_now, checkpoint, got '" +
                     std::string(type) + "'");
   return Hello{};
 }

@@ -72,7 +72,13 @@ std::vector<TrainerMessage> ExampleMessages() {
           Paused{.attempt_id = "a", .fence = 1, .rung = 2, .epoch = 4},
           Failure{.attempt_id = "a", .fence = 1, .failure_class = FailureClass::kData, .message = "no file"},
           Stop{.attempt_id = "a", .fence = 1, .reason = "cancelled"},
-          CheckpointNow{.attempt_id = "a", .fence = 1}};
+          CheckpointNow{.attempt_id = "a", .fence = 1},
+          CheckpointWritten{.attempt_id = "a",
+                            .fence = 1,
+                            .step = 11,
+                            .epoch = 1,
+                            .checkpoint = StoredFile{.path = "/c", .sha256 = "00", .bytes = 5}},
+          CheckpointWritten{.attempt_id = "a", .fence = 1, .step = 11}};
 }
 
 TEST(Codec, EveryMessageSurvivesTheRoundTripInOneLine) {

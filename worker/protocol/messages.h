@@ -116,7 +116,7 @@ struct Job {
   std::vector<int64_t> rungs;
   int64_t rung = 0;
   std::string checkpoint_in, checkpoint_sha256;  // where it goes on; empty: it begins anew
-  std::string checkpoint_out;                    // written where it pauses
+  std::string checkpoint_out;                    // written where it pauses, and where it is asked for
   std::string decisions;  // the candidate as a JSON object, for trainers that build their own network
   std::optional<Measure> measure;
 
@@ -223,7 +223,7 @@ struct Stop {
   friend bool operator==(const Stop&, const Stop&) = default;
 };
 
-// To the trainer: write a checkpoint soon, because the host will be taken away.
+// To the trainer: write a checkpoint soon, and go on.
 struct CheckpointNow {
   std::string attempt_id;
   int64_t fence = 0;
@@ -231,7 +231,18 @@ struct CheckpointNow {
   friend bool operator==(const CheckpointNow&, const CheckpointNow&) = default;
 };
 
+// From the trainer: what it was asked for.
+struct CheckpointWritten {
+  std::string attempt_id;
+  int64_t fence = 0;
+  int64_t step = 0;
+  int64_t epoch = 0;                     // complete epochs
+  std::optional<StoredFile> checkpoint;  // none: it could not be written
+
+  friend bool operator==(const CheckpointWritten&, const CheckpointWritten&) = default;
+};
+
 using TrainerMessage = std::variant<Hello, Job, Started, Measurement, RungReport, RungAnswer, Result, Paused,
-                                    Failure, Stop, CheckpointNow>;
+                                    Failure, Stop, CheckpointNow, CheckpointWritten>;
 
 }  // namespace canopy::trainer_protocol

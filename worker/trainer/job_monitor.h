@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <utility>
+
 #include "base/status.h"
 #include "worker/protocol/messages.h"
 
@@ -20,9 +23,20 @@ class JobMonitor {
     return trainer_protocol::RungAction::kContinue;
   }
 
-  // Called between steps; never blocks. Cancelled: the job was told to stop (the message says why);
+  // Called between steps; does not wait. Cancelled: the job was told to stop (the message says why);
   // Unavailable: nobody waits for the job any more.
   virtual Status CheckStop() = 0;
+
+  // Called by CheckStop and ReportRung where they find that a checkpoint is asked for. Without one, none is
+  // written.
+  using CheckpointWriter = std::function<Status()>;
+  void SetCheckpointWriter(CheckpointWriter writer) { write_checkpoint_ = std::move(writer); }
+
+ protected:
+  Status WriteCheckpoint() const { return write_checkpoint_ ? write_checkpoint_() : absl::OkStatus(); }
+
+ private:
+  CheckpointWriter write_checkpoint_;
 };
 
 }  // namespace canopy::trainer

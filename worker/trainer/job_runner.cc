@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "search_spaces/cost.h"
 #include "search_spaces/graph.h"
@@ -26,6 +27,7 @@ namespace canopy::trainer {
 namespace {
 
 using search_space::NetworkGraph;
+using trainer_protocol::CheckpointWritten;
 using trainer_protocol::Failure;
 using trainer_protocol::FailureClass;
 using trainer_protocol::Job;
@@ -35,6 +37,9 @@ using trainer_protocol::Result;
 using trainer_protocol::Stop;
 using trainer_protocol::StoredFile;
 using trainer_protocol::TrainerMessage;
+
+// In a checkpoint's metadata: what wrote it.
+constexpr char kBuildKey[] = "build";
 
 // A job's early end: why, and whose fault.
 struct JobError {
@@ -146,30 +151,55 @@ class JobExecution {
     if (total_steps < 1)
       return Fail(FailureClass::kTrainerCrash, InvalidArgument("a job that trains has at least one epoch"));
     if (!Started(total_steps)) return false;
-    std::optional<checkpoint::Checkpoint> from;
+    TrainingCheckpoints checkpoints;
     if (!job_.checkpoint_in.empty()) {
       checkpoint::Checkpoint file;
       if (!Take(checkpoint::ReadCheckpoint(job_.checkpoint_in, job_.checkpoint_sha256),
                 FailureClass::kTrainerCrash, file))
         return false;
-      from = std::move(file);
+      if (file.metadata[kBuildKey] == Build()) {
+        checkpoints.from = std::move(file);
+      } else {
+        CANOPY_LOG(Warning, "the checkpoint is of another build: the training begins anew",
+                   {{"path", job_.checkpoint_in}, {"build", file.metadata[kBuildKey]}, {"this", Build()}});
+      }
     }
-    auto summary = Train(job_, data, *network_, monitor_, std::move(from));
+    if (!job_.checkpoint_out.empty())
+      checkpoints.store = [this](checkpoint::Checkpoint file, int64_t step, int64_t epoch) {
+        return StoreAsked(std::move(file), step, epoch);
+      };
+    auto summary = Train(job_, data, *network_, monitor_, std::move(checkpoints));
     if (!summary.ok())
       return Fail(
           absl::IsOutOfRange(summary.status()) ? FailureClass::kDiverged : FailureClass::kTrainerCrash,
           summary.status());
-    if (summary->paused) return StorePaused(*summary);
+    if (summary->paused) return StorePaused(*std::move(summary));
     Report(*summary);
     result_.dataset_digest = job_.dataset.digest;
     result_.split_hash = split.hash;
     return job_.weights_out.empty() || StoreNetwork({normalization, split.hash});
   }
 
-  bool StorePaused(const TrainingSummary& summary) {
+  // Figures of two builds may differ in their last bits.
+  std::string Build() const { return result_.trainer_build + " libtorch " + result_.libtorch_version; }
+
+  Status StoreAsked(checkpoint::Checkpoint file, int64_t step, int64_t epoch) {
+    CheckpointWritten message{
+        .attempt_id = job_.attempt_id, .fence = job_.fence, .step = step, .epoch = epoch};
+    file.metadata[kBuildKey] = Build();
+    const auto written = checkpoint::WriteCheckpoint(job_.checkpoint_out, file);
+    if (written.ok())
+      message.checkpoint = {.path = job_.checkpoint_out, .sha256 = written->sha256, .bytes = written->bytes};
+    else
+      CANOPY_LOG(Error, "the checkpoint could not be written: " + Message(written.status()));
+    return monitor_.Send(message);
+  }
+
+  bool StorePaused(TrainingSummary summary) {
     Paused paused{.attempt_id = job_.attempt_id, .fence = job_.fence, .rung = summary.rung};
     paused.epoch = job_.rungs[static_cast<size_t>(summary.rung - 1)];
     StoredFile& stored = paused.checkpoint.emplace();
+    summary.paused->metadata[kBuildKey] = Build();
     if (!Store(*summary.paused, job_.checkpoint_out, "store the checkpoint", stored)) return false;
     paused_ = std::move(paused);
     return true;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/file.h"
 #include "base/sha256.h"
@@ -157,22 +158,30 @@ TEST_F(JobRunnerTest, AFinalJobsWeightsGiveATestJobTheSameNetwork) {
   EXPECT_EQ(MustSucceed(job).metrics, tested.metrics);
 }
 
+// A job that draws from every random stream and stores its weights.
+Job InterruptibleJob(const StripedDataset& dataset, trainer_protocol::Optimizer optimizer) {
+  Job job = StripedJob(dataset.folder());
+  GraphBuilder builder({1, StripedDataset::kSize, StripedDataset::kSize});
+  builder.Add("flatten");
+  builder.Linear(16);
+  builder.Add("batch_norm");
+  builder.Add("relu");
+  builder.Add("dropout", {{"rate", 0.25}});
+  builder.Linear(StripedDataset::kClasses);
+  job.graph = builder.graph().ToJson();
+  job.recipe.optimizer = optimizer;
+  job.recipe.learning_rate = 0.01;
+  job.recipe.random_crop = 1;
+  job.recipe.cutout = 2;
+  job.purpose = Purpose::kFinal;
+  job.epochs = 4;
+  job.weights_out = dataset.folder() + "/whole.safetensors";
+  return job;
+}
+
 TEST_F(JobRunnerTest, PausedAndResumedATrainingEndsWithTheWeightsOfOneThatNeverWas) {
   for (const auto optimizer : {trainer_protocol::Optimizer::kSgd, trainer_protocol::Optimizer::kAdamw}) {
-    Job job = Example();
-    GraphBuilder builder({1, StripedDataset::kSize, StripedDataset::kSize});
-    builder.Add("flatten");
-    builder.Linear(16);
-    builder.Add("batch_norm");
-    builder.Add("relu");
-    builder.Add("dropout", {{"rate", 0.25}});
-    builder.Linear(StripedDataset::kClasses);
-    job.graph = builder.graph().ToJson();
-    job.recipe.optimizer = optimizer;
-    job.recipe.learning_rate = 0.01;
-    job.purpose = Purpose::kFinal;  // it stores its weights
-    job.epochs = 4;
-    job.weights_out = dataset_.folder() + "/whole.safetensors";
+    Job job = InterruptibleJob(dataset_, optimizer);
     const Result whole = MustSucceed(job);
 
     job.rungs = {1, 2, 3};
@@ -203,6 +212,128 @@ TEST_F(JobRunnerTest, PausedAndResumedATrainingEndsWithTheWeightsOfOneThatNeverW
     EXPECT_EQ(reports, 1);
     job.checkpoint_sha256[0] ^= 1;
     MustFail(job, FailureClass::kTrainerCrash, "checkpoint.safetensors");
+  }
+}
+
+// What was measured after each epoch but the first few.
+std::vector<Measurement> ValidationsAfter(int64_t epochs, const RecordingMonitor& monitor) {
+  std::vector<Measurement> found;
+  for (const auto& message : monitor.messages)
+    if (const auto* measurement = std::get_if<Measurement>(&message);
+        measurement != nullptr && measurement->epoch > epochs && measurement->metrics.contains("val_loss"))
+      found.push_back(*measurement);
+  return found;
+}
+
+TEST_F(JobRunnerTest, PreemptedAfterAnyStepAndResumedATrainingEndsWithTheWeightsOfOneThatNeverWas) {
+  constexpr int kEpoch = 16;  // steps, after which comes one batch of validation
+  for (const auto optimizer : {trainer_protocol::Optimizer::kSgd, trainer_protocol::Optimizer::kAdamw}) {
+    Job job = InterruptibleJob(dataset_, optimizer);
+    RecordingMonitor uninterrupted;
+    const auto end = runner_.Run(job, uninterrupted);
+    const Result whole = std::get<Result>(end);
+    job.checkpoint_out = dataset_.folder() + "/asked.safetensors";
+    job.weights_out = dataset_.folder() + "/resumed.safetensors";
+    const struct {
+      int after, steps, epochs;
+    } cases[] = {{0, 0, 0},
+                 {1, 1, 0},
+                 {5, 5, 0},
+                 {kEpoch - 1, kEpoch - 1, 0},
+                 {kEpoch, kEpoch, 0},  // the epoch is not validated
+                 {kEpoch + 1, kEpoch, 1},
+                 {2 * kEpoch + 9, 2 * kEpoch + 7, 2},
+                 {4 * kEpoch + 3, 4 * kEpoch, 3}};
+    for (const auto& c : cases) {
+      SCOPED_TRACE(c.after);
+      RecordingMonitor preempting;
+      preempting.checkpoint_after = preempting.stop_after = c.after;
+      Job first = job;
+      const auto stopped = runner_.Run(first, preempting);
+      ASSERT_TRUE(std::holds_alternative<Stop>(stopped));
+      const auto* written = std::get_if<trainer_protocol::CheckpointWritten>(&preempting.messages.back());
+      ASSERT_NE(written, nullptr);
+      EXPECT_EQ(written->step, c.steps);
+      EXPECT_EQ(written->epoch, c.epochs);
+      ASSERT_TRUE(written->checkpoint);
+
+      Job second = job;
+      second.checkpoint_in = written->checkpoint->path;
+      second.checkpoint_sha256 = written->checkpoint->sha256;
+      monitor_.messages.clear();
+      const Result resumed = MustSucceed(second);
+      EXPECT_EQ(resumed.weights->sha256, whole.weights->sha256);
+      EXPECT_EQ(resumed.metrics, whole.metrics);
+      EXPECT_EQ(resumed.steps, whole.steps);
+      EXPECT_EQ(ValidationsAfter(0, monitor_), ValidationsAfter(c.epochs, uninterrupted));
+    }
+  }
+}
+
+TEST_F(JobRunnerTest, AskedForACheckpointATrainingGoesOn) {
+  Job job = InterruptibleJob(dataset_, trainer_protocol::Optimizer::kSgd);
+  const Result whole = MustSucceed(job);
+  job.checkpoint_out = dataset_.folder() + "/asked.safetensors";
+  monitor_.checkpoint_after = 7;
+  EXPECT_EQ(MustSucceed(job).weights->sha256, whole.weights->sha256);
+  job.checkpoint_out = dataset_.folder() + "/no-such-folder/asked.safetensors";
+  monitor_.checkpoint_after = 7;
+  monitor_.messages.clear();
+  EXPECT_EQ(MustSucceed(job).weights->sha256, whole.weights->sha256);
+  const auto& says =
+      std::find_if(monitor_.messages.begin(), monitor_.messages.end(), [](const auto& message) {
+        return std::holds_alternative<trainer_protocol::CheckpointWritten>(message);
+      });
+  ASSERT_NE(says, monitor_.messages.end());
+  EXPECT_FALSE(std::get<trainer_protocol::CheckpointWritten>(*says).checkpoint);
+}
+
+// Its report may have been accepted or not: the job that goes on says which.
+TEST_F(JobRunnerTest, PreemptedWhileItWaitsAtARungATrainingReportsItOnceMoreOrNot) {
+  Job job = InterruptibleJob(dataset_, trainer_protocol::Optimizer::kSgd);
+  const Result whole = MustSucceed(job);
+  job.rungs = {2};
+  job.checkpoint_out = dataset_.folder() + "/asked.safetensors";
+  monitor_.checkpoint_at = 1;
+  monitor_.messages.clear();
+  MustSucceed(job);
+  const auto written =
+      std::find_if(monitor_.messages.begin(), monitor_.messages.end(), [](const auto& message) {
+        return std::holds_alternative<trainer_protocol::CheckpointWritten>(message);
+      });
+  ASSERT_NE(written, monitor_.messages.end());
+  job.checkpoint_in = job.checkpoint_out;
+  job.checkpoint_sha256 = std::get<trainer_protocol::CheckpointWritten>(*written).checkpoint->sha256;
+  monitor_.checkpoint_at = 0;
+  for (const int64_t passed : {0, 1}) {
+    job.rung = passed;
+    monitor_.messages.clear();
+    const Result resumed = MustSucceed(job);
+    EXPECT_EQ(resumed.weights->sha256, whole.weights->sha256);
+    EXPECT_EQ(resumed.metrics, whole.metrics);
+    const auto reports = std::count_if(
+        monitor_.messages.begin(), monitor_.messages.end(),
+        [](const auto& message) { return std::holds_alternative<trainer_protocol::RungReport>(message); });
+    EXPECT_EQ(reports, 1 - passed);
+  }
+}
+
+TEST_F(JobRunnerTest, ACheckpointOfAnotherBuildIsNotGoneOnFrom) {
+  Job job = InterruptibleJob(dataset_, trainer_protocol::Optimizer::kSgd);
+  job.checkpoint_out = dataset_.folder() + "/asked.safetensors";
+  monitor_.checkpoint_after = monitor_.stop_after = 9;
+  runner_.Run(job, monitor_);
+  job.checkpoint_in = job.checkpoint_out;
+  job.checkpoint_sha256 = *Sha256HexOfFile(job.checkpoint_in);
+  for (const char* build : {"test-build", "another-build"}) {
+    JobRunner runner(build, datasets_);
+    RecordingMonitor monitor;
+    monitor.checkpoint_after = 0;  // which says where it begins
+    runner.Run(job, monitor);
+    ASSERT_GE(monitor.messages.size(), 2u);
+    EXPECT_EQ(std::get<trainer_protocol::CheckpointWritten>(monitor.messages[1]).step,
+              build == std::string("test-build") ? 9 : 0);
+    job.checkpoint_sha256 = *Sha256HexOfFile(job.checkpoint_in);
   }
 }
 

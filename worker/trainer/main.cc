@@ -52,6 +52,7 @@ int PrintVersion(const OperatorLibraries& libraries) {
                                   {"fast_bf16", fast.ok() && *fast == at::kBFloat16},
                                   {"zygote", true},
                                   {"rungs", true},
+                                  {"checkpoints", true},
                                   {"operators", libraries.names()}};
   std::cout << version.dump() << "\n";
   return 0;
@@ -131,6 +132,9 @@ int Main(int argc, char** argv) {
                  "Shared libraries with operators, as path=sha256,...; no other is loaded");
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGPIPE, SIG_IGN);
+  // Schedulers and service managers send it to every process of an allocation when that ends: the agent has
+  // it too, and its last wish is a checkpoint.
+  if (job_file.empty()) std::signal(SIGTERM, SIG_IGN);
   KeepFreedMemory();
   at::set_num_threads(1);
   const auto allowed = ParseAllowedLibraries(operator_libraries);

@@ -16,6 +16,7 @@
 namespace canopy::trainer {
 namespace {
 
+using trainer_protocol::CheckpointNow;
 using trainer_protocol::Hello;
 using trainer_protocol::Job;
 using trainer_protocol::Stop;
@@ -87,14 +88,17 @@ StatusOr<trainer_protocol::RungAction> Session::ReportRung(const trainer_protoco
   for (;;) {
     CANOPY_ASSIGN_OR_RETURN(const auto message, Receive(/*wait=*/true));
     if (!message) return Unavailable("the agent has closed the connection");
-    CANOPY_RETURN_IF_ERROR(StopIn(*message));
+    CANOPY_RETURN_IF_ERROR(Obey(*message));
     const auto* answer = std::get_if<trainer_protocol::RungAnswer>(&*message);
     if (answer != nullptr && answer->attempt_id == attempt_id_ && answer->rung == report.rung)
       return answer->action;
   }
 }
 
-Status Session::StopIn(const TrainerMessage& message) const {
+Status Session::Obey(const TrainerMessage& message) const {
+  if (const auto* now = std::get_if<CheckpointNow>(&message);
+      now != nullptr && now->attempt_id == attempt_id_)
+    return WriteCheckpoint();
   const Stop* stop = std::get_if<Stop>(&message);
   if (stop == nullptr || stop->attempt_id != attempt_id_) return absl::OkStatus();
   return absl::CancelledError(ToAbsl(stop->reason.empty() ? "stopped" : stop->reason));
@@ -104,7 +108,7 @@ Status Session::CheckStop() {
   for (;;) {
     CANOPY_ASSIGN_OR_RETURN(const auto message, Receive(/*wait=*/false));
     if (!message) break;
-    CANOPY_RETURN_IF_ERROR(StopIn(*message));
+    CANOPY_RETURN_IF_ERROR(Obey(*message));
   }
   return closed_ ? Unavailable("the agent has closed the connection") : absl::OkStatus();
 }

@@ -31,8 +31,8 @@ class Session final : public JobMonitor {
   Status CheckStop() override;
 
  private:
-  // Cancelled where it tells the running job to stop.
-  Status StopIn(const trainer_protocol::TrainerMessage& message) const;
+  // Does what it asks of the running job; Cancelled where that is to stop.
+  Status Obey(const trainer_protocol::TrainerMessage& message) const;
   // nullopt: the peer has closed, or, unless `wait`, nothing has arrived.
   StatusOr<std::optional<trainer_protocol::TrainerMessage>> Receive(bool wait);
 

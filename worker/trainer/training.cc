@@ -36,79 +36,99 @@ int64_t BatchSize(const Job& job, const TrainingData& data) {
 // One training from its first step to its last.
 class Run {
  public:
-  Run(const Job& job, const TrainingData& data, GraphModule& network, JobMonitor& monitor)
+  Run(const Job& job, const TrainingData& data, GraphModule& network, JobMonitor& monitor,
+      TrainingCheckpoints checkpoints)
       : job_(job),
         data_(data),
         network_(network),
         monitor_(monitor),
+        checkpoints_(std::move(checkpoints)),
         loader_(data.images, data.normalization, network.store().compute_type()),
         optimizer_(MakeOptimizer(job.recipe, network.store())),
         total_steps_(TotalSteps(job, data)),
-        dropout_(Rng::Derive(job.seeds.augmentation, "dropout")) {}
+        at_{.dropout = Rng::Derive(job.seeds.augmentation, "dropout")} {
+    if (checkpoints_.store)
+      monitor_.SetCheckpointWriter([this] { return checkpoints_.store(Save(at_), at_.steps, at_.epoch); });
+  }
+  ~Run() { monitor_.SetCheckpointWriter(nullptr); }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
-  StatusOr<TrainingSummary> Execute(std::optional<checkpoint::Checkpoint> from) {
+  StatusOr<TrainingSummary> Execute() {
     last_measurement_ = SteadyClock::now();
-    int64_t epoch = 0;
-    if (from) {
-      CANOPY_ASSIGN_OR_RETURN(const TrainingState state,
-                              LoadTraining(*std::move(from), network_, *optimizer_));
-      epoch = state.epoch;
-      summary_.steps = state.steps;
-      summary_.best_accuracy = state.best_accuracy;
-      dropout_ = state.dropout;
+    if (checkpoints_.from) {
+      CANOPY_ASSIGN_OR_RETURN(
+          at_, LoadTraining(*std::exchange(checkpoints_.from, std::nullopt), network_, *optimizer_));
     }
-    const int64_t steps_before = summary_.steps;
-    for (; summary_.steps < total_steps_ && summary_.rung == 0; ++epoch) {
-      CANOPY_RETURN_IF_ERROR(TrainEpoch(epoch));
-      if (job_.purpose == Purpose::kProxy) continue;
-      CANOPY_RETURN_IF_ERROR(Validate(epoch + 1));
-      CANOPY_RETURN_IF_ERROR(PassRung(epoch + 1));
+    const int64_t steps_before = at_.steps;
+    // An epoch that was left after its last step is still to be validated.
+    while ((at_.steps < total_steps_ || at_.images > 0) && summary_.rung == 0) {
+      CANOPY_RETURN_IF_ERROR(TrainEpoch());
+      if (job_.purpose != Purpose::kProxy) {
+        CANOPY_RETURN_IF_ERROR(Validate(at_.epoch + 1));
+        CANOPY_RETURN_IF_ERROR(PassRung(at_.epoch + 1));
+      }
+      at_ = NextEpoch();
     }
+    summary_.steps = at_.steps;
+    summary_.best_accuracy = at_.best_accuracy;
     summary_.train_ms = std::chrono::duration_cast<std::chrono::milliseconds>(training_time_).count();
-    summary_.images_per_second =
-        static_cast<double>((summary_.steps - steps_before) * BatchSize(job_, data_)) /
-        std::max(1e-9, Seconds(training_time_));
+    summary_.images_per_second = static_cast<double>((at_.steps - steps_before) * BatchSize(job_, data_)) /
+                                 std::max(1e-9, Seconds(training_time_));
     return std::move(summary_);
   }
 
  private:
-  Status TrainEpoch(int64_t epoch) {
-    const std::string name = "epoch " + std::to_string(epoch);
+  checkpoint::Checkpoint Save(const TrainingState& state) {
+    return SaveTraining(state, network_, *optimizer_, {data_.normalization, data_.split.hash});
+  }
+
+  TrainingState NextEpoch() const {
+    TrainingState next = at_;
+    ++next.epoch;
+    next.images = 0;
+    next.loss_sum = 0;
+    return next;
+  }
+
+  // What is left of the epoch.
+  Status TrainEpoch() {
+    const std::string name = "epoch " + std::to_string(at_.epoch);
     std::vector<int64_t> order = data_.split.train;
     Rng::Derive(job_.seeds.data_order, name).Shuffle(std::span(order));
-    Rng augmentation = Rng::Derive(job_.seeds.augmentation, name);
+    if (at_.images == 0) at_.augmentation = Rng::Derive(job_.seeds.augmentation, name);
     const auto batch_size = static_cast<size_t>(BatchSize(job_, data_));
-    double loss_sum = 0;
-    int64_t images = 0;
     const auto begin = SteadyClock::now();
-    for (size_t at = 0; at + batch_size <= order.size() && summary_.steps < total_steps_; at += batch_size) {
+    while (static_cast<size_t>(at_.images) + batch_size <= order.size() && at_.steps < total_steps_) {
       CANOPY_RETURN_IF_ERROR(monitor_.CheckStop());
-      CANOPY_ASSIGN_OR_RETURN(const double loss,
-                              Step(std::span(order).subspan(at, batch_size), augmentation));
-      loss_sum += loss;
-      images += static_cast<int64_t>(batch_size);
-      summary_.train_loss = loss_sum / static_cast<double>(images);
+      const auto batch = std::span(order).subspan(static_cast<size_t>(at_.images), batch_size);
+      CANOPY_ASSIGN_OR_RETURN(const double loss, Step(batch));
+      at_.loss_sum += loss;
+      at_.images += static_cast<int64_t>(batch_size);
       if (SteadyClock::now() - last_measurement_ >= kMeasurementInterval)
-        CANOPY_RETURN_IF_ERROR(Measure(epoch, {{"train_loss", summary_.train_loss}}));
+        CANOPY_RETURN_IF_ERROR(Measure(at_.epoch, {{"train_loss", MeanLoss()}}));
     }
+    summary_.train_loss = MeanLoss();
     training_time_ += SteadyClock::now() - begin;
     return absl::OkStatus();
   }
 
+  double MeanLoss() const { return at_.loss_sum / static_cast<double>(at_.images); }
+
   // The loss summed over the batch.
-  StatusOr<double> Step(std::span<const int64_t> examples, Rng& augmentation) {
+  StatusOr<double> Step(std::span<const int64_t> examples) {
     const data::Augmentation augment = {.random_crop = job_.recipe.random_crop,
                                         .random_flip = job_.recipe.random_flip,
                                         .cutout = job_.recipe.cutout};
-    const double learning_rate = LearningRateAt(job_.recipe, summary_.steps, total_steps_);
+    const double learning_rate = LearningRateAt(job_.recipe, at_.steps, total_steps_);
     LossValue loss;
     {
       const c10::InferenceMode no_autograd;
-      loss = TrainBatch(network_, *optimizer_, loader_.Load(examples, augment, augmentation),
-                        loader_.Labels(examples), job_.recipe.label_smoothing, learning_rate, dropout_);
+      loss = TrainBatch(network_, *optimizer_, loader_.Load(examples, augment, at_.augmentation),
+                        loader_.Labels(examples), job_.recipe.label_smoothing, learning_rate, at_.dropout);
     }
     if (!std::isfinite(loss.sum)) return Diverged("the training loss", loss.sum, learning_rate);
-    ++summary_.steps;
+    ++at_.steps;
     return loss.sum;
   }
 
@@ -116,8 +136,7 @@ class Run {
   Status PassRung(int64_t complete_epochs) {
     const auto found = std::find(job_.rungs.begin(), job_.rungs.end(), complete_epochs);
     const int64_t rung = found - job_.rungs.begin() + 1;
-    if (found == job_.rungs.end() || rung <= job_.rung || summary_.steps >= total_steps_)
-      return absl::OkStatus();
+    if (found == job_.rungs.end() || rung <= job_.rung || at_.steps >= total_steps_) return absl::OkStatus();
     CANOPY_ASSIGN_OR_RETURN(const trainer_protocol::RungAction action,
                             monitor_.ReportRung({.attempt_id = job_.attempt_id,
                                                  .fence = job_.fence,
@@ -125,13 +144,11 @@ class Run {
                                                  .epoch = complete_epochs,
                                                  .metrics = {{"val_accuracy", summary_.validation.accuracy()},
                                                              {"val_loss", summary_.validation.loss},
-                                                             {"best_val_accuracy", summary_.best_accuracy},
+                                                             {"best_val_accuracy", at_.best_accuracy},
                                                              {"train_loss", summary_.train_loss}}}));
     if (action == trainer_protocol::RungAction::kContinue) return absl::OkStatus();
     summary_.rung = rung;
-    if (action == trainer_protocol::RungAction::kPause)
-      summary_.paused = SaveTraining({complete_epochs, summary_.steps, summary_.best_accuracy, dropout_},
-                                     network_, *optimizer_, {data_.normalization, data_.split.hash});
+    if (action == trainer_protocol::RungAction::kPause) summary_.paused = Save(NextEpoch());
     return absl::OkStatus();
   }
 
@@ -142,8 +159,8 @@ class Run {
     const Evaluation& validation = summary_.validation;
     if (!std::isfinite(validation.loss))
       return Diverged("the validation loss", validation.loss,
-                      LearningRateAt(job_.recipe, summary_.steps - 1, total_steps_));
-    summary_.best_accuracy = std::max(summary_.best_accuracy, validation.accuracy());
+                      LearningRateAt(job_.recipe, at_.steps - 1, total_steps_));
+    at_.best_accuracy = std::max(at_.best_accuracy, validation.accuracy());
     return Measure(complete_epochs, {{"val_accuracy", validation.accuracy()},
                                      {"val_loss", validation.loss},
                                      {"train_loss", summary_.train_loss}});
@@ -153,26 +170,26 @@ class Run {
     last_measurement_ = SteadyClock::now();
     return monitor_.Send(Measurement{.attempt_id = job_.attempt_id,
                                      .fence = job_.fence,
-                                     .step = summary_.steps,
+                                     .step = at_.steps,
                                      .epoch = complete_epochs,
                                      .metrics = std::move(metrics)});
   }
 
   Status Diverged(std::string_view what, double value, double learning_rate) const {
-    return absl::OutOfRangeError(ToAbsl(std::string(what) + " became " + FormatDouble(value) +
-                                        " after step " + std::to_string(summary_.steps) + " of " +
-                                        std::to_string(total_steps_) + ", at learning rate " +
-                                        FormatDouble(learning_rate)));
+    return absl::OutOfRangeError(ToAbsl(
+        std::string(what) + " became " + FormatDouble(value) + " after step " + std::to_string(at_.steps) +
+        " of " + std::to_string(total_steps_) + ", at learning rate " + FormatDouble(learning_rate)));
   }
 
   const Job& job_;
   const TrainingData& data_;
   GraphModule& network_;
   JobMonitor& monitor_;
+  TrainingCheckpoints checkpoints_;
   BatchLoader loader_;
   std::unique_ptr<Optimizer> optimizer_;
   int64_t total_steps_;
-  Rng dropout_;
+  TrainingState at_;
   TrainingSummary summary_;
   SteadyClock::duration training_time_{};
   SteadyClock::time_point last_measurement_;
@@ -202,8 +219,8 @@ int64_t TotalSteps(const Job& job, const TrainingData& data) {
 }
 
 StatusOr<TrainingSummary> Train(const Job& job, const TrainingData& data, GraphModule& network,
-                                JobMonitor& monitor, std::optional<checkpoint::Checkpoint> from) {
-  return Run(job, data, network, monitor).Execute(std::move(from));
+                                JobMonitor& monitor, TrainingCheckpoints checkpoints) {
+  return Run(job, data, network, monitor, std::move(checkpoints)).Execute();
 }
 
 }  // namespace canopy::trainer

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -46,13 +47,20 @@ LossValue TrainBatch(GraphModule& network, Optimizer& optimizer, at::Tensor batc
 // batch-norm statistics and the step's shape.
 int64_t TotalSteps(const trainer_protocol::Job& job, const TrainingData& data);
 
+// Where a training comes from and where it leaves what it goes on from.
+struct TrainingCheckpoints {
+  std::optional<checkpoint::Checkpoint> from;
+  // Stores what the monitor asked for, after so many steps and complete epochs. An error ends the training.
+  std::function<Status(checkpoint::Checkpoint file, int64_t step, int64_t epoch)> store;
+};
+
 // Trains as the job says, validates after every epoch (not for PROXY) and sends measurements. With one
 // thread, the same job gives the same numbers bit for bit. OutOfRange once the loss is not finite: the
 // training has diverged. An error of the monitor is passed on. Goes on from the checkpoint where there is
-// one: ended and resumed at an epoch's end, a training gives the numbers of one that never was. DataLoss
-// where that is of another training.
+// one: ended and resumed after any step, a training gives the numbers of one that never was. DataLoss where
+// that is of another training.
 StatusOr<TrainingSummary> Train(const trainer_protocol::Job& job, const TrainingData& data,
                                 GraphModule& network, JobMonitor& monitor,
-                                std::optional<checkpoint::Checkpoint> from = std::nullopt);
+                                TrainingCheckpoints checkpoints = {});
 
 }  // namespace canopy::trainer

@@ -30,6 +30,9 @@ Checkpoint SaveTraining(const TrainingState& state, GraphModule& network, Optimi
       {"steps", state.steps},
       {"best_accuracy", state.best_accuracy},
       {"dropout", state.dropout.Save()},
+      {"images", state.images},
+      {"loss_sum", state.loss_sum},
+      {"augmentation", state.augmentation.Save()},
       {"optimizer_steps",
        optimizer.steps()}}.dump();
   return file;
@@ -46,14 +49,33 @@ StatusOr<TrainingState> LoadTraining(Checkpoint file, GraphModule& network, Opti
   }
   CANOPY_RETURN_IF_ERROR(LoadWeights(file, network).status());
   const auto json = nlohmann::json::parse(file.metadata[kStateKey], nullptr, false);
-  const auto integer = [&](const char* name) { return json.value(name, int64_t{-1}); };
-  const bool complete = json.is_object() && json.contains("dropout") && json["dropout"].is_string() &&
-                        json.contains("best_accuracy") && json["best_accuracy"].is_number();
-  if (!complete || integer("epoch") < 0 || integer("steps") < 0 || integer("optimizer_steps") < 0)
-    return DataLoss("the checkpoint does not say where its training was");
-  CANOPY_ASSIGN_OR_RETURN(const Rng dropout, Rng::Restore(json["dropout"].get<std::string>()));
-  optimizer.SetSteps(integer("optimizer_steps"));
-  return TrainingState{integer("epoch"), integer("steps"), json["best_accuracy"].get<double>(), dropout};
+  TrainingState state;
+  bool complete = json.is_object();
+  const auto integer = [&](const char* name) {
+    const auto value = complete ? json.value(name, nlohmann::json()) : nlohmann::json();
+    complete = complete && value.is_number_integer() && value.get<int64_t>() >= 0;
+    return complete ? value.get<int64_t>() : 0;
+  };
+  const auto number = [&](const char* name) {
+    const auto value = complete ? json.value(name, nlohmann::json()) : nlohmann::json();
+    complete = complete && value.is_number();
+    return complete ? value.get<double>() : 0;
+  };
+  const auto stream = [&](const char* name) -> StatusOr<Rng> {
+    const auto value = complete ? json.value(name, nlohmann::json()) : nlohmann::json();
+    return Rng::Restore(value.is_string() ? value.get<std::string>() : "");
+  };
+  state.epoch = integer("epoch");
+  state.steps = integer("steps");
+  state.images = integer("images");
+  state.best_accuracy = number("best_accuracy");
+  state.loss_sum = number("loss_sum");
+  const int64_t optimizer_steps = integer("optimizer_steps");
+  if (!complete) return DataLoss("the checkpoint does not say where its training was");
+  CANOPY_ASSIGN_OR_RETURN(state.dropout, stream("dropout"));
+  CANOPY_ASSIGN_OR_RETURN(state.augmentation, stream("augmentation"));
+  optimizer.SetSteps(optimizer_steps);
+  return state;
 }
 
 }  // namespace canopy::trainer

@@ -12,13 +12,16 @@
 
 namespace canopy::trainer {
 
-// What a training between two epochs is beside its tensors: all other randomness derives from seeds and
-// epoch.
+// What a training between two steps is beside its tensors: all other randomness derives from seeds and epoch.
 struct TrainingState {
-  int64_t epoch = 0;  // complete ones
+  int64_t epoch = 0;  // complete ones, their validation included
   int64_t steps = 0;
   double best_accuracy = 0;
-  Rng dropout;
+  Rng dropout = Rng(0);
+  // Of the epoch that runs, as far as it is trained; no images: the next step begins one.
+  int64_t images = 0;
+  double loss_sum = 0;
+  Rng augmentation = Rng(0);
 };
 
 // A training as a file says it: the weights, and what the optimizer and the random streams are at.

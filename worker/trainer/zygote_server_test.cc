@@ -29,6 +29,8 @@ namespace canopy::trainer {
 namespace {
 
 using ::testing::HasSubstr;
+using trainer_protocol::CheckpointNow;
+using trainer_protocol::CheckpointWritten;
 using trainer_protocol::Exited;
 using trainer_protocol::Hello;
 using trainer_protocol::Job;
@@ -115,8 +117,9 @@ class Process {
     Kill();
     Wait();
   }
-  void Kill() const {
-    if (pid_ > 0) ::kill(pid_, SIGKILL);
+  void Kill() const { Signal(SIGKILL); }
+  void Signal(int signal) const {
+    if (pid_ > 0) ::kill(pid_, signal);
   }
   int Wait() {
     int status = -1;
@@ -190,6 +193,25 @@ TEST_F(ProgramTest, AStopEndsTheRunningJobAndTheTrainerTakesTheNext) {
   peer.SendLine(Line(ShortJob()));
   NextEvent(peer);
   EXPECT_TRUE(std::holds_alternative<Result>(NextEvent(peer)));
+}
+
+TEST_F(ProgramTest, ASignalToAllProcessesOfAnAllocationLeavesTheTrainerTimeForItsCheckpoint) {
+  Peer peer;
+  Process process(peer, {});
+  peer.SendLine(Line(Hello{}));
+  NextEvent(peer);
+  Job job = EndlessJob();
+  job.checkpoint_out = dataset_.folder() + "/asked.safetensors";
+  peer.SendLine(Line(job));
+  NextEvent(peer);
+  process.Signal(SIGTERM);
+  peer.SendLine(Line(CheckpointNow{.attempt_id = "some other attempt", .fence = 1}));
+  peer.SendLine(Line(CheckpointNow{.attempt_id = job.attempt_id, .fence = job.fence}));
+  const auto written = NextEvent(peer);
+  ASSERT_TRUE(std::holds_alternative<CheckpointWritten>(written)) << Line(written);
+  EXPECT_EQ(std::get<CheckpointWritten>(written).checkpoint->path, job.checkpoint_out);
+  peer.SendLine(Line(Stop{.attempt_id = job.attempt_id, .fence = job.fence}));
+  EXPECT_TRUE(std::holds_alternative<Stop>(NextEvent(peer)));
 }
 
 TEST_F(ProgramTest, ATrainerEndsWhenItsSocketClosesMidTraining) {

@@ -30,7 +30,7 @@ inline trainer_protocol::Job StripedJob(const std::string& folder) {
   return job;
 }
 
-// Keeps what a job sends; tells it to stop after so many steps where asked to.
+// Keeps what a job sends; asks it for a checkpoint and tells it to stop after so many steps where asked to.
 class RecordingMonitor final : public JobMonitor {
  public:
   Status Send(const trainer_protocol::TrainerMessage& message) override {
@@ -38,11 +38,13 @@ class RecordingMonitor final : public JobMonitor {
     return absl::OkStatus();
   }
   Status CheckStop() override {
+    if (checkpoint_after-- == 0) CANOPY_RETURN_IF_ERROR(WriteCheckpoint());
     return stop_after-- == 0 ? absl::CancelledError("enough") : absl::OkStatus();
   }
 
   StatusOr<trainer_protocol::RungAction> ReportRung(const trainer_protocol::RungReport& report) override {
     messages.emplace_back(report);
+    if (report.rung == checkpoint_at) CANOPY_RETURN_IF_ERROR(WriteCheckpoint());
     return report.rung == ends_at ? ends_with : trainer_protocol::RungAction::kContinue;
   }
 
@@ -51,6 +53,9 @@ class RecordingMonitor final : public JobMonitor {
   int64_t ends_at = 0;
   trainer_protocol::RungAction ends_with = trainer_protocol::RungAction::kPause;
   int stop_after = -1;
+  // Between which steps, or while it waits at which rung, it is asked for a checkpoint.
+  int checkpoint_after = -1;
+  int64_t checkpoint_at = 0;
 };
 
 }  // namespace canopy::trainer
