@@ -221,6 +221,19 @@ StatusOr<int64_t> Database::QueryInt(std::string_view sql, const std::vector<Sql
   return found ? rows.Int(0) : 0;
 }
 
+Status Database::WatchWal(int auto_pages) {
+  CANOPY_ASSIGN_OR_RETURN(wal_.page_bytes, QueryInt("PRAGMA page_size"));
+  wal_.auto_pages = auto_pages;
+  const auto committed = [](void* wal, sqlite3* connection, const char* name, int pages) {
+    static_cast<Wal*>(wal)->pages = pages;
+    // A checkpoint that readers or another one keep from its work is tried again with the next commit.
+    if (pages >= static_cast<Wal*>(wal)->auto_pages) sqlite3_wal_checkpoint(connection, name);
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(connection_, committed, &wal_);
+  return absl::OkStatus();
+}
+
 StatusOr<int64_t> Database::Checkpoint(int64_t patience_ms) {
   int pages = 0, moved = 0;
   if (patience_ms > 0) sqlite3_busy_timeout(connection_, static_cast<int>(patience_ms));

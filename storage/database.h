@@ -106,6 +106,10 @@ class Database {
   bool in_transaction() const;
   // Of the newest row that this connection has inserted.
   int64_t LastInsertId() const;
+  // From here on the WAL's size is known; it is moved into the database file when it has `auto_pages`.
+  Status WatchWal(int auto_pages);
+  // After the last commit of this connection, 0 before the first. REQUIRES WatchWal.
+  int64_t wal_bytes() const { return wal_.pages * wal_.page_bytes; }
   // Moves the WAL into the database file and gives the WAL's size, which is 0 where it begins anew. Waits
   // that long for readers; 0: leaves what they hold back.
   StatusOr<int64_t> Checkpoint(int64_t patience_ms);
@@ -114,6 +118,10 @@ class Database {
   sqlite3* connection() const { return connection_; }
 
  private:
+  struct Wal {
+    int64_t pages = 0, page_bytes = 0;
+    int auto_pages = 0;
+  };
   struct Prepared {
     sqlite3_stmt* statement = nullptr;
     bool in_use = false;
@@ -124,6 +132,7 @@ class Database {
   sqlite3* connection_;
   std::multimap<std::string, Prepared, std::less<>> prepared_;
   int64_t deadline_ns_ = 0;
+  Wal wal_;
 };
 
 // "name" as an identifier in SQL. REQUIRES a name of letters, digits and underscores.

@@ -116,6 +116,8 @@ class Store final : public TrialStore {
   }
   StatusOr<std::vector<model::Drain>> LoadDrains() override { return ReadDrains(*database_); }
   StatusOr<std::vector<model::DeviceHealth>> LoadHealth() override { return ReadHealth(*database_); }
+  int64_t WalBytes() const override { return database_->wal_bytes(); }
+  Checkpointer LaterCheckpoint() override;
   StatusOr<int64_t> Checkpoint(int64_t restart_bytes) override {
     CANOPY_ASSIGN_OR_RETURN(int64_t bytes, database_->Checkpoint(0));
     if (bytes <= restart_bytes) return bytes;
@@ -495,12 +497,25 @@ Status Store::SaveRequest(const std::string& request_id, const std::string& dige
       .status();
 }
 
-// WAL keeps readers and the writer apart; FULL makes a commit durable. The bound on the WAL is for a
-// controller that does not come round to Checkpoint.
+TrialStore::Checkpointer Store::LaterCheckpoint() {
+  return [path = path_, database = std::shared_ptr<Database>()]() mutable -> Status {
+    if (database == nullptr) {
+      CANOPY_ASSIGN_OR_RETURN(database, Database::Open(path, Database::Mode::kReadWrite));
+      CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA synchronous = FULL"));
+    }
+    // What was written meanwhile is a small part of the first round, and less of the next.
+    constexpr int kRounds = 2;
+    for (int round = 0; round < kRounds; ++round) CANOPY_RETURN_IF_ERROR(database->Checkpoint(0).status());
+    return absl::OkStatus();
+  };
+}
+
+// WAL keeps readers and the writer apart; FULL makes a commit durable.
 constexpr char kPragmas[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = "
-    "OFF; "
-    "PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -65536";
+    "OFF; PRAGMA cache_size = -65536";
+// For whoever does not come round to Checkpoint.
+constexpr int kAutoCheckpointPages = 49'152;
 
 StatusOr<std::string> MetaText(Database& database, const std::string& name) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT value FROM meta WHERE name = ?", {name}));
@@ -575,6 +590,7 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   RemovePartialCopies(backups);
   CANOPY_RETURN_IF_ERROR(Migrate(*database, path, backups, Migrations(), SystemClock().WallUs()));
   CANOPY_RETURN_IF_ERROR(database->RunScript(kPragmas));
+  CANOPY_RETURN_IF_ERROR(database->WatchWal(kAutoCheckpointPages));
   CANOPY_RETURN_IF_ERROR(RefreshViews(*database));
   if (options.max_pages > 0)
     CANOPY_RETURN_IF_ERROR(

@@ -530,6 +530,15 @@ TEST_F(SqliteTrialStoreTest, ALogThatMayBeginAnewDoesOnceItIsLargeEnough) {
   EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), 0u);
 }
 
+TEST_F(SqliteTrialStoreTest, ALogThatAnotherConnectionHasMovedBeginsAnew) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 1, 0.5).ok());
+  const int64_t before = store_->WalBytes();
+  ASSERT_TRUE(store_->LaterCheckpoint()().ok());
+  ASSERT_TRUE(AddCompletedTrial(*store_, 2, 0.5).ok());
+  EXPECT_GT(store_->WalBytes(), 0);
+  EXPECT_LT(store_->WalBytes(), before);
+}
+
 TEST_F(SqliteTrialStoreTest, AnotherProcessThatHasTheDatabaseOpenIsNamed) {
   EXPECT_THAT(store_->OtherProcesses(), IsEmpty());
   int ready[2] = {0, 0};

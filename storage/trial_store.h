@@ -159,6 +159,12 @@ class TrialStore {
   using ProposerLoader = std::function<StatusOr<ProposerRows>()>;
   virtual ProposerLoader LaterProposer(int64_t campaign_id, int64_t last_seq) = 0;
 
+  // The WAL's size after the last commit.
+  virtual int64_t WalBytes() const = 0;
+  // Moves most of the WAL's pages into the database file while the store goes on writing: a function for any
+  // one thread, which may call it again. Checkpoint has little left to do afterwards.
+  using Checkpointer = std::function<Status()>;
+  virtual Checkpointer LaterCheckpoint() = 0;
   // Moves WAL pages into the database file, as many as no reader holds back, without waiting for one; gives
   // the WAL's size afterwards. Where it is larger than `restart_bytes` it waits a moment for readers, so that
   // the WAL begins anew.

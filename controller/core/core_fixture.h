@@ -109,6 +109,13 @@ class World {
     if (answer == nullptr) return std::nullopt;
     return std::get<Exchanged>(**answer).lease;
   }
+  // The same while no strategy answers.
+  std::optional<Lease> TryPollUnanswered(const std::string& worker, int64_t slot) {
+    Step(WorkerExchange{++token_, worker, "r" + std::to_string(token_), slot, {}, true});
+    const auto* answer = Answer(token_);
+    if (answer == nullptr) return std::nullopt;
+    return std::get<Exchanged>(**answer).lease;
+  }
   // The same of a worker that may be unknown.
   std::optional<Lease> TryPoll(const std::string& worker, int64_t slot) {
     Step(WorkerExchange{++token_, worker, "r" + std::to_string(token_), slot, {}, true});

@@ -31,6 +31,37 @@ TEST(Core, WithOneSlotAStrategyLagsByExactlyOneResult) {
   EXPECT_EQ(seen, (std::vector<int64_t>{0, 0, 1, 2, 3}));
 }
 
+TEST(Core, WhatSlotsTakeWhileAStrategyProposesIsAskedForAhead) {
+  World world;
+  world.Step(World::Campaign(1'000));
+  world.Hello("w", 8);
+  const auto waiting = [&] { return world.core_.Campaigns(world.now_).at(0).pending; };
+  ASSERT_EQ(waiting(), 8) << "one for each slot";
+  for (int64_t slot = 0; slot < 4; ++slot) ASSERT_TRUE(world.Ask("w", slot).ok());
+  ASSERT_EQ(world.requests_.size(), 1u);
+  EXPECT_EQ(world.requests_[0].count, 1);
+  world.AnswerRefills();
+  EXPECT_EQ(waiting(), 11) << "three more, as three were taken meanwhile";
+  for (int64_t slot = 4; slot < 6; ++slot) ASSERT_TRUE(world.Ask("w", slot).ok());
+  EXPECT_TRUE(world.requests_.empty()) << "not for each that is taken";
+}
+
+TEST(Core, TheRestOfABudgetIsAskedForHoweverFewTrialsItIs) {
+  World world;
+  world.Step(World::Campaign(26));
+  world.Hello("w", 8);
+  int64_t ended = 0;
+  for (int round = 0; round < 6; ++round) {
+    std::vector<Lease> leases;
+    for (int64_t slot = 0; slot < 8; ++slot)
+      if (const auto lease = world.TryPollUnanswered("w", slot)) leases.push_back(*lease);
+    world.AnswerRefills();
+    for (const Lease& lease : leases)
+      ended += world.Report("w", world.Success(lease, 0.5)) == OutcomeVerdict::kAccepted;
+  }
+  EXPECT_EQ(ended, 26);
+}
+
 TEST(Core, ALostTrialIsLeasedAgainBeforeNewOnesAndProposalsStayTheSame) {
   World world;
   world.Step(World::Campaign(10));

@@ -377,6 +377,7 @@ void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& c
   const LiveAttempt& granted = BeginAttempt(poll.request_id, poll.slot, worker, campaign, trial);
   ChargeShare(campaign);
   SaveProgress(campaign);
+  if (campaign.progress().refill_count > 0) ++campaign.taken_meanwhile;
   Exchanged answer;
   answer.lease = MakeLease(campaign, trial, granted);
   Answer(poll.token, ReplyBody{std::move(answer)});

@@ -57,13 +57,22 @@ int64_t Core::Impl::AddTrial(Campaign& campaign, model::TrialRecord trial) {
 void Core::Impl::Refill(Campaign& campaign) {
   model::CampaignProgress& progress = campaign.progress();
   if (progress.refill_count > 0 || progress.strategy_exhausted) return;
-  const int64_t target = std::max<int64_t>(1, KnownSlots());
-  int64_t wanted = target - campaign.Count(Purpose::kSearch, TrialState::kPending);
+  // One for each slot, and what the slots take while the strategy proposes. A single slot waits for what sees
+  // its last result.
+  const int64_t slots = std::max<int64_t>(1, KnownSlots());
+  campaign.demand = std::max(campaign.taken_meanwhile, campaign.demand);
+  const int64_t target = slots + std::min(2 * (slots - 1), campaign.demand);
+  const int64_t missing = target - campaign.Count(Purpose::kSearch, TrialState::kPending);
+  // The strategy's state is written with each request: where many are taken, few requests.
+  if (missing <= std::min(slots - 1, campaign.demand / 2)) return;
+  int64_t wanted = missing;
   if (campaign.settings().budget_trials > 0)
     wanted = std::min(wanted, campaign.settings().budget_trials - campaign.live.search_trials);
   if (wanted <= 0) return;
   // Thousands of trials written at once would keep everybody waiting.
-  wanted = std::min<int64_t>(wanted, 256);
+  wanted = std::min<int64_t>(wanted, 128);
+  campaign.demand -= (campaign.demand + 7) / 8;
+  campaign.taken_meanwhile = 0;
   progress.refill_count = wanted;
   progress.refill_seen_seq = progress.last_result_seq;
   SaveProgress(campaign);

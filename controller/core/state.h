@@ -57,6 +57,8 @@ struct Campaign {
   int64_t offered_expected_ms = 0;     // ExpectedMs when parked polls last heard of it
   model::CampaignRecord lease_record;  // what leases carry of live.campaign: without its texts
   int64_t active_mark_ms = 0;          // monotonic time up to which progress.active_ms counts
+  // Leases since proposals were asked for, until they came; and what that was lately, at its most.
+  int64_t taken_meanwhile = 0, demand = 0;
   bool refill_failed = false;          // the open refill was answered with an error: resuming asks again
   // PENDING trials that ran out of memory, and since when no connected worker has more.
   std::map<int64_t, int64_t> waits_for_memory;

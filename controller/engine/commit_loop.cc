@@ -19,7 +19,6 @@ namespace canopy::engine {
 namespace {
 
 constexpr int64_t kIdleMs = 500;
-constexpr int64_t kPageBytes = 4'096;
 constexpr int64_t kRestartIntervalMs = 1'000;
 
 std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
@@ -231,7 +230,6 @@ StatusOr<std::vector<controller::Reply>> CommitLoop::Step(controller::Event even
     else
       CANOPY_RETURN_IF_ERROR(ApplyWrite(write, *store_));
   }
-  writes_since_checkpoint_ += static_cast<int64_t>(effects.writes.size());
   std::move(effects.published.begin(), effects.published.end(), std::back_inserter(published_));
   std::move(effects.requests.begin(), effects.requests.end(), std::back_inserter(requests_));
   return std::move(effects.replies);
@@ -318,12 +316,15 @@ void CommitLoop::AnswerAllThatWaits(const Status& why) {
 void CommitLoop::CheckpointWhenGrown() {
   const int64_t now_ms = clock_.MonotonicMs();
   const bool restarts = now_ms >= next_restart_ms_;
-  // A write changes about a page. Late, so that a page that many results change is moved once.
-  const int64_t writes = options_.max_wal_bytes / 4 / kPageBytes;
-  if (writes_since_checkpoint_ < writes && (held_back_.empty() || !restarts)) return;
-  writes_since_checkpoint_ = 0;
+  const int64_t size = store_->WalBytes();
+  if (size < checkpointed_wal_bytes_) checkpointed_wal_bytes_ = 0;
+  // Late, so that a page that many results change is moved once.
+  const bool grown = size >= checkpointed_wal_bytes_ + options_.max_wal_bytes / 4;
+  if (!grown && (held_back_.empty() || !restarts)) return;
+  if (options_.checkpointed_ahead && !options_.checkpointed_ahead()) return;
+  checkpointed_wal_bytes_ = size;
   // A log that readers keep from beginning anew is worth a wait, but not at every turn.
-  const int64_t patient_from = restarts ? options_.max_wal_bytes / 4 : std::numeric_limits<int64_t>::max();
+  const int64_t patient_from = restarts ? options_.max_wal_bytes / 2 : std::numeric_limits<int64_t>::max();
   const StatusOr<int64_t> wal_bytes = store_->Checkpoint(patient_from);
   if (!wal_bytes.ok()) {
     CANOPY_LOG(Warning, "A checkpoint failed and is tried again later",

@@ -29,6 +29,9 @@ struct CommitLoopOptions {
   // The log of the database may grow to this while readers keep it from beginning anew; then no more work is
   // given out.
   int64_t max_wal_bytes = int64_t{256} << 20;
+  // Begins to move the log into the database while the loop goes on, and is true when that is done; empty:
+  // the loop moves it all.
+  std::function<bool()> checkpointed_ahead;
   // A campaign's terminal state is committed. Must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
   // Gives a committed batch's answers, in their order; empty: they are given at once.
@@ -101,9 +104,9 @@ class CommitLoop {
   };
   std::map<int64_t, Proposing> proposing_;
   int64_t next_tick_ms_ = 0;
-  int64_t writes_since_checkpoint_ = 0;
-  int64_t next_restart_ms_ = 0;  // when the log is next made to begin anew
-  std::string held_back_;        // why no work is given out; empty: it is
+  int64_t checkpointed_wal_bytes_ = 0;  // the log's size at the last checkpoint, unless it began anew
+  int64_t next_restart_ms_ = 0;         // when the log is next made to begin anew
+  std::string held_back_;               // why no work is given out; empty: it is
 
   // Of the batch that runs; written at its end.
   std::map<int64_t, model::CampaignProgress> newest_progress_;  // by campaign

@@ -542,6 +542,19 @@ TEST_F(EngineTest, WhileAReaderKeepsTheLogGrowingNoWorkIsGivenOutAndResultsAreTa
   EXPECT_TRUE(std::get<Exchanged>(*reply).lease.has_value());
 }
 
+TEST_F(EngineTest, TheLogBeginsAnewAgainAndAgain) {
+  constexpr int64_t kMaxWalBytes = 1 << 20;
+  StartEngine({.max_wal_bytes = kMaxWalBytes});
+  Hello();
+  controller::LaunchCampaign launch = Campaign("c", 5'000);
+  launch.campaign.settings.duplicates = model::DuplicatePolicy::kEvaluate;
+  ASSERT_TRUE(CallForUser("u1", "d", launch).ok());
+  for (int i = 0; i < 200; ++i)
+    ASSERT_EQ(Report(TakeLease("r" + std::to_string(i))), OutcomeVerdict::kAccepted);
+  EXPECT_LT(std::filesystem::file_size(path_ + "-wal"), size_t{kMaxWalBytes})
+      << "all results take ten times it";
+}
+
 TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {
   Hello();
   ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());

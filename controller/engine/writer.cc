@@ -29,7 +29,8 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
     : disk_(std::move(options.disk)),
       on_storage_failure_(std::move(options.on_storage_failure)),
       clock_(clock),
-      queue_(queue) {
+      queue_(queue),
+      checkpointer_(store->LaterCheckpoint()) {
   proposers_ =
       std::make_unique<ProposerPool>(options.make_strategy, [this](controller::ProposalsReady ready) {
         Job job = EventJob{.event = std::move(ready)};
@@ -38,7 +39,8 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
   loop_ = std::make_unique<CommitLoop>(
       CommitLoopOptions{
           options.limits, options.make_schedule, options.ticks, options.proposal_deadline_ms,
-          options.max_wal_bytes, std::move(options.on_campaign_ended),
+          options.max_wal_bytes, [this] { return checkpointer_.Done(); },
+          std::move(options.on_campaign_ended),
           [this](std::vector<std::function<void()>> answers) { answers_.Give(std::move(answers)); }},
       std::move(store), clock, std::move(state), *proposers_);
   thread_ = std::thread([this] { Run(); });
@@ -59,6 +61,7 @@ void Writer::Run() {
   if (!failed_) Commit(queue_.Take(SIZE_MAX, 0));
   proposers_.reset();
   answers_.Stop();
+  checkpointer_.Stop();
   const Status stopped = Unavailable("the controller is stopping; try again when it is up");
   loop_->AnswerAllThatWaits(stopped);
   for (Job& job : queue_.Take(SIZE_MAX, 0)) Refuse(job, stopped);

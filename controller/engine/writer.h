@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "controller/engine/answers.h"
+#include "controller/engine/checkpointer.h"
 #include "controller/engine/commit_loop.h"
 #include "controller/engine/engine.h"
 #include "controller/engine/event_queue.h"
@@ -44,6 +45,7 @@ class Writer {
   bool failed_ = false;
 
   Answers answers_;
+  Checkpointer checkpointer_;
   std::unique_ptr<ProposerPool> proposers_;
   std::unique_ptr<CommitLoop> loop_;
   std::thread thread_;

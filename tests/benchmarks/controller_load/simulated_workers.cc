@@ -62,7 +62,7 @@ struct Connection {
   v1::ExchangeRequest request;
   v1::ExchangeReply reply;
   v1::Lease lease;
-  bool has_lease = false, answered = false;
+  bool has_lease = false, answered = false, trained = false;
 };
 
 struct Worker {
@@ -375,7 +375,9 @@ class Load {
       return;
     }
     const double mean_s = static_cast<double>(options_.connections) / options_.rate;
-    After(Seconds(rng_.Float(0.5, 1.5) * mean_s), [this, &connection] { Report(connection); });
+    // The first trainings end as if they had begun at any time before: the rate is there from the start.
+    const double least = std::exchange(connection.trained, true) ? 0.5 : 0.0;
+    After(Seconds(rng_.Float(least, least + 1) * mean_s), [this, &connection] { Report(connection); });
   }
 
   const LoadOptions options_;

@@ -1,0 +1,40 @@
+#include "controller/engine/checkpointer.h"
+
+#include "base/log.h"
+
+namespace canopy::engine {
+
+bool Checkpointer::Done() {
+  MutexLock lock(mutex_);
+  if (state_ == State::kEnding) return true;
+  const bool done = state_ == State::kDone;
+  if (state_ != State::kAsked) state_ = done ? State::kIdle : State::kAsked;
+  changed_.NotifyAll();
+  return done;
+}
+
+void Checkpointer::Stop() {
+  {
+    MutexLock lock(mutex_);
+    state_ = State::kEnding;
+    changed_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Checkpointer::Run() {
+  for (;;) {
+    {
+      MutexLock lock(mutex_);
+      while (state_ != State::kAsked && state_ != State::kEnding) changed_.Wait(mutex_);
+      if (state_ == State::kEnding) return;
+    }
+    if (const Status status = run_(); !status.ok())
+      CANOPY_LOG(Warning, "The log could not be moved ahead; the writer does it",
+                 {{"error", Message(status)}});
+    MutexLock lock(mutex_);
+    if (state_ == State::kAsked) state_ = State::kDone;
+  }
+}
+
+}  // namespace canopy::engine
