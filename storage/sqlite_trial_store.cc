@@ -3,7 +3,6 @@
 #include <sqlite3.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -25,6 +24,7 @@
 #include "storage/row_mapping.h"
 #include "storage/row_statement.h"
 #include "storage/values_table.h"
+#include "storage/write_ahead_log.h"
 
 namespace canopy::storage {
 namespace {
@@ -117,7 +117,7 @@ class Store final : public TrialStore {
   StatusOr<std::vector<model::Drain>> LoadDrains() override { return ReadDrains(*database_); }
   StatusOr<std::vector<model::DeviceHealth>> LoadHealth() override { return ReadHealth(*database_); }
   int64_t WalBytes() const override { return database_->wal_bytes(); }
-  Checkpointer LaterCheckpoint() override;
+  Checkpointer LaterCheckpoint() override { return MovesLog(path_); }
   StatusOr<int64_t> Checkpoint(int64_t restart_bytes) override {
     CANOPY_ASSIGN_OR_RETURN(int64_t bytes, database_->Checkpoint(0));
     if (bytes <= restart_bytes) return bytes;
@@ -497,19 +497,6 @@ Status Store::SaveRequest(const std::string& request_id, const std::string& dige
       .status();
 }
 
-TrialStore::Checkpointer Store::LaterCheckpoint() {
-  return [path = path_, database = std::shared_ptr<Database>()]() mutable -> Status {
-    if (database == nullptr) {
-      CANOPY_ASSIGN_OR_RETURN(database, Database::Open(path, Database::Mode::kReadWrite));
-      CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA synchronous = FULL"));
-    }
-    // What was written meanwhile is a small part of the first round, and less of the next.
-    constexpr int kRounds = 2;
-    for (int round = 0; round < kRounds; ++round) CANOPY_RETURN_IF_ERROR(database->Checkpoint(0).status());
-    return absl::OkStatus();
-  };
-}
-
 // WAL keeps readers and the writer apart; FULL makes a commit durable.
 constexpr char kPragmas[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = "
@@ -521,43 +508,6 @@ StatusOr<std::string> MetaText(Database& database, const std::string& name) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT value FROM meta WHERE name = ?", {name}));
   CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
   return found ? rows.Text(0) : "";
-}
-
-// Writes a file's bytes again as they are, and syncs them.
-int WriteAgain(sqlite3_file* file) {
-  constexpr int64_t kChunk = 65'536;  // the VFS of Unix takes less than 128 KiB at once
-  sqlite3_int64 size = 0;
-  int code = file->pMethods->xFileSize(file, &size);
-  std::string bytes;
-  for (int64_t offset = 0; code == SQLITE_OK && offset < size; offset += kChunk) {
-    bytes.resize(static_cast<size_t>(std::min<int64_t>(kChunk, size - offset)));
-    const int count = static_cast<int>(bytes.size());
-    code = file->pMethods->xRead(file, bytes.data(), count, offset);
-    if (code == SQLITE_OK) code = file->pMethods->xWrite(file, bytes.data(), count, offset);
-  }
-  return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
-}
-
-// What an earlier process left in the log may stand in the kernel's cache alone: it died before its sync, or
-// the sync failed, and no later one would write it. SQLite reads it as committed, so it is made durable
-// before anything is answered by it. A checkpoint would not do: it may leave the durable part of the log over
-// a newer database.
-Status MakeLogDurable(const std::string& path) {
-  const std::string name = path + "-wal";
-  sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
-  int there = 0;
-  int code = vfs->xAccess(vfs, name.c_str(), SQLITE_ACCESS_EXISTS, &there);
-  if (code == SQLITE_OK && there == 0) return {};
-  const auto size = static_cast<size_t>(vfs->szOsFile);
-  std::vector<std::max_align_t> memory(size / sizeof(std::max_align_t) + 1);
-  auto* const file = reinterpret_cast<sqlite3_file*>(memory.data());
-  if (code == SQLITE_OK)
-    code = vfs->xOpen(vfs, name.c_str(), file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
-  if (code == SQLITE_OK) {
-    code = WriteAgain(file);
-    file->pMethods->xClose(file);
-  }
-  return code == SQLITE_OK ? Status() : SqliteStatus(nullptr, code, "make the log '" + name + "' durable");
 }
 
 }  // namespace
