@@ -156,9 +156,8 @@ StatusOr<std::vector<CheckResult>> CheckDatabase(const std::string& path, bool i
   CANOPY_RETURN_IF_ERROR(application_id.status());
   std::vector<CheckResult> results;
   const std::string name = "the file's pages and indices are whole";
-  StatusOr<CheckResult> pages =
-      Evaluate(*database, name,
-               "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
+  StatusOr<CheckResult> pages = Evaluate(
+      *database, name, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'");
   if (absl::IsDataLoss(pages.status())) pages = CheckResult{name, 1, {Message(pages.status())}};
   CANOPY_RETURN_IF_ERROR(pages.status());
   const bool whole = pages->violations == 0;

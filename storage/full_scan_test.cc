@@ -32,7 +32,7 @@ std::vector<std::string> FullScans() {
   return scans;
 }
 
-TEST(FullScan, NoStatementOfAResultOrARestartReadsAWholeTable) {
+TEST(FullScan, NoStatementOfAResultARestartOrAHelloReadsAWholeTable) {
   const auto extension = reinterpret_cast<void (*)()>(&Capture);
   ASSERT_EQ(sqlite3_auto_extension(extension), SQLITE_OK);
   const TemporaryDirectory folder;
@@ -61,6 +61,8 @@ TEST(FullScan, NoStatementOfAResultOrARestartReadsAWholeTable) {
   ASSERT_TRUE(store->FindOutcome("w", 1, "r").ok());
   ASSERT_TRUE(store->LoadProposer(1, 60).ok());
   EXPECT_THAT(FullScans(), ::testing::IsEmpty()) << "at the start";
+  ASSERT_TRUE(store->Transaction([&] { return store->UpsertWorker(SampleWorker()); }).ok());
+  EXPECT_THAT(FullScans(), ::testing::IsEmpty()) << "at the Hello of a worker that has attempts";
   sqlite3_cancel_auto_extension(extension);
 }
 

@@ -1,9 +1,11 @@
 #include "storage/row_mapping.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/check.h"
 #include "base/strings.h"
 
 namespace canopy::storage {
@@ -204,6 +206,13 @@ void ColumnWriter::Add(std::string_view name, SqlValue value) {
   values_.push_back(std::move(value));
 }
 
+void ColumnWriter::Remove(std::string_view name) {
+  const auto found = std::find(names_.begin(), names_.end(), name);
+  CANOPY_CHECK(found != names_.end());
+  values_.erase(values_.begin() + (found - names_.begin()));
+  names_.erase(found);
+}
+
 std::vector<SqlValue> ColumnWriter::ValuesAnd(SqlValue id) const {
   std::vector<SqlValue> values = values_;
   values.push_back(std::move(id));
@@ -229,6 +238,14 @@ std::string ColumnWriter::Marks() const {
 std::string ColumnWriter::Assignments() const {
   std::string text;
   for (size_t i = 0; i < names_.size(); ++i) text += (i == 0 ? "" : ", ") + names_[i] + " = ?";
+  return text;
+}
+
+std::string ColumnWriter::Excluded(std::initializer_list<std::string_view> kept) const {
+  std::string text;
+  for (const std::string& name : names_)
+    if (std::find(kept.begin(), kept.end(), name) == kept.end())
+      text += (text.empty() ? "" : ", ") + name + " = excluded." + name;
   return text;
 }
 

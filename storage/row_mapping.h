@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -75,6 +76,8 @@ class ColumnWriter {
   // A number of another row; 0 becomes NULL.
   void Reference(std::string_view name, int64_t id) { Add(name, id == 0 ? SqlValue(nullptr) : SqlValue(id)); }
   void Add(std::string_view name, SqlValue value);
+  // REQUIRES that the column is there.
+  void Remove(std::string_view name);
 
   const std::vector<SqlValue>& values() const { return values_; }
   // The same with `id` for a WHERE at the end.
@@ -84,6 +87,8 @@ class ColumnWriter {
   // "?, ?, ?" and "a = ?, b = ?, c = ?".
   std::string Marks() const;
   std::string Assignments() const;
+  // "a = excluded.a, b = excluded.b", of all columns but `kept`.
+  std::string Excluded(std::initializer_list<std::string_view> kept) const;
   std::string InsertInto(std::string_view table) const;
   // "UPDATE table SET a = ?, b = ? WHERE key = ?".
   std::string Update(std::string_view table, std::string_view key) const;

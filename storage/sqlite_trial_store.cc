@@ -38,6 +38,12 @@ std::string EndAttemptSql(const ColumnWriter& columns) {
          "FROM attempt WHERE campaign_id = ? AND signature_seq IS NOT NULL)) WHERE id = ?";
 }
 
+// An id that is assigned again, be it to itself, makes SQLite look through all attempts for its children.
+std::string UpsertWorkerSql(const ColumnWriter& columns) {
+  return columns.InsertInto("worker") + " ON CONFLICT (id) DO UPDATE SET " +
+         columns.Excluded({"id", "first_seen_us"});
+}
+
 class Store final : public TrialStore {
  public:
   Store(FileLock lock, std::string path, std::unique_ptr<Database> database, std::string database_id,
@@ -177,6 +183,7 @@ class Store final : public TrialStore {
   RowStatement end_attempt_{EndAttemptSql};
   RowStatement insert_result_ = RowStatement::Insert("result");
   RowStatement insert_measurement_ = RowStatement::Insert("measurement", " ON CONFLICT DO NOTHING");
+  RowStatement upsert_worker_{UpsertWorkerSql};
   RowStatement insert_event_ = RowStatement::Insert("event");
 };
 
@@ -281,6 +288,7 @@ Status Store::ChangeCampaign(const model::CampaignRecord& campaign,
   VisitCampaign(row, campaign);
   VisitCampaignTexts(row, campaign);
   CANOPY_RETURN_IF_ERROR(AddReference(row, reference));
+  row.Remove("id");  // as UpsertWorkerSql says
   CANOPY_RETURN_IF_ERROR(Update(row, "campaign", campaign.id));
   values_.Forget();
   return AddColumns(*database_, campaign, decisions);
@@ -441,13 +449,7 @@ Status Store::SaveProposerState(int64_t campaign_id, int64_t event_seq, int64_t 
 }
 
 Status Store::UpsertWorker(const model::WorkerRecord& worker) {
-  ColumnWriter row;
-  VisitWorker(row, worker);
-  CANOPY_ASSIGN_OR_RETURN(const int64_t first_seen_us,
-                          database_->QueryInt("SELECT first_seen_us FROM worker WHERE id = ?", {worker.id}));
-  if (first_seen_us == 0) return Insert(row, "worker");
-  CANOPY_RETURN_IF_ERROR(Write(row.Update("worker", "id"), row.ValuesAnd(worker.id)).status());
-  return Write("UPDATE worker SET first_seen_us = ? WHERE id = ?", {first_seen_us, worker.id}).status();
+  return Write(upsert_worker_, [&](auto& row) { VisitWorker(row, worker); }).status();
 }
 
 Status Store::SaveDrain(const model::Drain& drain) {

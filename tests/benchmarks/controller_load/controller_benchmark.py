@@ -1,7 +1,7 @@
 """Figures of a controller under load: results a second, restart, memory, and Optuna beside it.
 
     controller_benchmark.py BUILD load [--connections N] [--tls] [--rate R] [--trials N] [--seconds S]
-    controller_benchmark.py BUILD restart --trials N      time until it serves, and its memory
+    controller_benchmark.py BUILD restart --trials N      time until it serves, its memory, and a load then
     controller_benchmark.py BUILD reconnect [--connections N]
     controller_benchmark.py BUILD optuna [--python PATH]  the same loop with Optuna's storages
     controller_benchmark.py BUILD all [--long]            all of these, one after the other
@@ -158,7 +158,12 @@ def fill_database(connection, trials):
         connection.execute(f"{numbers} INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} "
                            f"FROM n CROSS JOIN (SELECT * FROM {table} WHERE {where}) s")
 
-    random_hash = "lower(hex(randomblob(32)))"
+    def spread(digits):
+        """Random, spread over all values and ascending in two runs, as an index of random ones takes hours."""
+        return (f"printf('%016x', (n - {int(trials) // 2}) * {2**63 // (int(trials) // 2 + 1)}) || "
+                f"lower(hex(randomblob({digits // 2 - 8})))")
+
+    random_hash = spread(64)
     copy("candidate", f"id = {candidate}", id=f"{base['candidate']} + n", candidate_hash=random_hash,
          graph_hash=random_hash)
     copy("trial", f"id = {trial}", id=f"{base['trial']} + n", number=f"{number} + n",
@@ -166,10 +171,10 @@ def fill_database(connection, trials):
          last_fence=f"{fence} + n", seen_seq=f"{seq} + n - 1", created_us="s.created_us + n",
          finished_us="s.finished_us + n")
     copy("attempt", f"id = {attempt}", id=f"{base['attempt']} + n", trial_id=f"{base['trial']} + n",
-         fence=f"{fence} + n", result_id="lower(hex(randomblob(16)))", signature_seq=f"{base['attempt']} + n",
+         fence=f"{fence} + n", result_id=spread(32), signature_seq=f"{base['attempt']} + n",
          ended_us="s.ended_us + n")
     copy("result", f"trial_id = {trial}", trial_id=f"{base['trial']} + n", attempt_id=f"{base['attempt']} + n",
-         result_id="lower(hex(randomblob(16)))", seq=f"{seq} + n", objective="abs(random() % 1000000) / 1e6")
+         result_id=spread(32), seq=f"{seq} + n", objective="abs(random() % 1000000) / 1e6")
     copy(f"campaign_{campaign}_values", f"trial_id = {trial}", trial_id=f"{base['trial']} + n")
     kinds = ("proposal_accepted", "attempt_started", "attempt_ended", "result_accepted", "trial_ended")
     connection.execute("CREATE TEMP TABLE told AS SELECT e.*, row_number() OVER (ORDER BY seq) AS k FROM event e "
@@ -223,15 +228,19 @@ def load(programs, arguments, connections=None, rate=None, tls=None, trials=None
             bench.stop()
             bench.fill(trials)
             bench.start()
-        sync = fdatasync_ms(bench.state)
-        options = {"rate": rate} if rate else {}
-        before, cpu_s = bench.results(), bench.cpu_s()
-        figures = bench.run_load(connections=connections, seconds=arguments.seconds, warmup=arguments.warmup,
-                                 **options)
-        figures["cpu_us_per_result"] = (bench.cpu_s() - cpu_s) / max(1, bench.results() - before) * 1e6
-        report("load", transport="mutual TLS" if tls else "Unix socket", rate=rate, trials_before=trials,
-               fdatasync_p50_ms=sync, **figures, **bench.memory_mb(), stopped_s=bench.stop())
-        return figures
+        return measure(bench, arguments, connections, rate, trials)
+
+
+def measure(bench, arguments, connections, rate, trials):
+    """Reports a load on the controller that runs, and stops it."""
+    sync = fdatasync_ms(bench.state)
+    options = {"rate": rate} if rate else {}
+    before, cpu_s = bench.results(), bench.cpu_s()
+    figures = bench.run_load(connections=connections, seconds=arguments.seconds, warmup=arguments.warmup, **options)
+    figures["cpu_us_per_result"] = (bench.cpu_s() - cpu_s) / max(1, bench.results() - before) * 1e6
+    report("load", transport="mutual TLS" if bench.credentials else "Unix socket", rate=rate, trials_before=trials,
+           fdatasync_p50_ms=sync, **figures, **bench.memory_mb(), stopped_s=bench.stop())
+    return figures
 
 
 def restart(programs, arguments, trials=None):
@@ -245,6 +254,7 @@ def restart(programs, arguments, trials=None):
         filled_s = time.monotonic() - start
         before = None
         for _ in range(2):  # the second time the files are in the host's memory
+            bench.stop()
             (bench.state / "controller/run/controller.sock").unlink(missing_ok=True)
             start = time.monotonic()
             bench.controller.start()
@@ -253,9 +263,9 @@ def restart(programs, arguments, trials=None):
             figures = bench.run_load(connections=8, seconds=3)
             before = {"socket_s": socket_s, "first_result_s": socket_s + figures["first_result_s"],
                       "results_per_s": figures["results_per_s"], **bench.memory_mb()}
-            bench.stop()
             report("restart", trials=trials, filled_s=filled_s,
                    database_mb=bench.database.stat().st_size >> 20, **before)
+        measure(bench, arguments, 100, 0, trials)
         return before
 
 
