@@ -41,13 +41,17 @@ Status ShowStatus(const Context& context, const StatusOptions& options) {
     return {};
   }
   const v1::CampaignSummary& summary = status.summary();
+  const auto joined = [](const auto& texts) {
+    return Join(std::vector<std::string>(texts.begin(), texts.end()), "; ");
+  };
   const auto optional = [](int64_t value) { return value < 0 ? Cell() : Cell(value); };
   Table table(
       {{"campaign"},     {"state"},        {"reason"},      {"pending"},        {"running"},
        {"completed"},    {"infeasible"},   {"failed"},      {"quarantined"},    {"cancelled"},
        {"cached"},       {"rejected"},     {"finals_done"}, {"finals_total"},   {"candidates_an_hour"},
        {"time_left_ms"}, {"trials_left"},  {"best_trial"},  {"metric"},         {"best"},
-       {"epochs"},       {"numeric_mode"}, {"test_reads"},  {"waiting_reason"}, {"notices"}});
+       {"epochs"},       {"numeric_mode"}, {"test_reads"},  {"waiting_reason"}, {"notices"},
+       {"warnings"}});
   table.AddRow({FullName(summary),
                 StateName(summary.state()),
                 summary.reason(),
@@ -72,7 +76,8 @@ Status ShowStatus(const Context& context, const StatusOptions& options) {
                 summary.numeric_mode(),
                 status.test_reads(),
                 status.waiting_reason(),
-                Join(std::vector<std::string>(status.notices().begin(), status.notices().end()), "; ")});
+                joined(status.notices()),
+                joined(status.warnings())});
   table.Print(std::cout, options.format);
   return {};
 }

@@ -318,9 +318,13 @@ StatusOr<std::vector<SpaceVersionRow>> Reader::SpaceVersions(int64_t campaign_id
     return ReadAll<SpaceVersionRow>(
         database,
         "SELECT " + columns.Names("v.") +
-            ", (SELECT COUNT(*) FROM trial t WHERE t.campaign_id = v.campaign_id AND t.purpose = 'SEARCH' "
+            // Most have one version, and millions of trials.
+            ", CASE WHEN (SELECT MAX(version) FROM space_version WHERE campaign_id = v.campaign_id) = 1 THEN "
+            "(SELECT COALESCE(SUM(n.trials), 0) FROM trial_count n WHERE n.campaign_id = v.campaign_id AND "
+            "n.purpose = 'SEARCH') ELSE (SELECT COUNT(*) FROM trial t WHERE t.campaign_id = v.campaign_id "
             "AND "
-            "t.space_version = v.version), (SELECT COUNT(*) FROM set_aside s WHERE s.campaign_id = "
+            "t.purpose = 'SEARCH' AND t.space_version = v.version) END, (SELECT COUNT(*) FROM set_aside s "
+            "WHERE s.campaign_id = "
             "v.campaign_id AND s.version = v.version) FROM space_version v WHERE v.campaign_id = ? ORDER BY "
             "v.version",
         {campaign_id}, [](RowReader& reader, SpaceVersionRow& row) {
