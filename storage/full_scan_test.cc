@@ -59,6 +59,7 @@ TEST(FullScan, NoStatementOfAResultARestartOrAHelloReadsAWholeTable) {
   FullScans();
   ASSERT_TRUE(store->LoadLiveCampaigns().ok());
   ASSERT_TRUE(store->FindOutcome("w", 1, "r").ok());
+  ASSERT_TRUE(store->HasOutcome(1, "w", "r").ok());
   ASSERT_TRUE(store->LoadProposer(1, 60).ok());
   EXPECT_THAT(FullScans(), ::testing::IsEmpty()) << "at the start";
   ASSERT_TRUE(store->Transaction([&] { return store->UpsertWorker(SampleWorker()); }).ok());

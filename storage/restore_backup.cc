@@ -19,15 +19,11 @@ namespace {
 // How far attempts and fences are numbered on where the replaced database can't say what it gave out.
 constexpr int64_t kUnknownNumbers = 1'000'000;
 
-struct Numbers {
-  int64_t next_attempt_id = 1, next_fence = 1;
-};
-
-StatusOr<Numbers> ReadNumbers(Database& database) {
+StatusOr<GivenNumbers> ReadNumbers(Database& database) {
   const auto counter = [&](const char* name) {
     return database.QueryInt("SELECT value FROM counter WHERE name = ?", {name});
   };
-  Numbers numbers;
+  GivenNumbers numbers;
   CANOPY_ASSIGN_OR_RETURN(const int64_t attempt, counter("next_attempt_id"));
   CANOPY_ASSIGN_OR_RETURN(const int64_t fence, counter("next_fence"));
   numbers.next_attempt_id = std::max<int64_t>(1, attempt);
@@ -35,17 +31,43 @@ StatusOr<Numbers> ReadNumbers(Database& database) {
   return numbers;
 }
 
-StatusOr<Numbers> NumbersOf(const std::string& path) {
+// Moves the write-ahead log into the database file, where that can be read.
+void FoldLog(const std::string& path) {
+  const auto database = Database::Open(path, Database::Mode::kReadWrite);
+  if (database.ok()) (void)(*database)->RunScript("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+Status Rename(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return {};
+  return FromErrno(errno, "rename " + from + " to " + to);
+}
+
+// The database gets a second name, so that at no moment there is none under its own.
+StatusOr<std::string> KeepBeside(const std::string& database, int64_t now_us) {
+  FoldLog(database);
+  const std::string stem = database + ".replaced-" + CompactTime(now_us);
+  std::string kept = stem;
+  for (int n = 2; FileExists(kept); ++n) kept = stem + "-" + std::to_string(n);
+  if (::link(database.c_str(), kept.c_str()) != 0)
+    return FromErrno(errno, "keep " + database + " under a second name, " + kept);
+  for (const char* part : {"-wal", "-shm"})
+    if (FileExists(database + part)) CANOPY_RETURN_IF_ERROR(Rename(database + part, kept + part));
+  return kept;
+}
+
+}  // namespace
+
+StatusOr<GivenNumbers> ReadGivenNumbers(const std::string& path) {
   CANOPY_ASSIGN_OR_RETURN(const auto database, Database::Open(path, Database::Mode::kReadOnly));
   return ReadNumbers(*database);
 }
 
-// Makes the copy another incarnation.
-Status BeginIncarnation(const std::string& path, int64_t incarnation, const std::optional<Numbers>& replaced,
-                        const std::string& backup, int64_t now_us) {
+Status BeginIncarnation(const std::string& path, int64_t incarnation,
+                        const std::optional<GivenNumbers>& replaced, const std::string& backup,
+                        int64_t now_us) {
   CANOPY_ASSIGN_OR_RETURN(const auto database, Database::Open(path, Database::Mode::kReadWrite));
   CANOPY_RETURN_IF_ERROR(database->RunScript("PRAGMA synchronous = FULL; BEGIN IMMEDIATE"));
-  CANOPY_ASSIGN_OR_RETURN(const Numbers own, ReadNumbers(*database));
+  CANOPY_ASSIGN_OR_RETURN(const GivenNumbers own, ReadNumbers(*database));
   const auto set_counter = [&](const char* name, int64_t value) {
     return database
         ->Run(
@@ -79,32 +101,6 @@ Status BeginIncarnation(const std::string& path, int64_t incarnation, const std:
   return database->RunScript("COMMIT");
 }
 
-// Moves the write-ahead log into the database file, where that can be read.
-void FoldLog(const std::string& path) {
-  const auto database = Database::Open(path, Database::Mode::kReadWrite);
-  if (database.ok()) (void)(*database)->RunScript("PRAGMA wal_checkpoint(TRUNCATE)");
-}
-
-Status Rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) == 0) return {};
-  return FromErrno(errno, "rename " + from + " to " + to);
-}
-
-// The database gets a second name, so that at no moment there is none under its own.
-StatusOr<std::string> KeepBeside(const std::string& database, int64_t now_us) {
-  FoldLog(database);
-  const std::string stem = database + ".replaced-" + CompactTime(now_us);
-  std::string kept = stem;
-  for (int n = 2; FileExists(kept); ++n) kept = stem + "-" + std::to_string(n);
-  if (::link(database.c_str(), kept.c_str()) != 0)
-    return FromErrno(errno, "keep " + database + " under a second name, " + kept);
-  for (const char* part : {"-wal", "-shm"})
-    if (FileExists(database + part)) CANOPY_RETURN_IF_ERROR(Rename(database + part, kept + part));
-  return kept;
-}
-
-}  // namespace
-
 StatusOr<Restored> RestoreBackup(const std::string& database, const std::string& backup, int64_t now_us) {
   const std::string folder = std::filesystem::path(database).parent_path().string();
   CANOPY_RETURN_IF_ERROR(MakeDirectories(folder, 0700));
@@ -114,7 +110,7 @@ StatusOr<Restored> RestoreBackup(const std::string& database, const std::string&
   Restored restored;
   CANOPY_ASSIGN_OR_RETURN(restored.backup, VerifyDatabaseFile(backup, Migrations().back().version));
   restored.incarnation = restored.backup.incarnation + 1;
-  std::optional<Numbers> numbers;
+  std::optional<GivenNumbers> numbers;
   if (!FileExists(database)) {
     numbers.emplace();
   } else if (auto facts = ReadDatabaseFacts(database); facts.ok()) {
@@ -124,7 +120,7 @@ StatusOr<Restored> RestoreBackup(const std::string& database, const std::string&
                                 ": move that one away first, or restore into another --state-dir");
     restored.replaced = *facts;
     restored.incarnation = std::max(restored.backup.incarnation, facts->incarnation) + 1;
-    if (auto read = NumbersOf(database); read.ok()) numbers = *read;
+    if (auto read = ReadGivenNumbers(database); read.ok()) numbers = *read;
   }
   // The clock is above all incarnations that were counted up, known or not.
   if (!numbers) restored.incarnation = std::max(restored.incarnation, now_us / 1'000'000);

@@ -25,4 +25,15 @@ struct Restored {
 // DataLoss: the backup is damaged; ResourceExhausted: no room for the copy.
 StatusOr<Restored> RestoreBackup(const std::string& database, const std::string& backup, int64_t now_us);
 
+// How far a database has numbered what it gave out.
+struct GivenNumbers {
+  int64_t next_attempt_id = 1, next_fence = 1;
+};
+StatusOr<GivenNumbers> ReadGivenNumbers(const std::string& path);
+// The part of RestoreBackup that makes the copy at `path` another incarnation of its database, durably.
+// `replaced` are the numbers of the database in whose place it comes, nullopt where they can't be read.
+Status BeginIncarnation(const std::string& path, int64_t incarnation,
+                        const std::optional<GivenNumbers>& replaced, const std::string& backup,
+                        int64_t now_us);
+
 }  // namespace canopy::storage

@@ -107,6 +107,12 @@ class Store final : public TrialStore {
   StatusOr<int64_t> Counter(const std::string& name) override {
     return database_->QueryInt("SELECT value FROM counter WHERE name = ?", {name});
   }
+  StatusOr<bool> HasOutcome(int64_t trial_id, const std::string& worker_id,
+                            const std::string& result_id) override {
+    constexpr char kSql[] = "SELECT 1 FROM attempt WHERE trial_id = ? AND worker_id = ? AND result_id = ?";
+    CANOPY_ASSIGN_OR_RETURN(const int64_t found, database_->QueryInt(kSql, {trial_id, worker_id, result_id}));
+    return found == 1;
+  }
   StatusOr<bool> HasResult(const std::string& result_id) override;
   std::string database_id() const override { return database_id_; }
   int64_t incarnation() const override { return incarnation_; }

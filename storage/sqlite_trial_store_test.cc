@@ -256,6 +256,9 @@ TEST_F(SqliteTrialStoreTest, APendingTrialsExpiredAttemptAndAnAttemptsOutcomeCom
   EXPECT_EQ(*store_->FindOutcome(other.worker_id, 2, "abc"), Known::kCounted);
   EXPECT_EQ(*store_->FindOutcome("another worker", 2, "abc"), Known::kNone);
   EXPECT_EQ(*store_->FindOutcome(other.worker_id, 1, "abc"), Known::kNone);
+  EXPECT_TRUE(*store_->HasOutcome(2, other.worker_id, "abc"));
+  EXPECT_FALSE(*store_->HasOutcome(2, "another worker", "abc"));
+  EXPECT_FALSE(*store_->HasOutcome(1, other.worker_id, "abc"));
 }
 
 TEST_F(SqliteTrialStoreTest, AnOutcomeIsArchivedOnce) {

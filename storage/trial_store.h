@@ -125,6 +125,9 @@ class TrialStore {
   virtual StatusOr<std::vector<model::Drain>> LoadDrains() = 0;         // by scope and name
   virtual StatusOr<std::vector<model::DeviceHealth>> LoadHealth() = 0;  // by place
   virtual StatusOr<int64_t> Counter(const std::string& name) = 0;       // 0 where never set
+  // Whether an attempt of the trial ended with this outcome of the worker, which has an id.
+  virtual StatusOr<bool> HasOutcome(int64_t trial_id, const std::string& worker_id,
+                                    const std::string& result_id) = 0;
   // Whether a result of this id is stored. The empty id is none.
   virtual StatusOr<bool> HasResult(const std::string& result_id) = 0;
   virtual std::string database_id() const = 0;

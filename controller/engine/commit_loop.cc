@@ -63,6 +63,11 @@ void CommitLoop::AddDue(std::deque<Job>& batch) {
   if (options_.ticks && now_ms >= next_tick_ms_) batch.push_back(EventJob{.event = controller::Tick{}});
 }
 
+void CommitLoop::EndPolls(std::deque<Job>& batch) {
+  for (const auto& [deadline_ms, token] : std::exchange(poll_deadlines_, {}))
+    batch.push_front(EventJob{.event = controller::PollEnded{token}});
+}
+
 void CommitLoop::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
   // A batch that came just in time stands here already.
   for (const Job& job : batch)
@@ -142,10 +147,13 @@ Status CommitLoop::HandleEvent(EventJob& job) {
     CANOPY_ASSIGN_OR_RETURN(outcome.known,
                             store_->FindOutcome(exchange->worker_id, outcome.attempt_id, outcome.result_id));
     if (outcome.known == model::KnownOutcome::kNone) {
-      CANOPY_ASSIGN_OR_RETURN(const bool counted, store_->HasResult(outcome.result_id));
       // What a worker kept over a restore has another attempt in the restored database.
       const bool kept =
           outcome.database_id == store_->database_id() && outcome.incarnation < store_->incarnation();
+      CANOPY_ASSIGN_OR_RETURN(
+          const bool counted,
+          kept ? store_->HasOutcome(outcome.trial_id, exchange->worker_id, outcome.result_id)
+               : store_->HasResult(outcome.result_id));
       if (counted && !kept) {
         Deliver(
             {job.token,

@@ -50,6 +50,8 @@ class CommitLoop {
   int64_t WakeMs() const;
   // Adds what is due by now: polls whose time is over, strategies that are late, the tick.
   void AddDue(std::deque<Job>& batch);
+  // Adds the end of each poll that waits: what happens next gives it no work.
+  void EndPolls(std::deque<Job>& batch);
   // Commits the batch, then hands on results and requests for proposals, answers, and reports campaigns that
   // ended. After an error memory and database may differ: nobody was answered, and only the destructor may
   // follow.

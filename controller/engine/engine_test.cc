@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <future>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@
 #include "controller/engine/engine_fixture.h"
 #include "controller/engine/replay.h"
 #include "storage/reader.h"
+#include "storage/restore_backup.h"
 
 namespace canopy::engine {
 namespace {
@@ -165,6 +167,32 @@ TEST_F(EngineTest, AnOutcomeWithTheIdOfAnothersResultIsRefused) {
   EXPECT_THAT(Message(refused), HasSubstr("an id of its own"));
   EXPECT_EQ((*storage::Reader::Open(path_))->Campaign("c")->trials_done, 1);
   EXPECT_EQ(Report(second), OutcomeVerdict::kAccepted);
+}
+
+TEST_F(EngineTest, AResultThatWasKeptOverARestoreIsKnownWhenItComesAgainThoughItDiverged) {
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  const controller::Lease lease = TakeLease("r1");
+  controller::WorkerExchange offer;
+  offer.worker_id = worker_id_;
+  offer.outcome = Success(lease);
+  controller::AttemptOutcome& kept = *offer.outcome;
+  kept.candidate_hash = lease.trial.candidate.candidate_hash;
+  kept.result.numeric_mode = "fp32";
+  kept.result.dataset_digest = "digest";
+  kept.result.recipe_hash = lease.campaign.settings.recipe_hash;
+  kept.result.seeds_json = R"({"initialization":")" + std::to_string(lease.initialization_seed) +
+                           R"(","data_order":")" + std::to_string(lease.data_order_seed) +
+                           R"(","augmentation":")" + std::to_string(lease.augmentation_seed) + "\"}";
+  kept.result.metrics["val_accuracy"] = std::numeric_limits<double>::quiet_NaN();
+  engine_.reset();
+  ASSERT_TRUE(storage::BeginIncarnation(path_, 2, storage::GivenNumbers{}, "a copy", 0).ok());
+  Restart();
+  for (const OutcomeVerdict verdict : {OutcomeVerdict::kAccepted, OutcomeVerdict::kDuplicate}) {
+    const StatusOr<ReplyBody> reply = Call(offer);
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    EXPECT_EQ(std::get<Exchanged>(*reply).verdict, verdict);
+  }
 }
 
 TEST_F(EngineTest, AUsersCallIsAnsweredOnceAndRepeatedFromTheDatabase) {

@@ -115,5 +115,25 @@ TEST_F(EngineTest, AFullDiskRefusesWorkersAndUsersAndTakesTheirWorkOnceThereIsRo
   engine_.reset();  // before free_bytes
 }
 
+TEST_F(EngineTest, ARequestForWorkThatWaitsWhenTheDiskFillsUpEndsWithoutAny) {
+  std::atomic<int64_t> free_bytes = int64_t{1} << 40;
+  EngineOptions options;
+  options.disk.folder = folder_;
+  options.disk.free_bytes = [&]() -> StatusOr<int64_t> { return free_bytes.load(); };
+  StartEngine(std::move(options));
+  Hello();
+  const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
+  engine_->Submit(
+      engine_->NewToken(), Ask("r1"),
+      [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); }, 3'600'000);
+  free_bytes = int64_t{10} << 20;
+  const StatusOr<ReplyBody> ended = reply->get_future().get();
+  if (ended.ok())
+    EXPECT_FALSE(std::get<controller::Exchanged>(*ended).lease.has_value());
+  else
+    EXPECT_TRUE(absl::IsResourceExhausted(ended.status())) << "it came too late to wait";
+  engine_.reset();  // before free_bytes
+}
+
 }  // namespace
 }  // namespace canopy::engine

@@ -85,6 +85,7 @@ void Writer::RefuseNewWork(std::deque<Job>& batch) {
   for (Job& job : batch)
     if (asks(job)) Refuse(job, full);
   std::erase_if(batch, asks);
+  loop_->EndPolls(batch);
 }
 
 Statistics Writer::statistics() const {
