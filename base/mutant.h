@@ -11,6 +11,10 @@ enum class Mutant {
   kSkipDuplicateCheck,
   kIgnoreIncarnation,
   kForgetRandomState,
+  kForgetRungDecision,
+  kIgnoreDuration,
+  kAdoptUnlike,
+  kIgnoreFullDisk,
 };
 
 #ifdef CANOPY_MUTANT

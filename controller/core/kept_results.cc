@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/mutant.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -42,7 +43,7 @@ std::string Core::Impl::AdoptKept(const std::string& worker_id, AttemptOutcome& 
   Campaign& campaign = *found->second;
   model::TrialRecord& trial = campaign.trials.at(outcome.trial_id);
   const std::string difference = Difference(outcome, MakeLease(campaign, trial, {}));
-  if (!difference.empty())
+  if (!difference.empty() && kMutant != Mutant::kAdoptUnlike)
     return "it is from before a restore, and since then the trial of its number has another " + difference;
   if (campaign.attempts.count(trial.last_attempt_id) > 0) {
     LiveAttempt other = ForgetAttempt(campaign, trial.last_attempt_id);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -126,8 +127,9 @@ StatusOr<RungAction> Core::Impl::TakeReport(Campaign& campaign, const LiveAttemp
   Log(campaign.id(), trial.id, report.attempt_id, "rung_reported", payload.dump(),
       "worker:" + attempt.record.worker_id);
   report.event_seq = counters.next_event_seq - 1;
-  Write(InsertRungReport{report});
   const RungAction action = report.action;
+  if (kMutant == Mutant::kForgetRungDecision) report.action = RungAction::kContinue;
+  Write(InsertRungReport{report});
   if (late) return action;
   trial.rung = report.rung;
   trial.rung_action = action;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "base/strings.h"
 #include "controller/core/state.h"
 
@@ -141,7 +142,7 @@ bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) cons
 }
 
 bool Core::Impl::NoTimeForAnother(const Campaign& campaign) const {
-  if (campaign.settings().budget_duration_ms == 0) return false;
+  if (campaign.settings().budget_duration_ms == 0 || kMutant == Mutant::kIgnoreDuration) return false;
   // What comes next resembles what is good, which may be slower than most.
   int64_t best = 0;
   for (const LiveCampaign::Best& entry : campaign.live.best) best += entry.busy_ms;

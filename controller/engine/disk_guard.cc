@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mutant.h"
 
 namespace canopy::engine {
 namespace {
@@ -30,7 +31,7 @@ void DiskGuard::Look() {
   if (!free_bytes.ok()) return;
   // Beyond the mark by what the reserve takes, or making it would bring the disk below the mark again.
   const int64_t mark = options_.low_bytes + (held_ ? 0 : options_.reserve_bytes);
-  const bool low = *free_bytes < mark;
+  const bool low = *free_bytes < mark && kMutant != Mutant::kIgnoreFullDisk;
   if (low != low_.exchange(low)) {
     if (low)
       CANOPY_LOG(Error, "The disk is nearly full: new work is refused until there is room",

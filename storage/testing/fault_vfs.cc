@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 #include <new>
 #include <set>
 #include <utility>
@@ -74,10 +75,11 @@ struct FaultVfs::Disk {
     for (const auto& [name, inode] : files) size += static_cast<int64_t>(inode->now.size());
     return size;
   }
+  int64_t Free() const { return std::max<int64_t>(0, capacity - Size() - (*other_bytes)()); }
   int Write(Inode& inode, const void* data, int64_t size, int64_t offset) {
     if (!Call()) return SQLITE_IOERR_WRITE;
     const int64_t grows = offset + size - static_cast<int64_t>(inode.now.size());
-    if (capacity > 0 && grows > 0 && Size() + grows > capacity) return SQLITE_FULL;
+    if (capacity > 0 && grows > 0 && grows > Free()) return SQLITE_FULL;
     const bool dies = Dies();
     if (dies) size = static_cast<int64_t>(random.Below(static_cast<uint64_t>(size) + 1));
     Inode::Change change{offset, std::string(static_cast<const char*>(data), static_cast<size_t>(size))};
@@ -151,6 +153,7 @@ struct FaultVfs::Disk {
   int64_t effects_left = 0;  // 0: it does not die
   int64_t fail_in = 0;       // 0: no call fails
   bool fail_on = false, fail_sync = false, dead = false, undisturbed = false;
+  std::function<int64_t()>* other_bytes = nullptr;
   std::function<int64_t()>* wall_us = nullptr;
 };
 
@@ -388,7 +391,13 @@ sqlite3_vfs* TheVfs() {
 
 }  // namespace
 
+void FaultVfs::ConfigureProcess() {
+  sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+  sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 512, 1'000);
+}
+
 FaultVfs::FaultVfs(uint64_t seed) : disk_(std::make_unique<Disk>(seed)) {
+  disk_->other_bytes = &other_bytes;
   disk_->wall_us = &wall_us;
   CANOPY_CHECK(TheVfs()->pAppData == nullptr, "one FaultVfs at a time");
   TheVfs()->pAppData = disk_.get();
@@ -429,7 +438,11 @@ FaultVfs::Undisturbed::Undisturbed(FaultVfs& vfs) : vfs_(vfs) { vfs_.disk_->undi
 FaultVfs::Undisturbed::~Undisturbed() { vfs_.disk_->undisturbed = false; }
 
 void FaultVfs::FailNextSync() { disk_->fail_sync = true; }
+bool FaultVfs::next_sync_fails() const { return disk_->fail_sync; }
 void FaultVfs::SetCapacity(int64_t bytes) { disk_->capacity = bytes; }
+int64_t FaultVfs::Free() const {
+  return disk_->capacity == 0 ? std::numeric_limits<int64_t>::max() : disk_->Free();
+}
 int64_t FaultVfs::Size() const { return disk_->Size(); }
 int64_t FaultVfs::calls() const { return disk_->calls; }
 int64_t FaultVfs::syncs() const { return disk_->syncs; }

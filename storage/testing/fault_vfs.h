@@ -16,6 +16,9 @@ namespace canopy::storage::testing {
 // shared memory work between its connections.
 class FaultVfs {
  public:
+  // Before SQLite's first use in a process that has one thread: without its locks, and with more memory that
+  // a connection keeps.
+  static void ConfigureProcess();
   // `seed`: of what SQLite draws.
   explicit FaultVfs(uint64_t seed);
   // REQUIRES that no file is open.
@@ -39,8 +42,11 @@ class FaultVfs {
   // The `nth` I/O call from now fails, and all later ones where `from_then_on`; 0: none does any more.
   void FailCall(int64_t nth, bool from_then_on);
   void FailNextSync();
-  // Files together have no more bytes; 0: no bound.
+  bool next_sync_fails() const;
+  // Files, and what else lies there, together have no more bytes; 0: no bound.
   void SetCapacity(int64_t bytes);
+  // What is left of it; the largest number where there is no bound.
+  int64_t Free() const;
   int64_t Size() const;
   int64_t calls() const;
   // While one lives, calls neither fail by their number nor count: for who looks from outside.
@@ -61,6 +67,8 @@ class FaultVfs {
   // Replaces all files, durably. REQUIRES that none is open.
   void SetFiles(const std::map<std::string, std::string>& files);
 
+  // Bytes on the disk that are none of SQLite's files.
+  std::function<int64_t()> other_bytes = [] { return int64_t{0}; };
   // What SQLite takes for wall time.
   std::function<int64_t()> wall_us = [] { return int64_t{0}; };
 

@@ -19,6 +19,12 @@ constexpr int64_t kCallTimeoutMs = 10'000, kLongPollMs = 30'000;
 // Asking again would change nothing.
 bool IsRefusal(const Status& status) { return absl::IsInvalidArgument(status); }
 
+std::string SeedsJson(const controller::Lease& lease) {
+  return R"({"augmentation":")" + std::to_string(lease.augmentation_seed) + R"(","data_order":")" +
+         std::to_string(lease.data_order_seed) + R"(","initialization":")" +
+         std::to_string(lease.initialization_seed) + "\"}";
+}
+
 }  // namespace
 
 SimulatedAgent::SimulatedAgent(Options options, Scheduler& scheduler, Network& network, Rng rng,
@@ -35,7 +41,7 @@ void SimulatedAgent::Start() {
   in_contact_ = greeting_ = false;
   failures_in_a_row_ = 0;
   database_ = {};
-  known_database_id_.clear();
+  known_database_ = {};
   slots_.assign(static_cast<size_t>(options_.slots), {});
   backlog_.clear();
   unanswered_.clear();
@@ -52,6 +58,17 @@ void SimulatedAgent::Kill() {
   alive_ = false;
   ++epoch_;
   suspended_until_ms_ = 0;
+}
+
+void SimulatedAgent::LosePower() {
+  Kill();
+  for (const AttemptOutcome& outcome : kept_.LosePower(scheduler_.now_ms(), rng_))
+    spool_[outcome.attempt_id] = outcome;
+}
+
+void SimulatedAgent::Suspend(int64_t until_ms) {
+  suspended_until_ms_ = std::max(suspended_until_ms_, until_ms);
+  for (Slot& slot : slots_) slot.suspended = slot.lease.has_value();
 }
 
 size_t SimulatedAgent::running() const {
@@ -82,8 +99,11 @@ void SimulatedAgent::Call(Request request, int64_t timeout_ms, ReplyDone done) {
                 });
 }
 
-int64_t SimulatedAgent::BackoffMs() {
-  const int64_t longest = int64_t{250} << std::min<int64_t>(failures_in_a_row_++, 5);
+int64_t SimulatedAgent::BackoffMs(const Status& failure) {
+  constexpr int64_t kLongestBusyMs = 3'000;
+  int64_t longest = int64_t{250} << std::min<int64_t>(failures_in_a_row_++, 5);
+  // A controller whose disk is full is there, and has room in a moment.
+  if (absl::IsResourceExhausted(failure)) longest = std::min(longest, kLongestBusyMs);
   return rng_.Int(longest / 2, longest);
 }
 
@@ -112,19 +132,21 @@ void SimulatedAgent::SayHello() {
   Call(std::move(request), kCallTimeoutMs, [this](Reply reply) {
     greeting_ = false;
     if (!reply.ok()) {
-      Later(BackoffMs(), [this] { SayHello(); });
+      Later(BackoffMs(reply.status()), [this] { SayHello(); });
       return;
     }
     const auto& welcome = std::get<HelloReply>(*reply);
     failures_in_a_row_ = 0;
     database_ = welcome.database;
-    if (known_database_id_ != database_.id) {
-      known_database_id_ = database_.id;
-      for (const auto& [attempt_id, outcome] : spool_) {
-        backlog_.push_back(outcome);
-        unanswered_.insert(outcome.result_id);
-      }
+    const DatabaseName before = std::exchange(known_database_, database_);
+    if (before.id != database_.id) {
+      backlog_.clear();
+      unanswered_.clear();
+      std::vector<AttemptOutcome> waiting;
+      for (const auto& [attempt_id, outcome] : spool_) waiting.push_back(outcome);
+      Offer(std::move(waiting));
     }
+    if (before != database_) Offer(kept_.Before(database_));
     StopAttempts(welcome.attempts_to_stop);
     interval_ms_ = std::max<int64_t>(100, welcome.interval_ms);
     in_contact_ = true;
@@ -134,10 +156,10 @@ void SimulatedAgent::SayHello() {
   });
 }
 
-void SimulatedAgent::LoseContact() {
+void SimulatedAgent::LoseContact(const Status& why) {
   if (!std::exchange(in_contact_, false)) return;
   ++heartbeats_;
-  Later(BackoffMs(), [this] { SayHello(); });
+  Later(BackoffMs(why), [this] { SayHello(); });
 }
 
 void SimulatedAgent::ScheduleHeartbeat() {
@@ -157,10 +179,10 @@ void SimulatedAgent::SendHeartbeat() {
   }
   Call(std::move(request), kCallTimeoutMs, [this, chain = heartbeats_](Reply reply) {
     if (chain != heartbeats_) return;
-    if (!reply.ok()) return LoseContact();
+    if (!reply.ok()) return LoseContact(reply.status());
     const auto& answer = std::get<HeartbeatReply>(*reply);
     StopAttempts(answer.attempts_to_stop);
-    if (answer.hello_needed) return LoseContact();
+    if (answer.hello_needed) return LoseContact({});
     interval_ms_ = std::max<int64_t>(100, answer.interval_ms);
     ScheduleHeartbeat();
   });
@@ -200,6 +222,7 @@ void SimulatedAgent::Serve(size_t index) {
   request.outcome = slot.outcome;
   request.wants_lease = BacklogAnswered(slot.outcome ? slot.outcome->result_id : "");
   slot.busy = true;
+  slot.asked = database_;
   if (!request.outcome && !request.wants_lease) {
     Later(50, [this, index] { Serve(index); });
     return;
@@ -216,16 +239,18 @@ void SimulatedAgent::Exchange(size_t index, const ExchangeRequest& request) {
       Later(BackoffMs(), [this, index, request] { Exchange(index, request); });
   };
   if (!in_contact_) return again();
+  // Who only asks for work sees first what a restore has lost meanwhile.
+  if (!request.outcome && slots_[index].asked != database_) return Serve(index);
   const int64_t asked_ms = scheduler_.now_ms();
   Call(request, request.wait_ms + 15'000, [this, index, request, again, asked_ms](Reply reply) {
     Slot& slot = slots_[index];
     if (!reply.ok() && !IsRefusal(reply.status())) {
-      LoseContact();
-      Later(BackoffMs(), again);
+      LoseContact(reply.status());
+      Later(BackoffMs(reply.status()), again);
       return;
     }
     if (request.outcome) {
-      Settle(*request.outcome);
+      Settle(*request.outcome, reply.ok() ? &std::get<ExchangeReply>(*reply) : nullptr);
       slot.outcome.reset();
     }
     if (!reply.ok()) {
@@ -239,10 +264,22 @@ void SimulatedAgent::Exchange(size_t index, const ExchangeRequest& request) {
   });
 }
 
-void SimulatedAgent::Settle(const AttemptOutcome& outcome) {
+void SimulatedAgent::Settle(const AttemptOutcome& outcome, const ExchangeReply* answer) {
   spool_.erase(outcome.attempt_id);
   unsettled_.erase(outcome.attempt_id);
   unanswered_.erase(outcome.result_id);
+  if (answer == nullptr || !outcome.succeeded || outcome.segment == model::SegmentEnd::kPaused) return;
+  kept_.Keep(outcome, answer->database.incarnation, scheduler_.now_ms());
+  // An earlier state of the database has taken it.
+  if (answer->database.id == known_database_.id && answer->database.incarnation < known_database_.incarnation)
+    Offer({outcome});
+}
+
+void SimulatedAgent::Offer(std::vector<AttemptOutcome> outcomes) {
+  for (AttemptOutcome& outcome : outcomes) {
+    unanswered_.insert(outcome.result_id);
+    backlog_.push_back(std::move(outcome));
+  }
 }
 
 void SimulatedAgent::Run(size_t index, const ExchangeReply& reply) {
@@ -250,7 +287,7 @@ void SimulatedAgent::Run(size_t index, const ExchangeReply& reply) {
   failures_in_a_row_ = 0;
   slot.lease = reply.lease;
   slot.lease_database = reply.database;
-  slot.stop = false;
+  slot.stop = slot.suspended = false;
   slot.end = model::SegmentEnd::kCompleted;
   slot.waiting_rung = 0;
   const model::TrialRecord& trial = reply.lease->trial;
@@ -331,6 +368,7 @@ void SimulatedAgent::End(size_t index, int64_t run) {
   Slot& slot = slots_[index];
   if (run != slot.run || !slot.lease) return;
   slot.outcome = Outcome(slot);
+  zombie_trials_ += std::exchange(slot.suspended, false) ? 1 : 0;
   spool_[slot.outcome->attempt_id] = *slot.outcome;
   unsettled_[slot.outcome->attempt_id] = slot.outcome->fence;
   observer_.outcome_made(options_.id, *slot.lease, *slot.outcome);
@@ -348,6 +386,9 @@ AttemptOutcome SimulatedAgent::Outcome(const Slot& slot) {
   outcome.attempt_id = lease.attempt.id;
   outcome.trial_id = lease.trial.id;
   outcome.fence = lease.attempt.fence;
+  outcome.candidate_hash = lease.trial.candidate.candidate_hash;
+  outcome.purpose = lease.trial.purpose;
+  outcome.replicate = lease.trial.replicate;
   outcome.cost = {2'000, 1'500, 1'000, 1 << 20, std::nullopt};
   const auto fail = [&](FailureClass failure, const std::string& message) {
     outcome.failure = failure;
@@ -401,6 +442,9 @@ AttemptOutcome SimulatedAgent::Outcome(const Slot& slot) {
   outcome.result.epochs = lease.epochs;
   outcome.result.steps = 10;
   outcome.result.numeric_mode = "fp32";
+  outcome.result.dataset_digest = "digest";
+  outcome.result.recipe_hash = lease.campaign.settings.recipe_hash;
+  outcome.result.seeds_json = SeedsJson(lease);
   if (lease.trial.purpose == model::Purpose::kFinal) {
     outcome.result.weights_path = "weights/" + outcome.result_id;
     outcome.result.weights_sha256 = Sha256Hex(outcome.result_id);

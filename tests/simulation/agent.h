@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "tests/simulation/kept_results.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/scheduler.h"
 
@@ -46,21 +47,28 @@ class SimulatedAgent {
   void Start();
   // Its processes die; the disk stays.
   void Kill();
-  void Suspend(int64_t until_ms) { suspended_until_ms_ = until_ms; }
+  // Its host's power is lost, and with it what its disk has not synced.
+  void LosePower();
+  void Suspend(int64_t until_ms);
+  int64_t suspended_until_ms() const { return suspended_until_ms_; }
   void SetFaults(const TrainerFaults& faults) { faults_ = faults; }
 
   const std::string& id() const { return options_.id; }
   bool alive() const { return alive_; }
-  // Outcomes that nobody has answered.
-  size_t unsent() const { return spool_.size(); }
+  // Outcomes that this state of the database has not answered.
+  bool Owes(const DatabaseName& database) const { return !spool_.empty() || kept_.AnyBefore(database); }
+  // Trials during which it was suspended, and whose outcome it brought afterwards.
+  int64_t zombie_trials() const { return zombie_trials_; }
+  const KeptResults& kept() const { return kept_; }
   size_t running() const;
 
  private:
   struct Slot {
-    bool busy = false;  // calls, trains or pauses
+    bool busy = false;   // calls, trains or pauses
+    DatabaseName asked;  // when its request began
     std::optional<controller::Lease> lease;
     DatabaseName lease_database;
-    bool stop = false;
+    bool stop = false, suspended = false;
     int64_t run = 0;  // counts what it ran, so that a stop and an end do not both count
     std::optional<controller::AttemptOutcome> outcome;
     // Of a training with rungs: the last that it has passed, the one whose answer it waits for (0: none), and
@@ -76,14 +84,17 @@ class SimulatedAgent {
   void SayHello();
   void ScheduleHeartbeat();
   void SendHeartbeat();
-  void LoseContact();
-  int64_t BackoffMs();
+  void LoseContact(const Status& why);
+  // How long it waits before it tries again after this failure.
+  int64_t BackoffMs(const Status& failure = {});
   std::vector<std::pair<int64_t, int64_t>> Claims() const;
   void StopAttempts(const std::vector<int64_t>& attempt_ids);
 
   void Serve(size_t slot);
   void Exchange(size_t slot, const ExchangeRequest& request);
-  void Settle(const controller::AttemptOutcome& outcome);
+  // `answer`: nothing where it was refused.
+  void Settle(const controller::AttemptOutcome& outcome, const ExchangeReply* answer);
+  void Offer(std::vector<controller::AttemptOutcome> outcomes);
   void Run(size_t slot, const ExchangeReply& reply);
   // Trains up to the next rung or the end.
   void TrainOn(size_t slot, int64_t run);
@@ -106,8 +117,10 @@ class SimulatedAgent {
 
   // On its disk.
   std::map<int64_t, controller::AttemptOutcome> spool_;  // by attempt
+  KeptResults kept_;
   std::set<std::string> checkpoints_;
   uint64_t ids_ = 0;
+  int64_t zombie_trials_ = 0;
 
   bool alive_ = false;
   uint64_t epoch_ = 0;
@@ -118,7 +131,7 @@ class SimulatedAgent {
   int64_t failures_in_a_row_ = 0;
   int64_t interval_ms_ = 5'000;
   DatabaseName database_;
-  std::string known_database_id_;
+  DatabaseName known_database_;
   std::vector<Slot> slots_;
   std::deque<controller::AttemptOutcome> backlog_;
   std::set<std::string> unanswered_;      // of the backlog

@@ -1,5 +1,7 @@
 #include "tests/simulation/controller_process.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -101,6 +103,7 @@ Status ControllerProcess::Open() {
   loop_options.max_wal_bytes = 4 << 20;  // checkpoints come in every life
   loop_ = std::make_unique<engine::CommitLoop>(std::move(loop_options), std::move(store), clock_,
                                                std::move(state), *proposers_);
+  disk_.emplace(options_.disk);
   return absl::OkStatus();
 }
 
@@ -131,6 +134,25 @@ void ControllerProcess::Kill(Loss loss) {
   Died("killed");
 }
 
+std::optional<std::string> ControllerProcess::TickAndLook() {
+  if (!up()) return std::nullopt;
+  std::deque<engine::Job> tick;
+  tick.push_back(engine::EventJob{.event = controller::Tick{}});
+  Commit(std::move(tick));
+  if (!up()) return std::nullopt;
+  const controller::Now now{clock_.MonotonicMs(), clock_.WallUs()};
+  std::string text = core().DurableText();
+  for (const auto& campaign : core().Campaigns(now))
+    for (const int64_t value : {campaign.campaign_id, campaign.pending, campaign.leased, campaign.paused,
+                                campaign.deadline_left_ms, campaign.waiting_without_worker_ms})
+      text += " " + std::to_string(value);
+  for (const auto& worker : core().Workers(now)) {
+    text += "\n" + worker.worker.id + " silent for " + std::to_string(worker.silent_ms);
+    for (const auto& attempt : worker.attempts) text += " " + std::to_string(attempt.attempt_id);
+  }
+  return text;
+}
+
 void ControllerProcess::Stop() {
   if (!up()) return;
   Work();
@@ -158,6 +180,9 @@ void ControllerProcess::Died(const std::string& why) {
   for (auto& [token, waiting] : std::exchange(waiting_, {}))
     if (rng_.Below(4) > 0) waiting.reply(Unavailable("connection reset"));
   if (loss_ == Loss::kMachine) {
+    ++power_losses_;
+    // Nobody syncs the reserve.
+    if (rng_.Below(4) == 0) (void)::unlink((options_.disk.folder + "/reserve").c_str());
     vfs_.RestartMachine(rng_);
     clock_.Boot();
   } else {
@@ -196,14 +221,34 @@ void ControllerProcess::Work() {
     inbox_.pop_front();
   }
   loop_->AddDue(batch);
-  if (batch.empty()) return;
+  disk_->Look();
+  if (disk_->low()) RefuseNewWork(batch);
+  if (!batch.empty()) return Commit(std::move(batch));
+  if (vfs_.crashed()) Died("killed at work");
+}
+
+void ControllerProcess::RefuseNewWork(std::deque<engine::Job>& batch) {
+  const auto asks = [](const engine::Job& job) {
+    if (std::holds_alternative<engine::UserJob>(job)) return true;
+    const auto* const event = std::get_if<engine::EventJob>(&job);
+    return event != nullptr && event->done != nullptr;
+  };
+  const Status full = disk_->Refusal();
+  for (engine::Job& job : batch)
+    if (asks(job)) engine::Refuse(job, full);
+  std::erase_if(batch, asks);
+  loop_->EndPolls(batch);
+}
+
+void ControllerProcess::Commit(std::deque<engine::Job> batch) {
   const auto size = static_cast<int64_t>(batch.size());
   std::string before;
-  if (disk_is_suspect_ || armed_) before = core().DurableText();
+  if (disk_is_suspect_ || armed_ || vfs_.next_sync_fails()) before = core().DurableText();
   const Status committed = loop_->Commit(std::move(batch));
   events_ += size;
   if (!vfs_.crashed() && committed.ok()) return;
   expected_ = {std::move(before)};
+  if (!vfs_.crashed() && absl::IsResourceExhausted(committed)) observer_.found_disk_full();
   Died(vfs_.crashed() ? "killed at work" : "it ends itself: " + std::string(committed.message()));
 }
 

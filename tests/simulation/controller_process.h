@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "controller/engine/commit_loop.h"
+#include "controller/engine/disk_guard.h"
 #include "storage/testing/fault_vfs.h"
 #include "tests/simulation/messages.h"
 #include "tests/simulation/scheduler.h"
@@ -46,6 +47,7 @@ class ControllerProcess {
   struct Options {
     controller::CoreLimits limits;
     std::string path;  // of the database
+    engine::DiskGuard::Options disk;
     engine::StrategyFactory make_strategy;
     double slow_strategy = 0;  // share of the batches that come too late
   };
@@ -54,6 +56,8 @@ class ControllerProcess {
     std::function<void(const Request& request, const Reply& reply)> replied;
     // It serves; what it rebuilt is no text of `expected` where that is not empty.
     std::function<void(const std::string& rebuilt, const std::vector<std::string>& expected)> started;
+    // A batch ended the process, because the disk was full.
+    std::function<void()> found_disk_full;
     std::function<void(const std::string& text)> trace;
   };
   enum class Loss { kProcess, kMachine };
@@ -79,20 +83,20 @@ class ControllerProcess {
     armed_ = true;
     vfs_.CrashAfter(effects);
   }
+  // What a tick leaves, leases and deadlines included; nothing where the process has died of it or was down.
+  std::optional<std::string> TickAndLook();
   // An orderly end.
   void Stop();
   void SetDownMs(int64_t down_ms) { down_ms_ = down_ms; }
   // What is on the disk is another database: nothing is expected of it.
   void ForgetExpected() { expected_.clear(); }
-  void FailNextSync() {
-    armed_ = true;
-    vfs_.FailNextSync();
-  }
+  void FailNextSync() { vfs_.FailNextSync(); }
   // An error of the disk may come at any time.
   void SetDiskIsSuspect(bool suspect) { disk_is_suspect_ = suspect; }
 
   int64_t events() const { return events_; }
   int64_t crashes() const { return crashes_; }
+  int64_t power_losses() const { return power_losses_; }
 
  private:
   class InlineProposers;
@@ -106,6 +110,9 @@ class ControllerProcess {
   void WakeAt(int64_t time_ms);
   // Commits what has come in.
   void Work();
+  void Commit(std::deque<engine::Job> batch);
+  // As the engine's writer does where the disk is nearly full.
+  void RefuseNewWork(std::deque<engine::Job>& batch);
   void Died(const std::string& why);
   void Post(engine::Job job);
   void Answer(uint64_t token, Reply reply);
@@ -122,12 +129,13 @@ class ControllerProcess {
   Loss loss_ = Loss::kProcess;
   int64_t down_ms_ = 1'000;
   bool disk_is_suspect_ = false, armed_ = false;
-  int64_t events_ = 0, crashes_ = 0;
+  int64_t events_ = 0, crashes_ = 0, power_losses_ = 0;
   std::vector<std::string> expected_;
 
   uint64_t epoch_ = 0;
   std::unique_ptr<InlineProposers> proposers_;
   std::unique_ptr<engine::CommitLoop> loop_;
+  std::optional<engine::DiskGuard> disk_;
   DatabaseName database_;
   std::deque<engine::Job> inbox_;
   std::map<uint64_t, Waiting> waiting_;

@@ -7,7 +7,7 @@ usage: mutant_test.py SIMULATION
 import subprocess
 import sys
 
-SEEDS = "1-60"
+SEEDS = "1-200"
 
 
 def main() -> int:

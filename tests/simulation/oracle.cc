@@ -11,7 +11,12 @@ void Oracle::Violated(const std::string& what) {
   if (violations_.size() < 10) violations_.push_back(what);
 }
 
-void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseName& database) {
+void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseName& database,
+                     int64_t now_ms) {
+  if (const auto* const call = std::get_if<UserCall>(&request))
+    if (const auto* const command = std::get_if<controller::CommandCampaign>(&call->event))
+      if (command->verb == controller::CampaignVerb::kResume)
+        history_.ran[command->campaign_id].last_lease_ms = -1;
   if (!reply.ok()) return;
   ++promises_;
   if (const auto* call = std::get_if<UserCall>(&request)) {
@@ -28,13 +33,15 @@ void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseN
   if (exchange == nullptr) return;
   const auto& answer = std::get<ExchangeReply>(*reply);
   if (exchange->outcome) TakeVerdict(*exchange, answer, database);
-  if (!answer.lease) return;
-  const model::AttemptRecord& attempt = answer.lease->attempt;
+  if (answer.lease) TakeLease(*exchange, *answer.lease, now_ms);
+}
+
+void Oracle::TakeLease(const ExchangeRequest& request, const controller::Lease& lease, int64_t now_ms) {
+  const model::AttemptRecord& attempt = lease.attempt;
   const auto [entry, first] = history_.leases.emplace(
-      attempt.id,
-      History::Leased{attempt.trial_id, attempt.fence, exchange->worker_id, exchange->request_id});
+      attempt.id, History::Leased{attempt.trial_id, attempt.fence, request.worker_id, request.request_id});
   if (!first) {
-    if (entry->second.fence != attempt.fence || entry->second.request_id != exchange->request_id)
+    if (entry->second.fence != attempt.fence || entry->second.request_id != request.request_id)
       Violated("attempt " + std::to_string(attempt.id) + " was leased twice");
     return;
   }
@@ -42,6 +49,19 @@ void Oracle::Replied(const Request& request, const Reply& reply, const DatabaseN
     if (id != attempt.id && earlier.fence == attempt.fence)
       Violated("attempts " + std::to_string(id) + " and " + std::to_string(attempt.id) + " have one fence, " +
                std::to_string(attempt.fence));
+  const int64_t budget_ms = lease.campaign.settings.budget_duration_ms;
+  if (budget_ms == 0) return;
+  History::Ran& ran = history_.ran[attempt.campaign_id];
+  if (ran.last_lease_ms >= 0) ran.ms += now_ms - ran.last_lease_ms;
+  ran.last_lease_ms = now_ms;
+  // What is not cut once the time is over are the finals and tests of the first.
+  const model::Purpose purpose = lease.trial.purpose;
+  const bool bounded = purpose == model::Purpose::kSearch || purpose == model::Purpose::kMeasure;
+  constexpr double kSlowestClock = 0.985;
+  if (bounded && static_cast<double>(ran.ms) * kSlowestClock >= static_cast<double>(budget_ms))
+    Violated("campaign " + std::to_string(attempt.campaign_id) + " has run for " + std::to_string(ran.ms) +
+             " ms, its budget is " + std::to_string(budget_ms) + " ms, and trial " +
+             std::to_string(attempt.trial_id) + " was begun");
 }
 
 void Oracle::TakeRungAnswer(const RungRequest& request, const RungReply& reply) {
@@ -63,7 +83,8 @@ void Oracle::TakeVerdict(const ExchangeRequest& request, const ExchangeReply& re
       reply.verdict == OutcomeVerdict::kAccepted || reply.verdict == OutcomeVerdict::kDuplicate;
   if (reply.verdict == OutcomeVerdict::kNone)
     Violated("outcome " + outcome.result_id + " was answered without a verdict");
-  if (reply.verdict == OutcomeVerdict::kAccepted && outcome.incarnation != database.incarnation)
+  // What is older may be adopted: CheckAdopted.
+  if (reply.verdict == OutcomeVerdict::kAccepted && outcome.incarnation > database.incarnation)
     Violated("outcome " + outcome.result_id + " of incarnation " + std::to_string(outcome.incarnation) +
              " was accepted by incarnation " + std::to_string(database.incarnation));
   const auto [entry, first] = history_.verdicts.emplace(
@@ -76,11 +97,23 @@ void Oracle::TakeVerdict(const ExchangeRequest& request, const ExchangeReply& re
 
 void Oracle::OutcomeMade(const std::string& worker_id, const controller::Lease& lease,
                          const controller::AttemptOutcome& outcome) {
-  made_[outcome.result_id] = {worker_id,     lease.trial.id,      outcome.attempt_id,
-                              outcome.fence, outcome.incarnation, outcome.succeeded};
+  Made& made = made_[outcome.result_id];
+  made.worker_id = worker_id;
+  made.trial_id = lease.trial.id;
+  made.attempt_id = outcome.attempt_id;
+  made.fence = outcome.fence;
+  made.incarnation = outcome.incarnation;
+  made.succeeded = outcome.succeeded;
+  made.in_full = outcome.succeeded && outcome.segment == model::SegmentEnd::kCompleted;
+  made.candidate_hash = lease.trial.candidate.candidate_hash;
+  made.purpose = model::ToString(lease.trial.purpose);
+  made.campaign_seed = std::to_string(lease.campaign.settings.seed);
+  made.replicate = lease.trial.replicate;
+  made.epochs = lease.epochs;
 }
 
 void Oracle::Rebuilt(const std::string& text, const std::vector<std::string>& expected) {
+  for (auto& [id, ran] : history_.ran) ran.last_lease_ms = -1;
   if (expected.empty()) return;
   for (const std::string& one : expected)
     if (text == one) return;

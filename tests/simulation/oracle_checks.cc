@@ -5,6 +5,7 @@
 
 #include "tests/simulation/chained_strategy.h"
 #include "tests/simulation/oracle.h"
+#include "tests/simulation/oracle_rows.h"
 
 namespace canopy::simulation {
 namespace {
@@ -16,18 +17,6 @@ bool IsEnded(const std::string& state) {
   return state != "PENDING" && state != "LEASED" && state != "PAUSED";
 }
 
-Status ForEach(Database& database, std::string_view sql,
-               const std::function<void(const storage::Rows&)>& read) {
-  CANOPY_ASSIGN_OR_RETURN(storage::Rows rows, database.Query(sql));
-  while (true) {
-    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) return {};
-    read(rows);
-  }
-}
-
-std::string Name(const char* kind, int64_t id) { return std::string(kind) + " " + std::to_string(id); }
-
 }  // namespace
 
 Status Oracle::Read(Database& database, Rows& rows) const {
@@ -38,12 +27,16 @@ Status Oracle::Read(Database& database, Rows& rows) const {
       [&](const storage::Rows& row) {
         rows.attempts[row.Int(0)] = {row.Int(1),  row.Int(2),  row.Text(3), row.Text(4),
                                      row.Text(5), row.Text(6), row.Text(7)};
-        if (!row.Text(7).empty()) rows.attempt_of[row.Text(7)] = row.Int(0);
+        if (!row.Text(7).empty()) ++rows.attempts_of[row.Text(7)], rows.attempt_of[row.Text(7)] = row.Int(0);
       }));
   CANOPY_RETURN_IF_ERROR(ForEach(
-      database, "SELECT id, campaign_id, COALESCE(last_attempt_id, 0), purpose, state, rung FROM trial",
+      database,
+      "SELECT t.id, t.campaign_id, COALESCE(t.last_attempt_id, 0), t.purpose, t.state, t.rung, t.replicate, "
+      "c.candidate_hash, p.seed, p.epochs, p.epochs_requested FROM trial t JOIN candidate c ON c.id = "
+      "t.candidate_id JOIN campaign p ON p.id = t.campaign_id",
       [&](const storage::Rows& row) {
-        rows.trials[row.Int(0)] = {row.Int(1), row.Int(2), row.Text(3), row.Text(4), row.Int(5)};
+        rows.trials[row.Int(0)] = {row.Int(1), row.Int(2),  row.Text(3), row.Text(4), row.Int(5),
+                                   row.Int(6), row.Text(7), row.Text(8), row.Int(9),  row.Int(10)};
       }));
   CANOPY_RETURN_IF_ERROR(
       ForEach(database,
@@ -98,6 +91,7 @@ void Oracle::Verify(const std::string& path, bool check_integrity) {
   CheckLog(**database, rows);
   CheckStrategies(**database);
   CheckBudgets(**database);
+  CheckKept(**database, rows);
 }
 
 void Oracle::CheckPromises(const Rows& rows) {
@@ -156,14 +150,16 @@ void Oracle::CheckAttempts(const Rows& rows) {
     }
     if (made->second.attempt_id != id || made->second.fence != attempt.fence ||
         made->second.worker_id != attempt.worker_id)
-      Violated(Name("attempt", id) + " has the outcome of another lease: attempt " +
-               std::to_string(made->second.attempt_id) + ", fence " + std::to_string(made->second.fence));
-    if (made->second.incarnation != rows.incarnation && history_.older_results.count(attempt.result_id) == 0)
+      CheckAdopted(attempt, id, made->second, rows);
+    else if (made->second.incarnation != rows.incarnation &&
+             history_.older_results.count(attempt.result_id) == 0)
       Violated(Name("attempt", id) + " has an outcome of incarnation " +
                std::to_string(made->second.incarnation) + ", applied by fence under another");
     if (rows.archived.count(attempt.result_id) > 0)
       Violated("outcome " + attempt.result_id + " counts, and is archived too");
   }
+  for (const auto& [result_id, times] : rows.attempts_of)
+    if (times > 1) Violated("outcome " + result_id + " counts for " + std::to_string(times) + " attempts");
   for (const auto& [result_id, times] : rows.archived)
     if (times > 1) Violated("outcome " + result_id + " is archived " + std::to_string(times) + " times");
 }

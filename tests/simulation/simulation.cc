@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "controller/engine/replay.h"
+#include "storage/restore_backup.h"
 #include "storage/sqlite_trial_store.h"
 #include "storage/testing/fault_vfs.h"
 #include "tests/simulation/agent.h"
@@ -28,7 +31,7 @@ using storage::testing::FaultVfs;
 using Files = std::map<std::string, std::string>;
 using Loss = ControllerProcess::Loss;
 
-// The lock file alone lies on a real disk, in memory where there is one.
+// The lock file and the guard's reserve alone lie on a real disk, in memory where there is one.
 class LockFolder {
  public:
   LockFolder() {
@@ -49,15 +52,31 @@ class LockFolder {
   std::filesystem::path path_;
 };
 
-const std::string& DatabasePath() {
+const std::string& Folder() {
   static const LockFolder folder;
-  static const std::string path = folder.path() + "/canopy.db";
+  static const std::string path = folder.path();
   return path;
+}
+
+const std::string& DatabasePath() {
+  static const std::string path = Folder() + "/canopy.db";
+  return path;
+}
+
+constexpr int64_t kReserveBytes = 2 << 20, kLowBytes = 3 * kReserveBytes;
+
+std::string ReservePath() { return Folder() + "/reserve"; }
+
+int64_t ReservedBytes() {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(ReservePath(), error);
+  return error ? 0 : static_cast<int64_t>(bytes);
 }
 
 // A fresh database, made once in a process.
 const Files& EmptyDatabase() {
   static const Files files = [] {
+    FaultVfs::ConfigureProcess();
     FaultVfs vfs(1);
     { (void)storage::SqliteTrialStore::Open(DatabasePath()); }
     return vfs.Files();
@@ -81,10 +100,15 @@ class Simulation {
   SimulatedAgent& AddAgent(SimulatedAgent::Options options);
   void LiveCalmly(const SimulationOptions::DiskFailure& failure);
   void LiveWithFaults();
+  void LiveThroughOutage();
+  void Replied(const Request& request, const Reply& reply);
   void Fault();
+  SimulatedAgent& AnyAgent();
   void FaultOfAgents();
   void Crash();
   void FillDisk();
+  void StepWallClock();
+  void SleepAll();
   void RestoreOlderCopy();
   void UseCampaigns();
   void EndFaults();
@@ -111,7 +135,9 @@ class Simulation {
   std::unique_ptr<ControllerProcess> controller_;
   SimulatedUser user_;
   bool power_was_lost_ = false, faults_are_on_ = true;
-  int64_t restores_ = 0, incarnation_ = 1;
+  bool reserve_is_gone_ = false;  // somebody has deleted it
+  int64_t restores_ = 0, incarnation_ = 1, asleep_until_ms_ = 0;
+  std::set<std::string> answered_;  // workers, since it was cleared
 
   struct Copy {
     Files files;
@@ -131,17 +157,26 @@ Simulation::Simulation(const SimulationOptions& options)
   vfs_.wall_us = [this] { return clock_.WallUs(); };
   clock_.SetRate(1 + (rng_.Double() - 0.5) / 50);
   controller_observer_ = {
-      .replied = [this](const Request& request,
-                        const Reply& reply) { oracle_.Replied(request, reply, controller_->database()); },
+      .replied = [this](const Request& request, const Reply& reply) { Replied(request, reply); },
       .started =
           [this](const std::string& rebuilt, const std::vector<std::string>& expected) {
             const FaultVfs::Undisturbed undisturbed(vfs_);
             oracle_.Rebuilt(rebuilt, expected);
             oracle_.Verify(DatabasePath(), std::exchange(power_was_lost_, false));
           },
+      .found_disk_full =
+          [this] {
+            if (ReservedBytes() > 0)
+              oracle_.Violated("a batch found the disk full, and the reserve was held");
+          },
       .trace = [this](const std::string& text) { Trace(text); },
   };
+  std::error_code ignored;
+  std::filesystem::remove(ReservePath(), ignored);
+  vfs_.other_bytes = ReservedBytes;
   ControllerProcess::Options process;
+  process.disk = {Folder(), kLowBytes, kReserveBytes, [this] { return StatusOr<int64_t>(vfs_.Free()); }};
+
   process.path = DatabasePath();
   process.make_strategy = MakeChained;
   process.slow_strategy = rng_.Below(5) == 0 ? 0.02 : 0;
@@ -167,7 +202,37 @@ SimulatedAgent& Simulation::AddAgent(SimulatedAgent::Options options) {
   return *agents_.back();
 }
 
+void Simulation::Replied(const Request& request, const Reply& reply) {
+  oracle_.Replied(request, reply, controller_->database(), scheduler_.now_ms());
+  if (absl::IsResourceExhausted(reply.status()) && vfs_.Free() >= kLowBytes + kReserveBytes)
+    oracle_.Violated("a call was refused for the disk, which has room: " +
+                     std::string(reply.status().message()));
+  if (!reply.ok()) return;
+  const auto* const exchanged = std::get_if<ExchangeReply>(&*reply);
+  const auto* const call = std::get_if<UserCall>(&request);
+  const bool gives_work = exchanged != nullptr && exchanged->lease;
+  const bool launches = call != nullptr && std::holds_alternative<controller::LaunchCampaign>(call->event);
+  const bool bounded = vfs_.Free() < std::numeric_limits<int64_t>::max();
+  if ((gives_work || launches) && bounded && !reserve_is_gone_ && ReservedBytes() == 0)
+    oracle_.Violated("new work was taken while the reserve was given back");
+  if (const auto* const exchange = std::get_if<ExchangeRequest>(&request))
+    answered_.insert(exchange->worker_id);
+  else if (const auto* const hello = std::get_if<HelloRequest>(&request))
+    answered_.insert(hello->worker.id);
+  else if (const auto* const heartbeat = std::get_if<HeartbeatRequest>(&request))
+    answered_.insert(heartbeat->worker_id);
+}
+
 void Simulation::MakeAgents() {
+  if (options_.outage) {
+    for (int i = 0; i < 1'000; ++i)
+      AddAgent({.slots = 1,
+                .memory_bytes = int64_t{8} << 30,
+                .clock_rate = 1 + (rng_.Double() - 0.5) / 20,
+                .shortest_ms = 10 * 60'000,
+                .longest_ms = 50 * 60'000});
+    return;
+  }
   if (options_.disk_failure) {
     for (int i = 0; i < 2; ++i) AddAgent({.memory_bytes = 1 << 30, .shortest_ms = 100, .longest_ms = 600});
     return;
@@ -195,34 +260,42 @@ void Simulation::RunWhile(Going going) {
     if (!scheduler_.RunNext()) return oracle_.Violated("nothing is left to happen");
 }
 
+SimulatedAgent& Simulation::AnyAgent() {
+  size_t chosen = rng_.Below(agents_.size());
+  for (int draw = 0; draw < 20 && agents_[chosen]->running() == 0; ++draw)
+    chosen = rng_.Below(agents_.size());  // what trains has more to lose
+  return *agents_[chosen];
+}
+
 void Simulation::FaultOfAgents() {
-  SimulatedAgent& agent = *agents_[rng_.Below(agents_.size())];
-  switch (rng_.Below(3)) {
+  SimulatedAgent& agent = AnyAgent();
+  switch (rng_.Below(4)) {
     case 0: {
       if (!agent.alive()) return;
       Trace("agent " + agent.id().substr(30) + " killed");
-      agent.Kill();
+      rng_.Below(3) == 0 ? agent.LosePower() : agent.Kill();
       scheduler_.After(rng_.Int(100, 60'000), [&agent] { agent.Start(); });
       return;
     }
     case 1: {
-      const int64_t ms = rng_.Below(4) == 0 ? rng_.Int(60'000, 24 * 3'600'000) : rng_.Int(1'000, 120'000);
-      Trace("agent " + agent.id().substr(30) + " suspended for " + std::to_string(ms) + " ms");
-      agent.Suspend(scheduler_.now_ms() + ms);
-      return;
-    }
-    default: {
       const int64_t ms = rng_.Int(1'000, 180'000);
       Trace("agent " + agent.id().substr(30) + " cut off for " + std::to_string(ms) + " ms");
       network_.Partition(agent.id(), scheduler_.now_ms() + ms);
       return;
     }
+    default:
+      for (uint64_t hosts = 1 + rng_.Below(3); hosts > 0; --hosts) {
+        const int64_t ms = rng_.Below(4) == 0 ? rng_.Int(60'000, 24 * 3'600'000) : rng_.Int(1'000, 120'000);
+        SimulatedAgent& zombie = AnyAgent();
+        Trace("agent " + zombie.id().substr(30) + " suspended for " + std::to_string(ms) + " ms");
+        zombie.Suspend(scheduler_.now_ms() + ms);
+      }
   }
 }
 
 void Simulation::Crash() {
   controller_->SetDownMs(rng_.Below(8) == 0 ? rng_.Int(30'000, 3'600'000) : rng_.Int(50, 20'000));
-  const Loss loss = rng_.Below(2) == 0 ? Loss::kProcess : Loss::kMachine;
+  const Loss loss = rng_.Below(3) == 0 ? Loss::kProcess : Loss::kMachine;
   power_was_lost_ |= loss == Loss::kMachine;
   if (rng_.Below(4) == 0) {
     controller_->Kill(loss);
@@ -234,8 +307,15 @@ void Simulation::Crash() {
 }
 
 void Simulation::FillDisk() {
-  const int64_t size = vfs_.Size() + rng_.Int(0, 100'000);
-  Trace("the disk is full at " + std::to_string(size) + " bytes");
+  if (rng_.Below(3) == 0) {
+    std::error_code ignored;
+    std::filesystem::remove(ReservePath(), ignored);
+  }
+  reserve_is_gone_ = ReservedBytes() == 0;
+  const int64_t room = rng_.Int(0, rng_.Below(2) == 0 ? 100'000 : 2 * kLowBytes);
+  const int64_t size = vfs_.Size() + ReservedBytes() + room;
+  Trace("the disk is full at " + std::to_string(size) + " bytes, has " + std::to_string(room) + " left and " +
+        (reserve_is_gone_ ? "no reserve" : "the reserve"));
   controller_->SetDiskIsSuspect(true);
   vfs_.SetCapacity(size);
   scheduler_.After(rng_.Int(1'000, 60'000), [this] {
@@ -252,13 +332,17 @@ void Simulation::RestoreOlderCopy() {
   }
   controller_->Kill(Loss::kProcess);
   vfs_.SetCapacity(0);  // a full disk is no place for it
-  vfs_.SetFiles(copy_->files);
   {
     const FaultVfs::Undisturbed undisturbed(vfs_);  // what is to fail next is the controller's
-    const auto database = storage::Database::Open(DatabasePath(), storage::Database::Mode::kReadWrite);
-    const std::string incarnation = std::to_string(++incarnation_);
-    if (!database.ok() ||
-        !(*database)->Run("UPDATE meta SET value = ? WHERE name = 'incarnation'", {incarnation}).ok())
+    // A disk that is lost says no more what was given out.
+    std::optional<storage::GivenNumbers> given;
+    if (rng_.Below(4) > 0) {
+      const auto read = storage::ReadGivenNumbers(DatabasePath());
+      if (!read.ok()) return oracle_.Violated("the database that is replaced cannot be read");
+      given = *read;
+    }
+    vfs_.SetFiles(copy_->files);
+    if (!storage::BeginIncarnation(DatabasePath(), ++incarnation_, given, "copy", clock_.WallUs()).ok())
       return oracle_.Violated("the older copy cannot be opened");
   }
   Trace("an older copy is put back");
@@ -268,7 +352,33 @@ void Simulation::RestoreOlderCopy() {
   copy_.reset();
 }
 
+void Simulation::StepWallClock() {
+  const int64_t hours = rng_.Int(-30, 30);
+  Trace("the wall clock is set by " + std::to_string(hours) + " hours");
+  // What was due before is done before, so that the clock alone may make a difference.
+  controller_->TickAndLook();
+  const auto before = controller_->TickAndLook();
+  clock_.StepWall(hours * 3'600'000);
+  if (!before) return;
+  const auto after = controller_->TickAndLook();
+  if (after && *after != *before)
+    oracle_.Violated("the wall clock was set by " + std::to_string(hours) +
+                     " hours, and leases or campaigns are others");
+}
+
+void Simulation::SleepAll() {
+  const int64_t ms = rng_.Int(60'000, 24 * 3'600'000);
+  Trace("all hosts sleep for " + std::to_string(ms) + " ms");
+  asleep_until_ms_ = scheduler_.now_ms() + ms;
+  power_was_lost_ = true;
+  controller_->SetDownMs(ms);
+  controller_->Kill(Loss::kMachine);
+  controller_->SetDownMs(1'000);
+  for (const auto& agent : agents_) agent->Suspend(asleep_until_ms_ + rng_.Int(-30'000, 180'000));
+}
+
 void Simulation::Fault() {
+  if (rng_.Below(12) == 0) return SleepAll();
   switch (rng_.Below(16)) {
     case 0:
     case 1:
@@ -284,11 +394,8 @@ void Simulation::Fault() {
     case 6:
       Trace("the controller is stopped");
       return controller_->Stop();
-    case 7: {
-      const int64_t hours = rng_.Int(-30, 30);
-      Trace("the wall clock is set by " + std::to_string(hours) + " hours");
-      return clock_.StepWall(hours * 3'600'000);
-    }
+    case 7:
+      return StepWallClock();
     case 8: {
       Network::Faults faults;
       if (rng_.Below(3) > 0) faults = {rng_.Double() / 4, rng_.Double() / 4, rng_.Double() / 20, 0.1};
@@ -330,7 +437,9 @@ void Simulation::EndFaults() {
   controller_->SetDiskIsSuspect(false);
   controller_->SetDownMs(100);
   for (const auto& agent : agents_) {
-    agent->Kill();  // what hangs for hours is restarted by people
+    // What hangs for hours is restarted by people.
+    constexpr int64_t kPatienceMs = 300'000;
+    if (agent->suspended_until_ms() > scheduler_.now_ms() + kPatienceMs) agent->Kill();
     agent->SetFaults({0, 0});
     agent->Start();
   }
@@ -338,8 +447,9 @@ void Simulation::EndFaults() {
 
 bool Simulation::AllIsDone() const {
   if (!controller_->up() || user_.waits() || !controller_->LiveCampaigns().empty()) return false;
-  return std::all_of(agents_.begin(), agents_.end(),
-                     [](const auto& agent) { return agent->unsent() == 0 && agent->running() == 0; });
+  return std::all_of(agents_.begin(), agents_.end(), [&](const auto& agent) {
+    return !agent->Owes(controller_->database()) && agent->running() == 0;
+  });
 }
 
 void Simulation::Replay() {
@@ -377,12 +487,48 @@ void Simulation::LiveCalmly(const SimulationOptions::DiskFailure& failure) {
   RunWhile(waits);
 }
 
+void Simulation::LiveThroughOutage() {
+  network_.SetFaults({.drop = 0, .repeat = 0.1, .repeat_late = 0, .slow = 0});
+  controller_->Start();
+  for (const auto& agent : agents_) agent->Start();
+  user_.LaunchForAll(static_cast<int64_t>(agents_.size()));
+  const auto until = [&](int64_t time_ms) {
+    return [this, time_ms] { return scheduler_.now_ms() < time_ms; };
+  };
+  const auto trains = [](const auto& agent) { return agent->running() == 1; };
+  RunWhile([&] { return !std::all_of(agents_.begin(), agents_.end(), trains); });
+
+  Trace("the disk is full");
+  vfs_.SetCapacity(vfs_.Size() + ReservedBytes() + 10'000);
+  RunWhile(until(scheduler_.now_ms() + 15'000));
+  if (ReservedBytes() > 0) oracle_.Violated("the disk is full, and the reserve is held");
+  vfs_.SetCapacity(0);
+  answered_.clear();
+  constexpr int64_t kAtWorkAgainMs = 5'200;  // five seconds of the slowest agent's
+  RunWhile(until(scheduler_.now_ms() + kAtWorkAgainMs));
+  if (answered_.size() < agents_.size())
+    oracle_.Violated("five seconds after the disk had room, " +
+                     std::to_string(agents_.size() - answered_.size()) + " workers had no answer");
+
+  constexpr int64_t kHourMs = 3'600'000;
+  controller_->SetDownMs(kHourMs);
+  power_was_lost_ = true;
+  controller_->Kill(Loss::kMachine);
+  network_.SetFaults({.drop = 0.05, .repeat = 0.2, .repeat_late = 0, .slow = 0.05});
+  RunWhile(until(scheduler_.now_ms() + kHourMs - 1));
+  for (const auto& agent : agents_)
+    if (!agent->Owes({})) oracle_.Violated("worker " + agent->id() + " has kept no result in the outage");
+  const int64_t end_ms = scheduler_.now_ms() + kHourMs;
+  RunWhile([&] { return !AllIsDone() && scheduler_.now_ms() < end_ms; });
+  controller_->Stop();
+}
+
 void Simulation::LiveWithFaults() {
   controller_->Start();
   for (const auto& agent : agents_) agent->Start();
   std::function<void()> use = [&] {
     UseCampaigns();
-    scheduler_.After(rng_.Int(500, 8'000), use);
+    scheduler_.At(std::max(scheduler_.now_ms(), asleep_until_ms_) + rng_.Int(500, 8'000), use);
   };
   use();
   // Faults come by the number of events, not by time: large clusters have as many as small ones.
@@ -390,7 +536,7 @@ void Simulation::LiveWithFaults() {
   RunWhile([&] {
     if (controller_->events() >= next_fault || !controller_->up()) {
       if (controller_->events() >= next_fault) Fault();
-      if (controller_->events() >= next_fault) next_fault = controller_->events() + rng_.Int(5, 60);
+      if (controller_->events() >= next_fault) next_fault = controller_->events() + rng_.Int(5, 40);
     }
     return controller_->events() < options_.events || controller_->crashes() < options_.crashes;
   });
@@ -402,6 +548,8 @@ void Simulation::LiveWithFaults() {
 SimulationReport Simulation::Run() {
   if (options_.disk_failure)
     LiveCalmly(*options_.disk_failure);
+  else if (options_.outage)
+    LiveThroughOutage();
   else
     LiveWithFaults();
   SimulationReport report;
@@ -409,13 +557,25 @@ SimulationReport Simulation::Run() {
   const FaultVfs::Undisturbed undisturbed(vfs_);
   if (oracle_.violations().empty()) {
     oracle_.VerifyEnd(DatabasePath());
+    std::vector<const KeptResults*> kept;
+    for (const auto& agent : agents_) kept.push_back(&agent->kept());
+    oracle_.VerifyKept(DatabasePath(), kept);
     Replay();
   }
+  const auto workers = static_cast<int64_t>(agents_.size());
+  if (options_.outage && (oracle_.results() != workers || oracle_.archived() > 0))
+    oracle_.Violated("of " + std::to_string(workers) + " results of the outage " +
+                     std::to_string(oracle_.results()) + " count, and " + std::to_string(oracle_.archived()) +
+                     " are archived");
   report.violations = oracle_.violations();
   report.events = controller_->events();
   report.crashes = controller_->crashes();
+  report.power_losses = controller_->power_losses();
   report.restores = restores_;
+  for (const auto& agent : agents_) report.zombie_trials += agent->zombie_trials();
+  report.trials = oracle_.trials();
   report.promises = oracle_.promises();
+  report.adopted = oracle_.adopted();
   report.rung_reports = static_cast<int64_t>(oracle_.history().reports.size());
   report.syncs = vfs_.syncs();
   report.virtual_ms = scheduler_.now_ms();

@@ -21,12 +21,15 @@ struct SimulationOptions {
     bool from_then_on = false;
   };
   std::optional<DiskFailure> disk_failure;
+  // Instead of faults by chance: a thousand workers, a disk that is full for a while, and a controller that
+  // is down for an hour while all their trainings end.
+  bool outage = false;
 };
 
 struct SimulationReport {
   std::vector<std::string> violations;  // empty: the controller kept its promises
-  int64_t events = 0, crashes = 0, restores = 0, promises = 0, rung_reports = 0, syncs = 0, calls = 0,
-          virtual_ms = 0;
+  int64_t events = 0, crashes = 0, power_losses = 0, restores = 0, adopted = 0, trials = 0, zombie_trials = 0,
+          promises = 0, rung_reports = 0, syncs = 0, calls = 0, virtual_ms = 0;
 };
 
 // One cluster's life in virtual time, a function of the seed alone: agents, users, network, disk and the

@@ -1,5 +1,7 @@
 #include "tests/simulation/user.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "controller/core/proposer.h"
@@ -70,6 +72,16 @@ void SimulatedUser::LaunchSmall() {
   Send({"user" + std::to_string(++ids_), "launch", std::move(launch)});
 }
 
+void SimulatedUser::LaunchForAll(int64_t trials) {
+  controller::LaunchCampaign launch = NewCampaign();
+  model::CampaignSettings& settings = launch.campaign.settings;
+  std::string& space = launch.campaign.space_text;
+  space.replace(space.find("64"), 2, std::to_string(trials));
+  settings.seed = 3;
+  settings.budget_trials = trials;
+  Send({"user" + std::to_string(++ids_), "launch", std::move(launch)});
+}
+
 void SimulatedUser::Launch() {
   controller::LaunchCampaign launch = NewCampaign();
   model::CampaignSettings& settings = launch.campaign.settings;
@@ -88,6 +100,11 @@ void SimulatedUser::Launch() {
   }
   if (rng_.Below(4) == 0) {
     settings.budget_duration_ms = rng_.Int(60'000, 1'800'000);
+    if (rng_.Below(2) == 0) {  // it ends before the trials do
+      settings.budget_duration_ms = rng_.Int(5'000, 60'000);
+      settings.budget_trials = 100;
+      settings.duplicates = model::DuplicatePolicy::kEvaluate;
+    }
     if (rng_.Below(2) == 0) settings.epochs = 0;  // a PROXY trial settles it
   }
   if (rng_.Below(2) == 0) {
@@ -105,16 +122,18 @@ void SimulatedUser::Command(int64_t campaign_id, controller::CampaignVerb verb) 
         controller::CommandCampaign{0, "local:ada", campaign_id, verb}});
 }
 
-void SimulatedUser::Send(UserCall call) {
+void SimulatedUser::Send(UserCall call, int tries) {
   ++open_;
   const UserCall copy = call;
-  network_.Call("user", std::move(call), 10'000, [this, copy](Reply reply) {
+  network_.Call("user", std::move(call), 10'000, [this, copy, tries](Reply reply) {
     --open_;
-    if (absl::IsUnavailable(reply.status()) || absl::IsDeadlineExceeded(reply.status())) {
+    if (absl::IsUnavailable(reply.status()) || absl::IsDeadlineExceeded(reply.status()) ||
+        absl::IsResourceExhausted(reply.status())) {
       ++open_;
-      scheduler_.After(rng_.Int(100, 3'000), [this, copy] {
+      const int64_t longest_ms = int64_t{3'000} << std::min(tries, 8);
+      scheduler_.After(rng_.Int(100, longest_ms), [this, copy, tries] {
         --open_;
-        Send(copy);
+        Send(copy, tries + 1);
       });
       return;
     }

@@ -19,6 +19,8 @@ class SimulatedUser {
   void Launch();
   // Three trials and the finals of the best.
   void LaunchSmall();
+  // As many trials, in a space that has them.
+  void LaunchForAll(int64_t trials);
   void Command(int64_t campaign_id, controller::CampaignVerb verb);
   // Campaigns that were launched and answered.
   const std::vector<int64_t>& campaigns() const { return campaigns_; }
@@ -30,7 +32,7 @@ class SimulatedUser {
 
  private:
   controller::LaunchCampaign NewCampaign() const;
-  void Send(UserCall call);
+  void Send(UserCall call, int tries = 0);
 
   Scheduler& scheduler_;
   Network& network_;
