@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kPollMs = 100;
 constexpr int64_t kRestartWindowMs = 60'000;
 constexpr size_t kMaxRestarts = 5;
-constexpr int64_t kAgentStopMs = 15'000, kControllerStopMs = 15'000;
+constexpr int64_t kAgentStopMs = 25'000, kControllerStopMs = 15'000;
 
 }  // namespace
 

@@ -48,8 +48,8 @@ StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std
   CANOPY_ASSIGN_OR_RETURN(Rows rows,
                           database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") +
                                              ", a.worker_id, (SELECT COALESCE(SUM(s.busy_ms), 0) "
-                                             "FROM attempt s WHERE s.trial_id = t.id AND s.state "
-                                             "= 'SUCCEEDED') FROM result r JOIN trial t ON t.id = r.trial_id "
+                                             "FROM attempt s WHERE s.trial_id = t.id AND s.segment "
+                                             "IS NOT NULL) FROM result r JOIN trial t ON t.id = r.trial_id "
                                              "JOIN candidate c ON c.id = t.candidate_id "
                                              "JOIN attempt a ON a.id = r.attempt_id " +
                                              rest,

@@ -279,6 +279,7 @@ void VisitTrialState(Visitor& v, Record& trial) {
   v("checkpoint_path", trial.checkpoint.path);
   v("checkpoint_sha256", trial.checkpoint.sha256);
   v("checkpoint_epoch", trial.checkpoint.epoch);
+  v("checkpoint_step", trial.checkpoint.step);
   v("busy_ms", trial.busy_ms);
   v("finished_us", trial.finished_us);
 }

@@ -370,7 +370,7 @@ Status Store::InsertResult(const model::ResultRecord& result) {
     CANOPY_ASSIGN_OR_RETURN(
         Rows ran,
         database_->Query("SELECT t.purpose, (SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE "
-                         "a.trial_id = t.id AND a.state = 'SUCCEEDED') FROM trial t WHERE t.id = ?",
+                         "a.trial_id = t.id AND a.segment IS NOT NULL) FROM trial t WHERE t.id = ?",
                          {result.trial_id}));
     CANOPY_ASSIGN_OR_RETURN(const bool found, ran.Next());
     const auto purpose = model::ParsePurpose(found ? ran.Text(0) : "");

@@ -135,7 +135,7 @@ TEST_F(SqliteTrialStoreTest, RestartFindsLiveTrialsAndRunningAttempts) {
                 trial.last_fence = attempt.fence;
                 trial.rung = 2;
                 trial.rung_action = model::RungAction::kPause;
-                trial.checkpoint = {"worker-1", "/c", "5ha", 4};
+                trial.checkpoint = {"worker-1", "/c", "5ha", 4, 9};
                 trial.busy_ms = 70;
                 return store_->UpdateTrial(trial);
               }).ok());

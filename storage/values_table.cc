@@ -61,17 +61,17 @@ constexpr ViewColumn kLastColumns[] = {
     {"reason", "t.reason"},
     {"attempts", "(SELECT COUNT(*) FROM attempt a WHERE a.trial_id = t.id)"},
     {"useful_busy_ms",
-     "(SELECT SUM(a.busy_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR a.state = "
-     "'SUCCEEDED'))"},
+     "(SELECT SUM(a.busy_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR "
+     "a.segment IS NOT NULL))"},
     {"useful_allocated_ms",
      "(SELECT SUM(a.allocated_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR "
-     "a.state = 'SUCCEEDED'))"},
+     "a.segment IS NOT NULL))"},
     {"wasted_busy_ms",
      "(SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
-     "r.attempt_id AND a.state <> 'SUCCEEDED')"},
+     "r.attempt_id AND a.segment IS NULL)"},
     {"wasted_allocated_ms",
      "(SELECT COALESCE(SUM(a.allocated_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
-     "r.attempt_id AND a.state <> 'SUCCEEDED')"},
+     "r.attempt_id AND a.segment IS NULL)"},
     {"peak_memory_bytes", "(SELECT MAX(a.peak_memory_bytes) FROM attempt a WHERE a.trial_id = t.id)"},
     {"worker", "(SELECT a.worker_id FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id))"},
     {"host", "(SELECT a.host FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id))"},

@@ -116,7 +116,9 @@ class Core {
     bool fidelity_open = false;  // a probe settles it before other trials are given out
     int64_t rung = 0;            // that it waits at; 0: none
     int64_t rung_since_us = 0;
-    std::string rung_awaits;    // "3 of 4 reports"
+    std::string rung_awaits;  // "3 of 4 reports"
+    // For the worker with its checkpoint, before it begins anew elsewhere; 0: it has none.
+    int64_t checkpoint_patience_ms = 0;
     int64_t trials_before = 0;  // of its campaign, that a slot is given first
     struct Verdict {
       std::string worker_id, host;

@@ -37,25 +37,26 @@ ordered_json FailedOn(const model::TrialRecord& trial) {
 }
 
 ordered_json Describe(const model::TrialRecord& t) {
-  return {
-      {"id", t.id},
-      {"number", t.number},
-      {"purpose", std::string(model::ToString(t.purpose))},
-      {"replicate", t.replicate},
-      {"candidate_hash", t.candidate.candidate_hash},
-      {"parent", t.parent_trial_id},
-      {"seen_seq", t.seen_seq},
-      {"space", {t.space_version, t.set_aside}},
-      {"state", std::string(model::ToString(t.state))},
-      {"reason", t.reason},
-      {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
-      {"out_of_memory_bytes", t.out_of_memory_bytes},
-      {"crash_hosts", t.crash_hosts},
-      {"failed_on", FailedOn(t)},
-      {"last_lease", {t.last_attempt_id, t.last_fence}},
-      {"rung", {t.rung, std::string(model::ToString(t.rung_action)), t.busy_ms}},
-      {"checkpoint", {t.checkpoint.worker_id, t.checkpoint.path, t.checkpoint.sha256, t.checkpoint.epoch}},
-      {"worker", t.required_worker_id}};
+  return {{"id", t.id},
+          {"number", t.number},
+          {"purpose", std::string(model::ToString(t.purpose))},
+          {"replicate", t.replicate},
+          {"candidate_hash", t.candidate.candidate_hash},
+          {"parent", t.parent_trial_id},
+          {"seen_seq", t.seen_seq},
+          {"space", {t.space_version, t.set_aside}},
+          {"state", std::string(model::ToString(t.state))},
+          {"reason", t.reason},
+          {"retries", {t.crashes, t.timeouts, t.out_of_memory, t.interruptions, t.data_failures}},
+          {"out_of_memory_bytes", t.out_of_memory_bytes},
+          {"crash_hosts", t.crash_hosts},
+          {"failed_on", FailedOn(t)},
+          {"last_lease", {t.last_attempt_id, t.last_fence}},
+          {"rung", {t.rung, std::string(model::ToString(t.rung_action)), t.busy_ms}},
+          {"checkpoint",
+           {t.checkpoint.worker_id, t.checkpoint.path, t.checkpoint.sha256, t.checkpoint.epoch,
+            t.checkpoint.step}},
+          {"worker", t.required_worker_id}};
 }
 
 }  // namespace

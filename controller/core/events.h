@@ -84,10 +84,10 @@ struct AttemptOutcome {
   model::Purpose purpose = model::Purpose::kSearch;
   int64_t replicate = 0;
   bool succeeded = false;
-  // Where succeeded: how, and at which rung it stopped or paused, with what it wrote there to go on from.
+  // Where succeeded: how, and at which rung it stopped or paused.
   model::SegmentEnd segment = model::SegmentEnd::kCompleted;
   int64_t rung = 0;
-  model::TrialCheckpoint checkpoint;
+  model::TrialCheckpoint checkpoint;  // of a pause or a preemption: where the training can go on
   std::optional<model::FailureClass> failure;
   bool cancelled = false;  // the controller's own stop was carried out
   std::string message, log_tail;

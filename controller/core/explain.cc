@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -25,6 +27,8 @@ Core::TrialOutlook Core::Impl::Explain(int64_t trial_id) {
     const int rank = WaitingTrials::Rank(other.purpose), own = WaitingTrials::Rank(trial.purpose);
     outlook.trials_before += rank < own || (rank == own && id < trial_id);
   }
+  if (!trial.checkpoint.worker_id.empty())
+    outlook.checkpoint_patience_ms = std::max<int64_t>(1, PatienceMs(campaign, trial));
   for (const auto& [id, worker] : workers) {
     TrialOutlook::Verdict verdict{id, worker.record.host, false, false, ""};
     verdict.eligible = Eligible(worker, campaign, trial, &verdict.why);

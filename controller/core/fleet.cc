@@ -98,11 +98,13 @@ void Core::Impl::NoteExpected(Campaign& campaign) {
   campaign.offered_expected_ms = expected_ms;
 }
 
-bool Core::Impl::HasTimeFor(const Worker& worker, const Campaign& campaign, std::string* why) const {
+bool Core::Impl::HasTimeFor(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                            std::string* why) const {
   if (!worker.ends_ms) return true;
   const int64_t left_ms = std::max<int64_t>(0, *worker.ends_ms - now.monotonic_ms);
-  // Candidates differ: a fifth more than the mean.
-  const int64_t expected_ms = ExpectedMs(campaign) * 6 / 5;
+  // Candidates differ: a fifth more than the mean. What its checkpoint has is trained.
+  const int64_t trained_ms = trial.checkpoint.worker_id == worker.record.id ? trial.busy_ms : 0;
+  const int64_t expected_ms = std::max<int64_t>(0, ExpectedMs(campaign) * 6 / 5 - trained_ms);
   if (left_ms > expected_ms) return true;
   *why = "worker " + worker.record.id + " ends in " + FormatDuration(left_ms) +
          (expected_ms > 0 ? ", and a trial is expected to take up to " + FormatDuration(expected_ms) : "");

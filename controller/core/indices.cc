@@ -107,7 +107,7 @@ model::TrialRecord& Core::Impl::KeepTrial(Campaign& campaign, model::TrialRecord
   ++campaign.counts[{kept.purpose, kept.state}];
   if (kept.state == TrialState::kPending) {
     if (kept.out_of_memory > 0) campaign.waits_for_memory[id] = now.monotonic_ms;
-    if (!kept.checkpoint.worker_id.empty()) campaign.resumable.insert(id);
+    if (!kept.checkpoint.worker_id.empty()) campaign.resumable.emplace(id, now.monotonic_ms);
     campaign.waiting.Add(kept);
     Offer(campaign);
   }
@@ -127,7 +127,7 @@ void Core::Impl::SetTrialState(Campaign& campaign, model::TrialRecord& trial, Tr
   if (state == TrialState::kPaused) campaign.paused.emplace(trial.rung, trial.id);
   if (state == TrialState::kPending) {
     if (trial.out_of_memory > 0) campaign.waits_for_memory[trial.id] = now.monotonic_ms;
-    if (!trial.checkpoint.worker_id.empty()) campaign.resumable.insert(trial.id);
+    if (!trial.checkpoint.worker_id.empty()) campaign.resumable.emplace(trial.id, now.monotonic_ms);
     campaign.waiting.Add(trial);
     Offer(campaign);
   }
@@ -272,7 +272,9 @@ std::string Core::Impl::IndexErrors() const {
     expect(kept == counts, name + "counts");
     expect(waiting.plain == campaign.waiting.plain && waiting.particular == campaign.waiting.particular,
            name + "waiting trials");
-    expect(paused == campaign.paused && resumable == campaign.resumable, name + "trials that paused");
+    std::set<int64_t> kept_resumable;
+    for (const auto& [trial_id, since_ms] : campaign.resumable) kept_resumable.insert(trial_id);
+    expect(paused == campaign.paused && resumable == kept_resumable, name + "trials that paused");
     for (const auto& [attempt_id, attempt] : campaign.attempts) {
       ++attempts;
       const auto by_attempt = campaign_by_attempt.find(attempt_id);

@@ -278,8 +278,8 @@ bool Core::Impl::FitsCampaign(const Worker& worker, const Campaign& campaign, st
   return true;
 }
 
-bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
-                      std::string* why) const {
+bool Core::Impl::MayRun(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                        std::string* why) const {
   const model::WorkerRecord& record = worker.record;
   if (!worker.drained.empty() && !(worker.sick && trial.required_worker_id == record.id)) {
     *why = "worker " + record.id + " is drained: " + worker.drained;
@@ -299,7 +299,12 @@ bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const mode
            " bytes and waits for one with more";
     return false;
   }
-  return HasTimeFor(worker, campaign, why);
+  return true;
+}
+
+bool Core::Impl::Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                      std::string* why) const {
+  return MayRun(worker, campaign, trial, why) && HasTimeFor(worker, campaign, trial, why);
 }
 
 bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,

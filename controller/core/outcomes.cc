@@ -72,7 +72,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutc
     model::AttemptRecord attempt;
     if (live != campaign.attempts.end())
       attempt = live->second.record;
-    else if (expired != campaign.expired.end() && outcome.succeeded)
+    else if (expired != campaign.expired.end() && (outcome.succeeded || !outcome.checkpoint.path.empty()))
       attempt = expired->second.record;
     else
       return archive("the attempt has ended already");
@@ -95,6 +95,12 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutc
     attempt.failure.reset();
     if (attempt.state == AttemptState::kFailed)
       attempt.failure = outcome.failure.value_or(FailureClass::kTrainerCrash);
+    if (attempt.failure == FailureClass::kPreempted && !outcome.checkpoint.path.empty()) {
+      attempt.segment = model::SegmentEnd::kPreempted;
+      trial.busy_ms += outcome.cost.busy_ms;
+      trial.checkpoint = outcome.checkpoint;
+      trial.checkpoint.worker_id = worker_id;
+    }
     ForgetExpired(campaign, trial.id);
     if (live != campaign.attempts.end()) ForgetAttempt(campaign, attempt.id);
     Write(UpdateAttempt{attempt});
@@ -107,7 +113,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutc
     NoteSignature(campaign, attempt, trial.candidate.candidate_hash);
     if (attempt.segment == model::SegmentEnd::kCompleted)
       AcceptResult(campaign, trial, attempt, outcome);
-    else if (attempt.segment)
+    else if (outcome.succeeded)
       TakeSegment(campaign, trial, attempt, outcome);
     else if (attempt.state == AttemptState::kCancelled)
       Requeue(campaign, trial, "its attempt was stopped");

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/mutant.h"
+#include "base/strings.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -246,8 +247,8 @@ void Core::Impl::EndEarly(Campaign& campaign, int64_t trial_id, const std::strin
 }
 
 void Core::Impl::GiveUpCheckpoints(Campaign& campaign) {
-  const std::set<int64_t> resumable = campaign.resumable;
-  for (const int64_t trial_id : resumable) {
+  const std::map<int64_t, int64_t> resumable = campaign.resumable;
+  for (const auto& [trial_id, since_ms] : resumable) {
     model::TrialRecord& trial = campaign.trials.at(trial_id);
     const std::string& worker_id = trial.checkpoint.worker_id;
     const auto worker = workers.find(worker_id);
@@ -255,10 +256,21 @@ void Core::Impl::GiveUpCheckpoints(Campaign& campaign) {
     std::string why;
     if (now.monotonic_ms - seen_ms > limits.lease_ttl_ms)
       GiveUpCheckpoint(campaign, trial, "worker " + worker_id + ", which has it, is gone");
-    else if (worker != workers.end() && !Fits(worker->second, campaign, trial, &why))
+    else if (worker != workers.end() && !MayRun(worker->second, campaign, trial, &why))
       GiveUpCheckpoint(campaign, trial,
                        "worker " + worker_id + ", which has it, may not run the trial: " + why);
+    else if (PatienceMs(campaign, trial) <= 0)
+      GiveUpCheckpoint(campaign, trial,
+                       "worker " + worker_id + ", which has it, had no place for the trial for " +
+                           FormatDuration(now.monotonic_ms - since_ms));
   }
+}
+
+int64_t Core::Impl::PatienceMs(const Campaign& campaign, const model::TrialRecord& trial) const {
+  // To wait for longer than what is in the checkpoint took would cost more than to lose it.
+  const int64_t most_ms = std::max(limits.lease_ttl_ms, trial.busy_ms);
+  const auto since = campaign.resumable.find(trial.id);
+  return since == campaign.resumable.end() ? most_ms : since->second + most_ms - now.monotonic_ms;
 }
 
 void Core::Impl::GiveUpCheckpoint(Campaign& campaign, model::TrialRecord& trial, const std::string& why) {

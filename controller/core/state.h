@@ -49,7 +49,7 @@ struct Campaign {
   FidelitySchedule::Waiting paused;                    // PAUSED trials by rung
   std::map<int64_t, model::RungReportRecord> reports;  // the newest of each trial
   uint64_t reports_digest = 0;                         // of all that the schedule has seen, for DurableText
-  std::set<int64_t> resumable;                         // PENDING trials with a checkpoint
+  std::map<int64_t, int64_t> resumable;                // PENDING trials with a checkpoint, and since when
   std::map<std::pair<model::Purpose, model::TrialState>, int64_t> counts;  // of `trials`
   std::optional<std::pair<size_t, int64_t>> place;                         // its key in Impl::grantable
   bool offered = false;                                                    // it is in Impl::offered, too
@@ -192,8 +192,10 @@ struct Core::Impl {
   void EndStopped(Campaign& campaign, model::TrialRecord& trial, const std::string& reason);
   // A trial that will not be trained further: STOPPED where it has reported, CANCELLED otherwise.
   void EndEarly(Campaign& campaign, int64_t trial_id, const std::string& reason);
-  // Lets trials begin anew whose checkpoint's worker is gone or may not run them.
+  // Lets trials begin anew whose checkpoint's worker is gone, may not run them or is busy for too long.
   void GiveUpCheckpoints(Campaign& campaign);
+  // How long the trial still waits for a worker that runs others, rather than begin anew elsewhere.
+  int64_t PatienceMs(const Campaign& campaign, const model::TrialRecord& trial) const;
   void GiveUpCheckpoint(Campaign& campaign, model::TrialRecord& trial, const std::string& why);
 
   // finals.cc
@@ -262,6 +264,9 @@ struct Core::Impl {
   // leasing.cc
   // The worker can run the campaign's trials, drains and its end aside.
   bool FitsCampaign(const Worker& worker, const Campaign& campaign, std::string* why) const;
+  // The worker can run the trial, its end and crashes on its host aside.
+  bool MayRun(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+              std::string* why) const;
   // The worker can run the trial, crashes on its host aside.
   bool Fits(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
             std::string* why) const;
@@ -307,8 +312,9 @@ struct Core::Impl {
   void SetEnd(Worker& worker, std::optional<int64_t> remaining_ms);
   // After a change of whether the worker is given leases.
   void CountSlots(Worker& worker);
-  // The worker lasts until a trial of the campaign is expected to end.
-  bool HasTimeFor(const Worker& worker, const Campaign& campaign, std::string* why) const;
+  // The worker lasts until the trial is expected to end.
+  bool HasTimeFor(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
+                  std::string* why) const;
   // Hands on at once what a worker that leaves does not list.
   void LetGo(const Worker& worker, const std::vector<AttemptProgress>& kept);
   std::vector<WorkerGlance> Workers() const;

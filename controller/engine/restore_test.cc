@@ -202,7 +202,14 @@ TEST_F(RestoreTest, RungsAndPausesAreRestoredAsTheyAre) {
   EXPECT_EQ(on.trial.id, b.trial.id);
   ExpectAgreement();
   pause(on, 2, 0.91);
+  // Preempted between two rungs, it leaves a checkpoint.
+  const Lease left = take(0);
+  controller::AttemptOutcome preempted = world_.Failed(left, FailureClass::kPreempted, "told to end");
+  preempted.checkpoint = {"", "/c", "5ha", 1, 17};
+  world_.Report("w", preempted);
+  ExpectAgreement();
   const Lease c = take(0);
+  EXPECT_EQ(c.trial.id, left.trial.id);
   EXPECT_EQ(*world_.Reach(c, 1, 0.1), model::RungAction::kStop);
   ExpectAgreement();
   world_.Report("w", world_.Segment(c, model::SegmentEnd::kStopped, 1));

@@ -24,6 +24,13 @@ std::string Plural(int64_t count, const std::string& noun) {
   return FormatCount(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
+// "the end of epoch 4", "step 131"
+std::string PlaceOf(const model::TrialCheckpoint& checkpoint) {
+  return checkpoint.step > 0 || checkpoint.epoch == 0
+             ? "step " + std::to_string(checkpoint.step)
+             : "the end of epoch " + std::to_string(checkpoint.epoch);
+}
+
 // The latest reason why the trial was put back to wait.
 std::string LastRequeue(const storage::TrialDetail& detail) {
   for (auto event = detail.events.rbegin(); event != detail.events.rend(); ++event) {
@@ -61,6 +68,12 @@ void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, 
     reason("campaign " + before.campaign + " (priority " + std::to_string(before.priority) + ", " +
            Plural(before.running, "running attempt") + ") is given the next slot before its campaign");
   if (const std::string why = LastRequeue(detail); !why.empty()) reason("an earlier attempt ended: " + why);
+  if (const model::TrialCheckpoint& checkpoint = detail.row.trial.checkpoint;
+      outlook.checkpoint_patience_ms > 0 && !checkpoint.worker_id.empty())
+    reason("it goes on from " + PlaceOf(checkpoint) + " on worker " + checkpoint.worker_id +
+           ", whose disk has its checkpoint " + checkpoint.path + "; if that worker takes it not within " +
+           FormatDuration(outlook.checkpoint_patience_ms) +
+           ", or is not heard of for a lease's time to live, it begins anew on any");
   reply.set_trials_before(outlook.trials_before);
   for (const Outlook::Before& before : outlook.before) {
     v1::CampaignBefore& added = *reply.add_before();
@@ -93,6 +106,10 @@ void ExplainRunning(const storage::TrialDetail& detail, v1::TrialExplanation& re
                      std::to_string(attempt.slot) + ") as attempt " + std::to_string(attempt.id));
   if (const std::string why = LastRequeue(detail); !why.empty())
     reply.add_reasons("an earlier attempt ended: " + why);
+  if (const model::TrialCheckpoint& checkpoint = detail.row.trial.checkpoint;
+      checkpoint.worker_id == attempt.worker_id)
+    reply.add_reasons("it goes on from " + PlaceOf(checkpoint) +
+                      ", where an earlier attempt left its checkpoint");
 }
 
 void ExplainEnd(const storage::TrialDetail& detail, v1::TrialExplanation& reply) {

@@ -38,6 +38,10 @@ StatusOr<std::string> MergedRecipe(const Lease& lease) {
   return config::MergeRecipe(fixed, decisions.dump());
 }
 
+model::TrialCheckpoint FromProto(const v1::Checkpoint& checkpoint) {
+  return {"", checkpoint.path(), checkpoint.sha256(), checkpoint.epoch(), checkpoint.step()};
+}
+
 }  // namespace
 
 StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
@@ -64,19 +68,18 @@ StatusOr<AttemptOutcome> FromProto(const v1::Outcome& outcome) {
       out.rung = outcome.result().stopped_at_rung();
       if (out.rung > 0) out.segment = model::SegmentEnd::kStopped;
       break;
-    case v1::Outcome::kPaused: {
-      const v1::Checkpoint& checkpoint = outcome.paused().checkpoint();
+    case v1::Outcome::kPaused:
       out.succeeded = true;
       out.segment = model::SegmentEnd::kPaused;
       out.rung = outcome.paused().rung();
-      out.checkpoint = {"", checkpoint.path(), checkpoint.sha256(), checkpoint.epoch()};
+      out.checkpoint = FromProto(outcome.paused().checkpoint());
       break;
-    }
     case v1::Outcome::kFailure:
       // A class of a newer agent: what ended is known, why is not.
       out.failure =
           rpc::FromProto(outcome.failure().failure_class()).value_or(model::FailureClass::kTrainerCrash);
       out.message = Cut(outcome.failure().message(), kMaxMessageBytes);
+      out.checkpoint = FromProto(outcome.failure().checkpoint());
       break;
     case v1::Outcome::kCancelled:
       out.cancelled = true;
@@ -149,13 +152,13 @@ StatusOr<v1::Lease> ToProto(const Lease& lease, const std::string& database_id, 
   out.set_recipe_hash(settings.recipe_hash);
   out.set_device_count(lease.attempt.device_count);
   out.mutable_rungs()->Add(lease.rungs.begin(), lease.rungs.end());
-  if (lease.rungs.empty()) return out;
-  out.set_rung(trial.rung);
+  if (!lease.rungs.empty()) out.set_rung(trial.rung);
   if (!trial.checkpoint.worker_id.empty() && trial.checkpoint.worker_id == lease.attempt.worker_id) {
     v1::Checkpoint& checkpoint = *out.mutable_checkpoint();
     checkpoint.set_path(trial.checkpoint.path);
     checkpoint.set_sha256(trial.checkpoint.sha256);
     checkpoint.set_epoch(trial.checkpoint.epoch);
+    checkpoint.set_step(trial.checkpoint.step);
   }
   return out;
 }

@@ -139,6 +139,7 @@ struct TrialCheckpoint {
   std::string worker_id;  // empty: there is none
   std::string path, sha256;
   int64_t epoch = 0;  // complete ones in it
+  int64_t step = 0;   // taken; 0: at the end of those epochs
   friend bool operator==(const TrialCheckpoint&, const TrialCheckpoint&) = default;
 };
 
@@ -169,7 +170,7 @@ struct TrialRecord {
   int64_t rung = 0;                                // the last that it reported, from 1; 0: none
   RungAction rung_action = RungAction::kContinue;  // what stands for it since; a promotion makes it continue
   TrialCheckpoint checkpoint;
-  int64_t busy_ms = 0;  // of its attempts that succeeded
+  int64_t busy_ms = 0;  // of its attempts with a segment
   int64_t created_us = 0, finished_us = 0;
 };
 
@@ -185,7 +186,7 @@ struct AttemptRecord {
   std::string result_id;  // of the outcome that ended it; empty while it runs
   int64_t slot = 0, fence = 0;
   AttemptState state = AttemptState::kRunning;
-  std::optional<SegmentEnd> segment;  // where it succeeded
+  std::optional<SegmentEnd> segment;  // where it succeeded, or left a checkpoint
   std::optional<FailureClass> failure;
   std::string message, log_tail;
   std::string host, device_kind, device_uuid, device_model;

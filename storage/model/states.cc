@@ -48,9 +48,10 @@ constexpr Names<FailureClass, 8> kFailureClasses = {{{FailureClass::kPreempted, 
                                                      {FailureClass::kData, "DATA"}}};
 constexpr Names<RungAction, 3> kRungActions = {
     {{RungAction::kContinue, "CONTINUE"}, {RungAction::kStop, "STOP"}, {RungAction::kPause, "PAUSE"}}};
-constexpr Names<SegmentEnd, 3> kSegmentEnds = {{{SegmentEnd::kCompleted, "COMPLETED"},
+constexpr Names<SegmentEnd, 4> kSegmentEnds = {{{SegmentEnd::kCompleted, "COMPLETED"},
                                                 {SegmentEnd::kStopped, "STOPPED"},
-                                                {SegmentEnd::kPaused, "PAUSED"}}};
+                                                {SegmentEnd::kPaused, "PAUSED"},
+                                                {SegmentEnd::kPreempted, "PREEMPTED"}}};
 
 template <typename Enum, size_t kCount>
 std::string_view NameOf(const Names<Enum, kCount>& names, Enum value) {

@@ -31,8 +31,9 @@ enum class DrainScope { kWorker, kDevice, kHost };
 // What a training does at a rung of its fidelity schedule.
 enum class RungAction { kContinue, kStop, kPause };
 
-// How an attempt's part of a training ended, where it succeeded.
-enum class SegmentEnd { kCompleted, kStopped, kPaused };
+// How an attempt's part of a training ended that counts: PREEMPTED left a checkpoint, though the attempt
+// failed.
+enum class SegmentEnd { kCompleted, kStopped, kPaused, kPreempted };
 
 // Why an attempt failed.
 enum class FailureClass {

@@ -228,6 +228,7 @@ Status AddCompletedTrial(TrialStore& store, int64_t id, double objective) {
     CANOPY_RETURN_IF_ERROR(store.InsertTrial(trial));
     CANOPY_RETURN_IF_ERROR(store.InsertAttempt(attempt));
     attempt.state = model::AttemptState::kSucceeded;
+    attempt.segment = model::SegmentEnd::kCompleted;
     attempt.cost.busy_ms = 100;
     attempt.ended_us = 1'760'000'000'000'300;
     CANOPY_RETURN_IF_ERROR(store.UpdateAttempt(attempt));

@@ -199,6 +199,13 @@ void SimulatedAgent::StopAttempts(const std::vector<int64_t>& attempt_ids) {
   }
 }
 
+void SimulatedAgent::LeaveCheckpoint(AttemptOutcome& outcome) {
+  if (rng_.Below(3) == 0) return;  // there was no time
+  const std::string path = "checkpoints/" + outcome.result_id;
+  if (rng_.Below(8) > 0) checkpoints_.insert(path);  // some are lost
+  outcome.checkpoint = {"", path, Sha256Hex(path), 0, rng_.Int(1, 100)};
+}
+
 bool SimulatedAgent::BacklogAnswered(const std::string& but_this) const {
   return unanswered_.size() == unanswered_.count(but_this);
 }
@@ -420,7 +427,10 @@ AttemptOutcome SimulatedAgent::Outcome(const Slot& slot) {
       case 0:
         return fail(FailureClass::kTrainerCrash, "signal " + std::to_string(rng_.Below(20)));
       case 1:
-        return fail(FailureClass::kPreempted, "the host wants its cores back");
+        fail(FailureClass::kPreempted, "the host wants its cores back");
+        if (lease.trial.purpose == model::Purpose::kSearch || lease.trial.purpose == model::Purpose::kFinal)
+          LeaveCheckpoint(outcome);
+        return outcome;
       case 2:
         return fail(FailureClass::kWorkerLost, "killed");
       default:

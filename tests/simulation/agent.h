@@ -105,6 +105,8 @@ class SimulatedAgent {
   double Accuracy(const controller::Lease& lease, int64_t epoch) const;
   void End(size_t slot, int64_t run);
   controller::AttemptOutcome Outcome(const Slot& slot);
+  // Of a preempted training, in most cases.
+  void LeaveCheckpoint(controller::AttemptOutcome& outcome);
   bool BacklogAnswered(const std::string& but_this) const;
   std::string NewId(const char* kind);
 

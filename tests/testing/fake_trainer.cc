@@ -5,9 +5,10 @@
 //                                c10_test200; without it, a number made of the decisions
 //   CANOPY_FAKE_TRAINER_STEPS    steps, each with a measurement (1)
 //   CANOPY_FAKE_TRAINER_STEP_MS  milliseconds a step (2)
+//   CANOPY_FAKE_TRAINER_CHECKPOINTS  1: it says that it writes them where it is asked to
 //   CANOPY_FAKE_TRAINER_HOLD     a file: the last message waits until it exists
 //   CANOPY_FAKE_TRAINER_RECORD   a file that gets a JSON line per attempt before its last message
-//                                (its checkpoints hold the epoch that they were written after)
+//                                (its checkpoints hold the epoch and the step that they were written after)
 //   CANOPY_FAKE_TRAINER_CASES    a JSON list of {"decisions": {...}, "purpose": "FINAL", "do": what}. The
 //                                first whose decisions and purpose, where given, are the job's ends it so:
 //                                abort, segv, kill, exit, hang, deaf, garbage, diverge, out_of_memory,
@@ -168,8 +169,9 @@ class FakeTrainer {
         trainer_protocol::Started{.attempt_id = job_.attempt_id, .fence = job_.fence, .total_steps = steps});
     const auto step_ms = static_cast<int>(Number("CANOPY_FAKE_TRAINER_STEP_MS", 2));
     if (!Resume() || !PassRungs(step_ms)) return;
-    for (int64_t step = 1; step <= steps; ++step) {
+    for (int64_t step = step_ + 1; step <= steps; ++step) {
       if (WaitForStop(step_ms)) return;
+      step_ = step;
       // In the middle, so that there is progress to lose.
       if (step == (steps + 1) / 2 && !what.empty()) return Misbehave(what);
       connection_.Send(
@@ -190,19 +192,21 @@ class FakeTrainer {
   bool Resume() {
     if (job_.checkpoint_in.empty()) return true;
     const auto text = ReadFile(job_.checkpoint_in);
-    const auto epoch = text.ok() ? ParseInt(*text) : std::nullopt;
-    if (!epoch || Sha256Hex(*text) != job_.checkpoint_sha256) {
+    const auto parts = Split(text.ok() ? *text : "", ' ');
+    const auto epoch = ParseInt(parts[0]), step = ParseInt(parts.back());
+    if (!epoch || !step || Sha256Hex(*text) != job_.checkpoint_sha256) {
       Fail(FailureClass::kWorkerLost, "the checkpoint " + job_.checkpoint_in + " is none");
       return false;
     }
-    from_epoch_ = *epoch;
+    epoch_ = from_epoch_ = *epoch;
+    step_ = from_step_ = *step;
     return true;
   }
 
   // Trains up to each rung that it has not passed and does what it is told there; false where that ended it.
   bool PassRungs(int step_ms) {
     for (size_t i = static_cast<size_t>(job_.rung); i < job_.rungs.size(); ++i) {
-      if (job_.rungs[i] <= from_epoch_) continue;
+      if (job_.rungs[i] <= epoch_) continue;
       if (WaitForStop(step_ms)) return false;
       const auto rung = static_cast<int64_t>(i) + 1;
       const auto accuracy = Accuracy(job_, decisions_);
@@ -223,6 +227,7 @@ class FakeTrainer {
           return false;
       }
       if (stopped_) return false;
+      epoch_ = job_.rungs[i];
     }
     return true;
   }
@@ -239,6 +244,7 @@ class FakeTrainer {
       if (const auto* answer = std::get_if<trainer_protocol::RungAnswer>(&*message);
           answer != nullptr && answer->rung == rung)
         return answer->action;
+      if (std::holds_alternative<trainer_protocol::CheckpointNow>(*message)) WriteAsked();
       if (!std::holds_alternative<Stop>(*message)) continue;
       connection_.Send(Stop{.attempt_id = job_.attempt_id, .fence = job_.fence, .reason = "stopped"});
       stopped_ = true;
@@ -247,23 +253,36 @@ class FakeTrainer {
   }
 
   void Pause(int64_t rung, int64_t epoch) {
-    const std::string text = std::to_string(epoch);
-    CANOPY_CHECK(WriteFileDurably(job_.checkpoint_out, text).ok());
+    epoch_ = epoch;
+    const auto checkpoint = WriteCheckpoint();
     Record(0, "paused");
-    connection_.Send(trainer_protocol::Paused{
-        .attempt_id = job_.attempt_id,
-        .fence = job_.fence,
-        .rung = rung,
-        .epoch = epoch,
-        .peak_memory_bytes = 1,
-        .checkpoint = trainer_protocol::StoredFile{.path = job_.checkpoint_out,
-                                                   .sha256 = Sha256Hex(text),
-                                                   .bytes = static_cast<int64_t>(text.size())}});
+    connection_.Send(trainer_protocol::Paused{.attempt_id = job_.attempt_id,
+                                              .fence = job_.fence,
+                                              .rung = rung,
+                                              .epoch = epoch,
+                                              .peak_memory_bytes = 1,
+                                              .checkpoint = checkpoint});
+  }
+
+  trainer_protocol::StoredFile WriteCheckpoint() const {
+    const std::string text = std::to_string(epoch_) + " " + std::to_string(step_);
+    CANOPY_CHECK(WriteFileDurably(job_.checkpoint_out, text).ok());
+    return {
+        .path = job_.checkpoint_out, .sha256 = Sha256Hex(text), .bytes = static_cast<int64_t>(text.size())};
+  }
+
+  void WriteAsked() {
+    connection_.Send(trainer_protocol::CheckpointWritten{.attempt_id = job_.attempt_id,
+                                                         .fence = job_.fence,
+                                                         .step = step_,
+                                                         .epoch = epoch_,
+                                                         .checkpoint = WriteCheckpoint()});
   }
 
   // True where the job was told to stop, which is answered.
   bool WaitForStop(int ms) {
     const auto message = connection_.Receive(ms);
+    if (message && std::holds_alternative<trainer_protocol::CheckpointNow>(*message)) WriteAsked();
     if (!message || !std::holds_alternative<Stop>(*message)) return false;
     connection_.Send(Stop{.attempt_id = job_.attempt_id, .fence = job_.fence, .reason = "stopped"});
     return true;
@@ -352,7 +371,8 @@ class FakeTrainer {
                         {"decisions", decisions_},
                         {"correct", correct},
                         {"end", end},
-                        {"from_epoch", from_epoch_}};
+                        {"from_epoch", from_epoch_},
+                        {"from_step", from_step_}};
     const std::string line = entry.dump() + "\n";
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     CANOPY_CHECK(fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
@@ -362,7 +382,8 @@ class FakeTrainer {
   Connection& connection_;
   const Job job_;
   const json decisions_;
-  int64_t from_epoch_ = 0;
+  int64_t from_epoch_ = 0, from_step_ = 0;  // of its checkpoint
+  int64_t epoch_ = 0, step_ = 0;            // where it is
   bool stopped_ = false;
 };
 
@@ -370,7 +391,8 @@ int Main(int argc, char** argv) {
   if (argc == 2 && std::string(argv[1]) == "--version") {
     std::cout << json{{"trainer_build", "fake"},
                       {"protocol_version", trainer_protocol::kVersion},
-                      {"rungs", true}}
+                      {"rungs", true},
+                      {"checkpoints", Number("CANOPY_FAKE_TRAINER_CHECKPOINTS", 0) > 0}}
                      .dump()
               << "\n";
     return 0;

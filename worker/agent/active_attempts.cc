@@ -36,6 +36,12 @@ void ActiveAttempts::StopAll() {
     if (entry.control) entry.control->RequestStop(StopReason::kPreempted);
 }
 
+void ActiveAttempts::HurryAll() {
+  const MutexLock lock(mutex_);
+  for (const auto& [id, entry] : attempts_)
+    if (entry.control) entry.control->Hurry();
+}
+
 std::vector<v1::LeaseClaim> ActiveAttempts::Claims() const {
   const MutexLock lock(mutex_);
   std::vector<v1::LeaseClaim> claims;

@@ -23,6 +23,8 @@ class ActiveAttempts {
   void Stop(int64_t attempt_id);
   // These and all that come later are preempted.
   void StopAll();
+  // They wait for no checkpoint any more.
+  void HurryAll();
 
   std::vector<v1::LeaseClaim> Claims() const;
   // Progress of all, and measurements not reported before.

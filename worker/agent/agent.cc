@@ -17,6 +17,20 @@ constexpr int64_t kKeptBetweenPrunes = 100;
 // The end of an agent's time is its clock's, which a suspended host may stop or set on.
 constexpr int64_t kLongestSleepMs = 1'000;
 
+// Where its training goes on; nullptr: nowhere.
+const v1::Checkpoint* CheckpointOf(const v1::Outcome& outcome) {
+  if (outcome.paused().has_checkpoint()) return &outcome.paused().checkpoint();
+  return outcome.failure().has_checkpoint() ? &outcome.failure().checkpoint() : nullptr;
+}
+
+// Whether an attempt that began at the checkpoint leaves its trial to go on there: it was interrupted before
+// it had written another.
+bool GoesOnThere(const v1::Outcome& outcome) {
+  const v1::FailureClass why = outcome.failure().failure_class();
+  const bool interrupted = why == v1::FAILURE_CLASS_PREEMPTED || why == v1::FAILURE_CLASS_WORKER_LOST;
+  return interrupted && CheckpointOf(outcome) == nullptr;
+}
+
 }  // namespace
 
 Agent::Agent(AgentParts parts)
@@ -84,6 +98,11 @@ void Agent::Stop() {
   attempts_.StopAll();
 }
 
+void Agent::StopAtOnce() {
+  Stop();
+  attempts_.HurryAll();
+}
+
 std::optional<int64_t> Agent::RemainingMs() const {
   if (!parts_.stop_at_ms) return std::nullopt;
   return std::max<int64_t>(0, *parts_.stop_at_ms - parts_.environment.clock.MonotonicMs());
@@ -127,8 +146,7 @@ std::optional<v1::Outcome> Agent::RunLease(const v1::Lease& lease) {
                fields);
   }
   if (!SpoolDurably(outcome)) return std::nullopt;
-  // It was gone on from.
-  if (lease.has_checkpoint() && (outcome.has_result() || outcome.has_paused()))
+  if (lease.has_checkpoint() && !GoesOnThere(outcome))
     parts_.environment.state.DropCheckpoint(lease.checkpoint().path());
   return outcome;
 }
@@ -214,9 +232,12 @@ void Agent::Settle(const v1::Outcome& outcome, const v1::ExchangeReply& reply) {
   const v1::OutcomeVerdict verdict = reply.verdict();
   if (verdict == v1::OUTCOME_VERDICT_UNSPECIFIED)
     return Refuse(outcome, Internal("the controller's verdict is one that this agent does not know"));
-  if (verdict == v1::OUTCOME_VERDICT_ARCHIVED)
+  if (verdict == v1::OUTCOME_VERDICT_ARCHIVED) {
     CANOPY_LOG(Warning, "an outcome came too late and was archived",
                {{"attempt", std::to_string(outcome.attempt_id())}});
+    if (const v1::Checkpoint* const checkpoint = CheckpointOf(outcome))
+      parts_.environment.state.DropCheckpoint(checkpoint->path());
+  }
   CANOPY_LOG(Debug, "an outcome was acknowledged",
              {{"result_id", outcome.result_id()}, {"verdict", v1::OutcomeVerdict_Name(verdict)}});
   // What an older controller does not say: it is the outcome's own state of the database that has it.

@@ -41,8 +41,11 @@ class Agent {
   // Blocks until Stop or stop_at_ms, which is OK, or until the controller refuses an agent that it never
   // accepted.
   Status Run();
-  // Stops the trainers; Run returns within 10 s, with unacknowledged outcomes in the spool. Thread-safe.
+  // Stops the trainers after their checkpoints; Run returns within 21 s, with unacknowledged outcomes in the
+  // spool. Thread-safe.
   void Stop();
+  // The same without checkpoints, within 10 s; after Stop as well.
+  void StopAtOnce();
 
  private:
   std::optional<int64_t> RemainingMs() const;

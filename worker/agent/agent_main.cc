@@ -28,7 +28,7 @@
 namespace canopy::agent {
 namespace {
 
-// Before the walltime is over the attempts are handed back: trainers take up to 7 s to end.
+// Before the walltime is over the attempts are handed back: an agent takes up to 21 s to end.
 constexpr int64_t kHandBackMs = 30'000;
 
 sigset_t EndSignals() {
@@ -39,7 +39,7 @@ sigset_t EndSignals() {
   return signals;
 }
 
-// Turns SIGTERM and SIGINT, which every thread must block, into a call from a thread of its own.
+// Turns each SIGTERM and SIGINT, which every thread must block, into a call from a thread of its own.
 class SignalWatcher {
  public:
   explicit SignalWatcher(std::function<void()> on_signal) : end_(::eventfd(0, EFD_CLOEXEC)) {
@@ -48,9 +48,12 @@ class SignalWatcher {
     thread_ = std::thread([this, on_signal = std::move(on_signal)] {
       pollfd items[] = {{.fd = signals_, .events = POLLIN, .revents = 0},
                         {.fd = end_, .events = POLLIN, .revents = 0}};
-      while (::poll(items, 2, -1) < 0) {
+      for (;;) {
+        if (::poll(items, 2, -1) < 0) continue;
+        if (items[1].revents != 0) return;
+        signalfd_siginfo signal;
+        if (::read(signals_, &signal, sizeof signal) == sizeof signal) on_signal();
       }
-      if (items[0].revents != 0) on_signal();
     });
   }
   ~SignalWatcher() {
@@ -163,7 +166,8 @@ Status Run(const AgentOptions& options) {
                                  .libtorch_version = trainer.libtorch_version,
                                  .device_model = hello.worker().device_model(),
                                  .new_result_id = HexId,
-                                 .oom_kills = OomKills};
+                                 .oom_kills = OomKills,
+                                 .checkpoints = trainer.checkpoints};
   for (const auto& [name, dataset] : datasets)
     environment.datasets[name] = {.folder = dataset.folder, .digest = dataset.description.digest};
   CANOPY_LOG(Info, "agent starts",
@@ -181,9 +185,15 @@ Status Run(const AgentOptions& options) {
                .stop_at_ms = stop_at_ms,
                .rng = Rng(EntropySeed()),
                .new_request_id = NewUuid});
-  const SignalWatcher watcher([&agent] {
-    CANOPY_LOG(Info, "agent ends: its trainers are stopped, their attempts are reported as preempted");
-    agent.Stop();
+  const SignalWatcher watcher([&agent, first = true]() mutable {
+    if (std::exchange(first, false)) {
+      CANOPY_LOG(Info,
+                 "agent ends: its trainers write checkpoints and are stopped, their attempts are reported as "
+                 "preempted; a second signal ends it without checkpoints");
+      agent.Stop();
+    } else {
+      agent.StopAtOnce();
+    }
   });
   return agent.Run();
 }

@@ -86,6 +86,7 @@ class Attempt {
     outcome_.set_replicate(lease_.replicate());
     outcome_.set_recipe_hash(lease_.recipe_hash());
     Execute();
+    DropNeedlessCheckpoint();
     outcome_.mutable_cost()->set_allocated_ms(Now() - begin_ms);
     outcome_.set_log_tail(LogTail(env_.state.AttemptLog(outcome_.result_id())));
     RemoveFiles();
@@ -105,7 +106,10 @@ class Attempt {
   void EndStopped() {
     if (decided()) return;
     if (control_.stop_reason() == StopReason::kPreempted) {
-      Fail(FailureClass::kPreempted, "the agent was told to end");
+      Fail(FailureClass::kPreempted,
+           std::string("the agent was told to end") +
+               (kept_ ? ", and kept its checkpoint of step " + std::to_string(kept_->step()) : ""));
+      if (kept_) *outcome_.mutable_failure()->mutable_checkpoint() = *kept_;
     } else {
       outcome_.mutable_cancelled();
     }
@@ -149,13 +153,15 @@ class Attempt {
     } else {
       weights_out_ = made->weights_out;
       job = *std::move(made);
-      if (!job.rungs.empty()) PrepareRungs(job);
+      PrepareCheckpoints(job);
       return CheckWeights();
     }
     return false;
   }
 
-  void PrepareRungs(Job& job) {
+  void PrepareCheckpoints(Job& job) {
+    const bool trains = job.purpose == Purpose::kSearch || job.purpose == Purpose::kFinal;
+    if (!trains || !(env_.checkpoints || !job.rungs.empty())) return;
     job.checkpoint_out = checkpoint_out_ = env_.state.UnfinishedCheckpoint(outcome_.result_id());
     if (job.checkpoint_in.empty()) return;
     const auto sha256 = Sha256HexOfFile(job.checkpoint_in);
@@ -246,8 +252,9 @@ class Attempt {
     const int64_t hang_in_ms = decided() ? kNever : hang_.DeadlineMs() - ActiveNow();
     const int64_t stop_in_ms = stop_at_ms_ == kNever ? kNever : stop_at_ms_ - Now();
     const int64_t answer_in_ms = waiting_rung_ == 0 ? kNever : answer_at_ms_ - Now();
-    const int64_t wait_ms =
-        std::clamp<int64_t>(std::min({hang_in_ms, stop_in_ms, answer_in_ms}), 0, kLongestPollMs);
+    const int64_t checkpoint_in_ms = AwaitsCheckpoint() ? *checkpoint_until_ms_ - Now() : kNever;
+    const int64_t wait_ms = std::clamp<int64_t>(
+        std::min({hang_in_ms, stop_in_ms, answer_in_ms, checkpoint_in_ms}), 0, kLongestPollMs);
     ::poll(items, std::size(items), static_cast<int>(wait_ms));
     control_.ClearWake();
   }
@@ -285,6 +292,8 @@ class Attempt {
       Report(*report);
     } else if (const auto* paused = std::get_if<trainer_protocol::Paused>(&message)) {
       TakePause(*paused);
+    } else if (const auto* written = std::get_if<trainer_protocol::CheckpointWritten>(&message)) {
+      TakeCheckpoint(*written);
     } else if (const auto* result = std::get_if<trainer_protocol::Result>(&message)) {
       TakeResult(*result);
     } else if (const auto* failure = std::get_if<trainer_protocol::Failure>(&message)) {
@@ -330,6 +339,27 @@ class Attempt {
       out.mutable_checkpoint()->set_epoch(paused.epoch);
     }
     *outcome_.mutable_paused() = std::move(out);
+  }
+
+  void TakeCheckpoint(const trainer_protocol::CheckpointWritten& written) {
+    if (!checkpoint_until_ms_) return EndProtocolError("the trainer wrote a checkpoint unasked");
+    checkpoint_answered_ = true;
+    if (!written.checkpoint || written.checkpoint->path != checkpoint_out_) return;
+    if (const Status kept = env_.state.KeepCheckpoint(outcome_.result_id()); !kept.ok()) {
+      CANOPY_LOG(Error, "a checkpoint is lost: " + Message(kept), {{"attempt", id_}});
+      return;
+    }
+    kept_.emplace();
+    kept_->set_path(env_.state.Checkpoint(outcome_.result_id()));
+    kept_->set_sha256(written.checkpoint->sha256);
+    kept_->set_epoch(written.epoch);
+    kept_->set_step(written.step);
+  }
+
+  // The attempt has ended otherwise after all.
+  void DropNeedlessCheckpoint() const {
+    if (kept_ && !outcome_.failure().has_checkpoint() && !outcome_.paused().has_checkpoint())
+      env_.state.DropCheckpoint(kept_->path());
   }
 
   void Report(const trainer_protocol::RungReport& report) {
@@ -385,11 +415,25 @@ class Attempt {
   }
 
   void AskToStop() {
-    if (std::exchange(asked_to_stop_, true) || decided()) return;
+    if (asked_to_stop_ || decided()) return;
     const bool preempted = control_.stop_reason() == StopReason::kPreempted;
+    if (preempted && !checkpoint_until_ms_) AskForCheckpoint();
+    if (AwaitsCheckpoint()) return;
+    asked_to_stop_ = true;
     const Status sent = channel_->Send(trainer_protocol::Stop{
         .attempt_id = id_, .fence = lease_.fence(), .reason = preempted ? "preempted" : "cancelled"});
     GiveTime(sent.ok() ? env_.stop_grace_ms : 0);
+  }
+
+  void AskForCheckpoint() {
+    if (!env_.checkpoints || checkpoint_out_.empty() || control_.hurried()) return;
+    const Status sent =
+        channel_->Send(trainer_protocol::CheckpointNow{.attempt_id = id_, .fence = lease_.fence()});
+    if (sent.ok()) checkpoint_until_ms_ = Now() + env_.checkpoint_ms;
+  }
+  bool AwaitsCheckpoint() const {
+    return !decided() && checkpoint_until_ms_ && !checkpoint_answered_ && !channel_->closed() &&
+           !control_.hurried() && Now() < *checkpoint_until_ms_;
   }
 
   // The process is to end by itself within this time.
@@ -433,7 +477,7 @@ class Attempt {
   int64_t oom_kills_before_ = 0;
   v1::Outcome outcome_;
   std::string weights_out_;     // where the trainer writes them; empty: nowhere
-  std::string checkpoint_out_;  // the same of a training that pauses
+  std::string checkpoint_out_;  // the same of a training's checkpoint
   int64_t waiting_rung_ = 0;    // whose answer the trainer waits for; 0: for none
   int64_t answer_at_ms_ = kNever;
   int64_t told_rung_ = 0;  // what it was told last
@@ -441,6 +485,9 @@ class Attempt {
   TrainerChannel* channel_ = nullptr;
   std::unique_ptr<TrainerProcess> process_;
   bool greeted_ = false;
+  std::optional<int64_t> checkpoint_until_ms_;  // once it was asked for one
+  bool checkpoint_answered_ = false;
+  std::optional<v1::Checkpoint> kept_;
   bool asked_to_stop_ = false;
   int64_t stop_at_ms_ = kNever;
   int next_signal_ = SIGTERM;  // at stop_at_ms_; 0: the process is given up

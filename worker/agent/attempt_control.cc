@@ -47,6 +47,19 @@ StopReason AttemptControl::stop_reason() const {
   return stop_reason_;
 }
 
+void AttemptControl::Hurry() {
+  {
+    const MutexLock lock(mutex_);
+    hurried_ = true;
+  }
+  Wake();
+}
+
+bool AttemptControl::hurried() const {
+  const MutexLock lock(mutex_);
+  return hurried_;
+}
+
 void AttemptControl::SetRungAnswer(const RungAnswer& answer) {
   {
     const MutexLock lock(mutex_);

@@ -29,6 +29,9 @@ class AttemptControl {
   // The first reason stays.
   void RequestStop(StopReason reason);
   StopReason stop_reason() const;
+  // There is no time for a checkpoint any more.
+  void Hurry();
+  bool hurried() const;
   // The controller's decision at a rung, for the attempt's own thread.
   struct RungAnswer {
     int64_t rung = 0;
@@ -38,7 +41,7 @@ class AttemptControl {
   std::vector<RungAnswer> TakeRungAnswers();
   void SetExit(const TrainerExit& exit);
   std::optional<TrainerExit> exit() const;
-  // Readable after RequestStop, SetRungAnswer and SetExit, until ClearWake.
+  // Readable after RequestStop, Hurry, SetRungAnswer and SetExit, until ClearWake.
   int wake_descriptor() const { return wake_; }
   void ClearWake();
 
@@ -56,6 +59,7 @@ class AttemptControl {
   const int wake_;
   mutable Mutex mutex_;
   StopReason stop_reason_ CANOPY_GUARDED_BY(mutex_) = StopReason::kNone;
+  bool hurried_ CANOPY_GUARDED_BY(mutex_) = false;
   std::optional<TrainerExit> exit_ CANOPY_GUARDED_BY(mutex_);
   std::vector<RungAnswer> rung_answers_ CANOPY_GUARDED_BY(mutex_);
   int64_t step_ CANOPY_GUARDED_BY(mutex_) = 0;

@@ -190,6 +190,56 @@ TEST_F(AttemptTest, AStopThatComesAfterItsRungAppliesWhenItArrives) {
   EXPECT_TRUE(outcome.has_cancelled()) << outcome.DebugString();
 }
 
+TEST_F(AttemptTest, PreemptedItGoesOnFromTheStepThatItsCheckpointIsOf) {
+  environment_.checkpoints = true;
+  v1::Lease lease = TestLease(1, "hang");
+  const auto control = std::make_shared<AttemptControl>(lease);
+  v1::Outcome outcome;
+  std::thread attempt([&] { outcome = Run(lease, control); });
+  while (control->progress().step() < 1) std::this_thread::yield();
+  control->RequestStop(StopReason::kPreempted);
+  attempt.join();
+  ASSERT_EQ(outcome.failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED) << outcome.DebugString();
+  const v1::Checkpoint& checkpoint = outcome.failure().checkpoint();
+  EXPECT_GE(checkpoint.step(), 1);
+  EXPECT_EQ(checkpoint.path(), state_.Checkpoint(outcome.result_id()));
+  EXPECT_EQ(*Sha256HexOfFile(checkpoint.path()), checkpoint.sha256());
+
+  v1::Lease again = TestLease(2);
+  *again.mutable_checkpoint() = checkpoint;
+  const auto resumed = std::make_shared<AttemptControl>(again);
+  ASSERT_TRUE(Run(again, resumed).has_result());
+  const auto measured = resumed->TakeMeasurements();
+  ASSERT_FALSE(measured.empty());
+  EXPECT_EQ(measured[0].step(), checkpoint.step() + 1);
+}
+
+TEST_F(AttemptTest, WithoutACheckpointInTimeOrATrainerThatWritesOneItIsPreemptedAllTheSame) {
+  environment_.stop_grace_ms = 50;
+  int results = 0;
+  const struct {
+    std::string candidate;
+    bool checkpoints, hurried;
+  } cases[] = {{"deaf", true, false}, {"deaf", true, true}, {"hang", false, false}};
+  for (const auto& c : cases) {
+    // Who is in a hurry waits for nobody.
+    environment_.checkpoint_ms = c.hurried ? 600'000 : 50;
+    environment_.checkpoints = c.checkpoints;
+    const v1::Lease lease = TestLease(1, c.candidate);
+    const auto control = std::make_shared<AttemptControl>(lease);
+    v1::Outcome outcome;
+    std::thread attempt([&] { outcome = Run(lease, control); });
+    const std::string log = state_.AttemptLog("result" + std::to_string(++results));
+    while (ReadFile(log).value_or("").empty()) std::this_thread::yield();  // it listens no more
+    control->RequestStop(StopReason::kPreempted);
+    if (c.hurried) control->Hurry();
+    attempt.join();
+    EXPECT_EQ(outcome.failure().failure_class(), v1::FAILURE_CLASS_PREEMPTED) << outcome.DebugString();
+    EXPECT_FALSE(outcome.failure().has_checkpoint());
+    EXPECT_FALSE(FileExists(state_.Checkpoint(outcome.result_id())));
+  }
+}
+
 struct FailureCase {
   std::string candidate;
   v1::FailureClass expected;

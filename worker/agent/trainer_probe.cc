@@ -77,6 +77,7 @@ StatusOr<TrainerVersion> ProbeTrainer(const TrainerCommand& command) {
                         .fast_bf16 = IsTrue(version, "fast_bf16"),
                         .zygote = IsTrue(version, "zygote"),
                         .rungs = IsTrue(version, "rungs"),
+                        .checkpoints = IsTrue(version, "checkpoints"),
                         .operators = TextsOf(version, "operators")};
 }
 

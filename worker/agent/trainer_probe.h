@@ -15,6 +15,7 @@ struct TrainerVersion {
   bool fast_bf16 = false;                   // on this host
   bool zygote = false;                      // it takes --zygote
   bool rungs = false;                       // it stops, pauses and goes on at rungs
+  bool checkpoints = false;                 // it writes one where it is asked to, and goes on from it
   std::vector<std::string> operators = {};  // that it has beside the built-in ones
 };
 
