@@ -15,6 +15,7 @@ namespace canopy::controller {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using WorkerStub = v1::WorkerService::Stub;
 using CampaignStub = v1::CampaignService::Stub;
@@ -257,6 +258,39 @@ TEST_F(WorkerServiceTest, ASecondServerOnTheSocketIsRefused) {
   EXPECT_EQ(Call(*Campaigns(local()), &CampaignStub::Hello, request, &reply).error_code(),
             grpc::StatusCode::FAILED_PRECONDITION)
       << "the first still answers";
+}
+
+TEST_F(WorkerServiceTest, APreemptedTrialIsLeasedAgainWithItsCheckpoint) {
+  const auto workers = Workers(local());
+  Greet(*workers, worker_id_);
+  Launch();
+  const v1::Lease lease = TakeLease(*workers, worker_id_, "r1");
+  EXPECT_FALSE(lease.has_checkpoint());
+  v1::ExchangeRequest preempted = SuccessOf(worker_id_, lease);
+  v1::AttemptFailure& failure = *preempted.mutable_outcome()->mutable_failure();
+  failure.set_failure_class(v1::FAILURE_CLASS_PREEMPTED);
+  failure.set_message("the agent was told to end");
+  failure.mutable_checkpoint()->set_path("/c1");
+  failure.mutable_checkpoint()->set_sha256("5ha");
+  failure.mutable_checkpoint()->set_epoch(2);
+  failure.mutable_checkpoint()->set_step(131);
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, preempted, &reply).ok());
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+
+  v1::GetTrialRequest explain;
+  explain.set_trial(std::to_string(lease.trial_id()));
+  v1::TrialExplanation explanation;
+  ASSERT_TRUE(Call(*Campaigns(local()), &CampaignStub::ExplainTrial, explain, &explanation).ok());
+  EXPECT_THAT(explanation.reasons(),
+              Contains(AllOf(HasSubstr("from step 131 on worker " + worker_id_), HasSubstr("/c1"))));
+
+  const v1::Lease resumed = TakeLease(*workers, worker_id_, "r2");
+  EXPECT_EQ(resumed.trial_id(), lease.trial_id());
+  EXPECT_EQ(resumed.checkpoint().path(), "/c1");
+  EXPECT_EQ(resumed.checkpoint().sha256(), "5ha");
+  EXPECT_EQ(resumed.checkpoint().epoch(), 2);
+  EXPECT_EQ(resumed.checkpoint().step(), 131);
 }
 
 // Every SEARCH training reports after its first epoch, and every second one of these goes on.

@@ -361,6 +361,28 @@ TEST(StateDirectory, EmptiesWhatAKilledAgentsTrainersLeftUnfinished) {
   EXPECT_TRUE(FileExists(kept));
 }
 
+TEST(StateDirectory, ForgetsCheckpointsThatNobodyAskedForInAMonth) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  std::string old, newer;
+  {
+    const auto state = StateDirectory::Open(folder.path(), "");
+    old = state->Checkpoint("a");
+    newer = state->Checkpoint("b");
+    for (const std::string& file : {old, newer, state->Weights("a")})
+      ASSERT_TRUE(WriteFileDurably(file, "weights").ok());
+    const auto now = fs::file_time_type::clock::now();
+    fs::last_write_time(old, now - std::chrono::hours(31 * 24));
+    fs::last_write_time(newer, now - std::chrono::hours(29 * 24));
+    fs::last_write_time(state->Weights("a"), now - std::chrono::hours(31 * 24));
+  }
+  const auto state = StateDirectory::Open(folder.path(), "");
+  ASSERT_TRUE(state.ok());
+  EXPECT_FALSE(FileExists(old));
+  EXPECT_TRUE(FileExists(newer));
+  EXPECT_TRUE(FileExists(state->Weights("a")));
+}
+
 TEST_F(AttemptTest, ANewerReleasesPurposeOrNumericModeIsNotTheCandidatesFault) {
   v1::Lease lease = TestLease(1);
   lease.set_numeric_mode("fp8");

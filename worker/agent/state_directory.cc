@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr size_t kKeptAttemptLogs = 100;
 constexpr size_t kKeptCheckpoints = 1'000;
+constexpr std::chrono::hours kCheckpointsFor{30 * 24};
 
 StatusOr<std::string> OwnWorkerId(const std::string& file) {
   if (!FileExists(file)) {
@@ -72,7 +74,9 @@ void StateDirectory::RemoveOldCheckpoints() const {
     if (entry.path().string().ends_with(kCheckpointSuffix))
       files.emplace_back(entry.last_write_time(ignored), entry.path());
   std::sort(files.begin(), files.end());
-  for (size_t i = 0; i + kKeptCheckpoints < files.size(); ++i) fs::remove(files[i].second, ignored);
+  const auto oldest = fs::file_time_type::clock::now() - kCheckpointsFor;
+  for (size_t i = 0; i < files.size(); ++i)
+    if (i + kKeptCheckpoints < files.size() || files[i].first < oldest) fs::remove(files[i].second, ignored);
 }
 
 void StateDirectory::DropUnfinishedWeights(const std::string& result_id) const {

@@ -53,7 +53,7 @@ class StateDirectory {
  private:
   static constexpr char kCheckpointSuffix[] = ".checkpoint.safetensors";
   Status Keep(const std::string& from, const std::string& to) const;
-  // Trainings that paused long ago and were not heard of again; the newest few stay.
+  // Of trainings that were interrupted long ago and not heard of again; the newest few stay for 30 days.
   void RemoveOldCheckpoints() const;
   std::string Unfinished() const { return path_ + "/checkpoints/unfinished"; }
 
