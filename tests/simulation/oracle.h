@@ -65,7 +65,7 @@ class Oracle {
   int64_t adopted() const { return adopted_; }  // kept results that counted
   int64_t trials() const { return trials_; }
   int64_t results() const { return results_; }
-  int64_t archived() const { return archived_; }
+  int64_t attempts() const { return attempts_; }
 
  private:
   struct Made {
@@ -130,7 +130,7 @@ class Oracle {
   History history_;
   std::map<std::string, Made> made_;  // by result id
   std::vector<std::string> violations_;
-  int64_t promises_ = 0, adopted_ = 0, trials_ = 0, results_ = 0, archived_ = 0;
+  int64_t promises_ = 0, adopted_ = 0, trials_ = 0, results_ = 0, attempts_ = 0;
 };
 
 }  // namespace canopy::simulation

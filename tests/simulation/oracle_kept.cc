@@ -98,7 +98,7 @@ void Oracle::VerifyKept(const std::string& path, const std::vector<const KeptRes
     }
   trials_ = static_cast<int64_t>(rows.trials.size());
   results_ = static_cast<int64_t>(rows.results.size());
-  archived_ = static_cast<int64_t>(rows.archived.size());
+  attempts_ = static_cast<int64_t>(rows.attempts.size());
   for (const auto& [id, attempt] : rows.attempts) adopted_ += IsAdopted(attempt.request_id) ? 1 : 0;
 }
 
