@@ -104,7 +104,14 @@ StatusOr<v1::TrialExplanation> CampaignClient::ExplainTrial(const std::string& t
 StatusOr<v1::ListWorkersReply> CampaignClient::ListWorkers(const std::string& worker) {
   v1::ListWorkersRequest request;
   request.set_worker(worker);
-  return stub_->Call(&v1::CampaignService::Stub::ListWorkers, request);
+  v1::ListWorkersReply all;
+  for (;;) {
+    CANOPY_ASSIGN_OR_RETURN(const v1::ListWorkersReply page,
+                            stub_->Call(&v1::CampaignService::Stub::ListWorkers, request));
+    all.mutable_workers()->MergeFrom(page.workers());
+    if (page.next_after_id().empty()) return all;
+    request.set_after_id(page.next_after_id());
+  }
 }
 
 StatusOr<v1::DrainWorkerReply> CampaignClient::DrainWorker(v1::DrainWorkerRequest request) {

@@ -86,7 +86,11 @@ Table WorkerTable(const v1::ListWorkersReply& reply) {
 
 Status List(const Context& context, Format format) {
   CANOPY_ASSIGN_OR_RETURN(const auto connection, Connect(context));
-  CANOPY_ASSIGN_OR_RETURN(const v1::ListWorkersReply reply, connection->client().ListWorkers());
+  CANOPY_ASSIGN_OR_RETURN(v1::ListWorkersReply reply, connection->client().ListWorkers());
+  std::stable_sort(reply.mutable_workers()->begin(), reply.mutable_workers()->end(),
+                   [](const v1::WorkerStatus& a, const v1::WorkerStatus& b) {
+                     return a.last_seen_us() > b.last_seen_us();
+                   });
   WorkerTable(reply).Print(std::cout, format, TerminalWidth(1));
   return {};
 }

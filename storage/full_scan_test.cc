@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "storage/reader.h"
 #include "storage/sqlite_trial_store.h"
 #include "storage/testing/sample_records.h"
 
@@ -65,6 +66,24 @@ TEST(FullScan, NoStatementOfAResultARestartOrAHelloReadsAWholeTable) {
   ASSERT_TRUE(store->Transaction([&] { return store->UpsertWorker(SampleWorker()); }).ok());
   EXPECT_THAT(FullScans(), ::testing::IsEmpty()) << "at the Hello of a worker that has attempts";
   sqlite3_cancel_auto_extension(extension);
+}
+
+TEST(FullScan, APageOfTrialsIsNotSorted) {
+  const TemporaryDirectory folder;
+  const std::unique_ptr<TrialStore> store = StoreWithCampaign(folder.File("canopy.db"));
+  for (int id = 1; id <= 30; ++id) ASSERT_TRUE(AddCompletedTrial(*store, id, 0.01 * id).ok());
+  const auto extension = reinterpret_cast<void (*)()>(&Capture);
+  ASSERT_EQ(sqlite3_auto_extension(extension), SQLITE_OK);
+  const auto reader = *Reader::Open(folder.File("canopy.db"));
+  sqlite3_cancel_auto_extension(extension);
+  const auto page = reader->Trials(1, {}, 10, 5);
+  ASSERT_EQ(page->trials.size(), 5u);
+  EXPECT_EQ(page->trials[0].trial.id, 11);
+  int statements = 0;
+  for (sqlite3_stmt* statement = sqlite3_next_stmt(connection, nullptr); statement != nullptr;
+       statement = sqlite3_next_stmt(connection, statement), ++statements)
+    EXPECT_EQ(sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_SORT, 0), 0) << sqlite3_sql(statement);
+  EXPECT_GT(statements, 0);
 }
 
 }  // namespace

@@ -349,13 +349,15 @@ StatusOr<TrialPage> Reader::Trials(int64_t campaign_id, const TrialFilter& filte
                                    int64_t limit) {
   return impl_->Read<TrialPage>([&](Database& database) -> StatusOr<TrialPage> {
     std::vector<SqlValue> values = {campaign_id, after_id};
-    std::string condition = "WHERE t.campaign_id = ? AND t.id > ?";
+    // Numbers ascend with ids, and have an index that needs no sorting.
+    std::string condition =
+        "WHERE t.campaign_id = ? AND t.number > COALESCE((SELECT number FROM trial WHERE id = ?), 0)";
     condition += InList("t.state", filter.states, values);
     condition += InList("t.purpose", filter.purposes, values);
     values.emplace_back(PageSize(limit) + 1);
     TrialPage page;
     CANOPY_ASSIGN_OR_RETURN(page.trials,
-                            ReadTrialRows(database, false, condition + " ORDER BY t.id LIMIT ?", values));
+                            ReadTrialRows(database, false, condition + " ORDER BY t.number LIMIT ?", values));
     if (static_cast<int64_t>(page.trials.size()) > PageSize(limit)) {
       page.trials.pop_back();
       page.next_after_id = page.trials.back().trial.id;
@@ -402,14 +404,14 @@ StatusOr<TrialDetail> Reader::Trial(std::string_view reference) {
   });
 }
 
-StatusOr<std::vector<model::WorkerRecord>> Reader::Workers(int64_t limit) {
+StatusOr<std::vector<model::WorkerRecord>> Reader::Workers(const std::string& after_id, int64_t limit) {
   return impl_->Read<std::vector<model::WorkerRecord>>([&](Database& database) {
     ColumnWriter columns;
     const model::WorkerRecord none;
     VisitWorker(columns, none);
     return ReadAll<model::WorkerRecord>(
-        database, "SELECT " + columns.Names() + " FROM worker ORDER BY last_seen_us DESC, id LIMIT ?",
-        {PageSize(limit)},
+        database, "SELECT " + columns.Names() + " FROM worker WHERE id > ? ORDER BY id LIMIT ?",
+        {after_id, PageSize(limit)},
         [](RowReader& reader, model::WorkerRecord& worker) { VisitWorker(reader, worker); });
   });
 }

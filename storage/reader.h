@@ -102,7 +102,7 @@ class Reader {
   StatusOr<std::vector<model::Drain>> Drains();
   StatusOr<std::vector<model::DeviceHealth>> Health();
   // The workers heard of last, newest first.
-  StatusOr<std::vector<model::WorkerRecord>> Workers(int64_t limit);
+  StatusOr<std::vector<model::WorkerRecord>> Workers(const std::string& after_id, int64_t limit);
 
  private:
   class Impl;

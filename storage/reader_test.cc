@@ -158,7 +158,7 @@ TEST_F(ReaderTest, FailuresAndRunningTrialsAreListed) {
 }
 
 TEST_F(ReaderTest, WorkersAndReferenceComeBack) {
-  const auto workers = reader_->Workers(10);
+  const auto workers = reader_->Workers("", 10);
   ASSERT_TRUE(workers.ok()) << workers.status();
   EXPECT_EQ(workers->at(0).datasets.at(0).training_examples, 60'000);
   EXPECT_EQ(workers->at(0).numeric_modes, SampleWorker().numeric_modes);

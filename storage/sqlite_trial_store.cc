@@ -113,6 +113,8 @@ class Store final : public TrialStore {
     CANOPY_ASSIGN_OR_RETURN(const int64_t found, database_->QueryInt(kSql, {trial_id, worker_id, result_id}));
     return found == 1;
   }
+  StatusOr<bool> Contradicts(int64_t trial_id, const std::string& result_id,
+                             const std::map<std::string, double>& metrics) override;
   StatusOr<bool> HasResult(const std::string& result_id) override;
   std::string database_id() const override { return database_id_; }
   int64_t incarnation() const override { return incarnation_; }
@@ -423,6 +425,18 @@ Status Store::ArchiveOutcome(const std::string& worker_id, const std::string& re
       .status();
 }
 
+StatusOr<bool> Store::Contradicts(int64_t trial_id, const std::string& result_id,
+                                  const std::map<std::string, double>& metrics) {
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows,
+      database_->Query("SELECT metrics_json FROM result WHERE trial_id = ? AND result_id = ? AND rung = 0",
+                       {trial_id, result_id}));
+  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
+  std::map<std::string, double> stored;
+  if (!found || !FromSql(rows, 0, stored)) return false;
+  return stored != metrics;
+}
+
 StatusOr<bool> Store::HasResult(const std::string& result_id) {
   if (result_id.empty()) return false;
   CANOPY_ASSIGN_OR_RETURN(
@@ -505,10 +519,11 @@ Status Store::SaveRequest(const std::string& request_id, const std::string& dige
       .status();
 }
 
-// WAL keeps readers and the writer apart; FULL makes a commit durable.
+// WAL keeps readers and the writer apart; FULL makes a commit durable. A log that a reader has let grow does
+// not keep its size.
 constexpr char kPragmas[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = "
-    "OFF; PRAGMA cache_size = -65536";
+    "OFF; PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 134217728";
 // For whoever does not come round to Checkpoint.
 constexpr int kAutoCheckpointPages = 49'152;
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -128,6 +129,10 @@ class TrialStore {
   // Whether an attempt of the trial ended with this outcome of the worker, which has an id.
   virtual StatusOr<bool> HasOutcome(int64_t trial_id, const std::string& worker_id,
                                     const std::string& result_id) = 0;
+  // Whether the trial's result of this id has other metrics than these. False for a rung's, whose metrics are
+  // those of its report.
+  virtual StatusOr<bool> Contradicts(int64_t trial_id, const std::string& result_id,
+                                     const std::map<std::string, double>& metrics) = 0;
   // Whether a result of this id is stored. The empty id is none.
   virtual StatusOr<bool> HasResult(const std::string& result_id) = 0;
   virtual std::string database_id() const = 0;

@@ -68,7 +68,8 @@ void Core::Impl::Handle(CommandCampaign event) {
       SetState(campaign,
                campaign.progress().finals_stage > 0 ? CampaignState::kFinalizing : CampaignState::kRunning,
                "", "campaign_resumed", event.principal);
-      if (std::exchange(campaign.refill_failed, false)) effects.requests.push_back(campaign.OpenRefill());
+      if (std::exchange(campaign.refill_failed, false) && campaign.progress().refill_count > 0)
+        effects.requests.push_back(campaign.OpenRefill());
       Advance(campaign);
       break;
     case CampaignVerb::kCancel: {
@@ -113,6 +114,13 @@ void Core::Impl::Advance(Campaign& campaign) {
 }
 
 void Core::Impl::Handle(Tick) {
+  // Who could not be heard is not lost: the process was stopped, its disk stood still, or was full.
+  constexpr int64_t kStoodStillMs = 5'000;
+  if (last_tick_ms > 0 && now.monotonic_ms - last_tick_ms >= kStoodStillMs)
+    for (auto& [id, campaign] : campaigns)
+      for (auto& [attempt_id, attempt] : campaign.attempts)
+        attempt.expires_ms = std::max(attempt.expires_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms);
+  last_tick_ms = now.monotonic_ms;
   std::set<std::pair<int64_t, int64_t>> expired;  // campaign, attempt
   while (!lease_checks.empty() && lease_checks.begin()->first <= now.monotonic_ms) {
     const int64_t attempt_id = lease_checks.begin()->second;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -256,10 +257,14 @@ class World {
     return events;
   }
   model::CampaignProgress Progress() const { return Written<UpdateCampaign>().back().progress; }
+  // The controller runs meanwhile.
   void Pass(int64_t ms) {
-    now_.monotonic_ms += ms;
-    now_.wall_us += ms * 1000;
-    Step(Tick{});
+    constexpr int64_t kStepMs = 4'000;
+    for (int64_t left_ms = ms; left_ms > 0; left_ms -= kStepMs) {
+      now_.monotonic_ms += std::min(left_ms, kStepMs);
+      now_.wall_us += std::min(left_ms, kStepMs) * 1000;
+      Step(Tick{});
+    }
     AnswerRefills();
   }
 

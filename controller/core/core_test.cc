@@ -62,6 +62,26 @@ TEST(Core, TheRestOfABudgetIsAskedForHoweverFewTrialsItIs) {
   EXPECT_EQ(ended, 26);
 }
 
+TEST(Core, ABatchThatComesAfterItWasGivenUpLeavesNothingOpen) {
+  World world;
+  world.Step(World::Campaign(100));
+  world.Hello("w", 2);
+  const auto first = world.Poll("w", 0);
+  ASSERT_TRUE(world.Ask("w", 1).ok());
+  ASSERT_EQ(world.requests_.size(), 1u);
+  const RequestProposals late = world.requests_[0];
+  world.Step(ProposalsReady{late.campaign_id, late.seen_seq, DeadlineExceeded("late"), late.space_version});
+  world.AnswerRefills();  // and then it came
+  ASSERT_EQ(world.Progress().state, model::CampaignState::kPaused);
+  world.Report("w", world.Success(*first, 0.5));
+  world.Step(CommandCampaign{900, "ada", 1, CampaignVerb::kResume});
+  ASSERT_LE(world.requests_.size(), 1u) << "one at a time";
+  for (const RequestProposals& request : world.requests_) EXPECT_GT(request.count, 0);
+  world.AnswerRefills();
+  EXPECT_TRUE(world.TryPoll("w", 0));
+  EXPECT_TRUE(world.TryPoll("w", 1));
+}
+
 TEST(Core, ALostTrialIsLeasedAgainBeforeNewOnesAndProposalsStayTheSame) {
   World world;
   world.Step(World::Campaign(10));

@@ -78,8 +78,9 @@ TEST(Finals, TenMinutesAreTenMinutesWhereTheBestAreTheSlowest) {
   world.Step(TenMinutes());
   // Every fifth candidate is good, and takes three times as long.
   const Course run = RunToTheEnd(
-      world,
-      [](const model::TrialRecord& t) { return !Trains(t) ? 1 : Number(t) % 5 == 1 ? 45 : 15; },
+      world, [](const model::TrialRecord& t) { return !Trains(t)           ? 1
+                                                      : Number(t) % 5 == 1 ? 45
+                                                                           : 15; },
       [](const model::TrialRecord& t) { return Number(t) % 5 == 1 ? 0.9 : 0.8; });
   EXPECT_EQ(world.Progress().state, CampaignState::kCompleted);
   EXPECT_LE(run.took_ms, 605'000);

@@ -121,6 +121,10 @@ void Core::Impl::SetEnd(Worker& worker, std::optional<int64_t> remaining_ms) {
   const std::optional<int64_t> before = worker.ends_ms;
   worker.ends_ms.reset();
   if (remaining_ms) worker.ends_ms = now.monotonic_ms + *remaining_ms;
+  // It is counted down by another clock.
+  constexpr int64_t kJitterMs = 2'000;
+  if (before && remaining_ms.value_or(0) > kJitterMs && std::abs(*worker.ends_ms - *before) <= kJitterMs)
+    worker.ends_ms = before;
   if (worker.ends_ms == before) return;
   CountSlots(worker);
   const bool later = before && (!worker.ends_ms || *worker.ends_ms > *before);

@@ -108,6 +108,20 @@ TEST(Fleet, AWorkerGetsOnlyWhatIsExpectedToEndInItsTime) {
   EXPECT_TRUE(world.Poll("v"));
 }
 
+TEST(Fleet, AnEndIsNotAnotherOneForTheJitterOfItsCountdown) {
+  World world;
+  Launch(world);
+  world.Step(WorkerHello{0, MakeWorker("w", 1), {}, 100'000});
+  const auto end_ms = [&] {
+    return world.now_.monotonic_ms + world.core_.Workers(world.now_).at(0).remaining_ms.value_or(0);
+  };
+  const int64_t first = end_ms();
+  world.Step(WorkerHeartbeat{0, "w", {}, {}, 99'500});
+  EXPECT_EQ(end_ms(), first);
+  world.Step(WorkerHeartbeat{0, "w", {}, {}, 50'000});
+  EXPECT_LT(end_ms(), first - 40'000);
+}
+
 TEST(Fleet, AnEndThatIsNoLongerKnownIsForgotten) {
   World world;
   Launch(world);

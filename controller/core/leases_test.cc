@@ -92,6 +92,19 @@ TEST(Leases, APartitionLongerThanTheLeaseCostsNothingWhereNobodyTookTheTrial) {
   EXPECT_EQ(world.Report("w", world.Success(*lease, 0.8)), OutcomeVerdict::kAccepted);
 }
 
+TEST(Leases, AControllerThatStoodStillTakesNobodyForLost) {
+  World world;
+  Launch(world);
+  world.Hello("w", 1);
+  const auto lease = world.Poll("w");
+  world.Pass(1'000);
+  world.now_.monotonic_ms += 3'600'000;
+  world.Pass(100);
+  EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kLeased) << "no heartbeat could be heard";
+  world.Pass(2 * CoreLimits().lease_ttl_ms + 1'000);
+  EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kPending);
+}
+
 TEST(Leases, AHelloBringsAnExpiredAttemptBackToo) {
   World world;
   Launch(world);

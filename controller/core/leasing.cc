@@ -169,7 +169,9 @@ void Core::Impl::Handle(WorkerExchange event) {
   // A slot that asks for work runs nothing: what it was given before is repeated to the same request, and
   // lost to another one.
   for (const auto& [campaign, attempt_id] : AttemptsOf(event.worker_id)) {
-    LiveAttempt& attempt = campaign->attempts.at(attempt_id);
+    const auto live = campaign->attempts.find(attempt_id);
+    if (live == campaign->attempts.end()) continue;  // the loss of one before has ended it
+    LiveAttempt& attempt = live->second;
     if (attempt.record.slot != event.slot) continue;
     if (attempt.record.request_id == event.request_id) {
       attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;

@@ -63,7 +63,10 @@ void Core::Impl::Refill(Campaign& campaign) {
   const int64_t slots = std::max<int64_t>(1, KnownSlots());
   campaign.demand = std::max(campaign.taken_meanwhile, campaign.demand);
   const int64_t target = slots + std::min(2 * (slots - 1), campaign.demand);
-  const int64_t missing = target - campaign.Count(Purpose::kSearch, TrialState::kPending);
+  // What asks for more than most workers have may wait for long, and others must not wait with it.
+  const auto particular = std::min(slots, static_cast<int64_t>(campaign.waiting.particular.size()));
+  const int64_t missing =
+      target - std::max<int64_t>(0, campaign.Count(Purpose::kSearch, TrialState::kPending) - particular);
   // The strategy's state is written with each request: where many are taken, few requests.
   if (missing <= std::min(slots - 1, campaign.demand / 2)) return;
   int64_t wanted = missing;
@@ -96,6 +99,7 @@ void Core::Impl::Handle(ProposalsReady event) {
                "the strategy failed: " + Message(event.batch.status()), "campaign_paused");
     return;
   }
+  campaign.refill_failed = false;
   ProposalBatch& batch = *event.batch;
   for (Proposal& proposal : batch.proposals) AcceptProposal(campaign, std::move(proposal), batch.seen_seq);
   progress.refill_count = 0;

@@ -59,7 +59,7 @@ struct Campaign {
   int64_t active_mark_ms = 0;          // monotonic time up to which progress.active_ms counts
   // Leases since proposals were asked for, until they came; and what that was lately, at its most.
   int64_t taken_meanwhile = 0, demand = 0;
-  bool refill_failed = false;          // the open refill was answered with an error: resuming asks again
+  bool refill_failed = false;  // the open refill was answered with an error: resuming asks again
   // PENDING trials that ran out of memory, and since when no connected worker has more.
   std::map<int64_t, int64_t> waits_for_memory;
   int64_t idle_since_ms = 0;  // since when work waits and nothing runs; 0: not so
@@ -375,6 +375,7 @@ struct Core::Impl {
   ParkedPolls polls;
   std::map<std::pair<model::DrainScope, std::string>, model::Drain> drains;
   std::map<model::DevicePlace, model::DeviceHealth> health;  // of devices that something speaks against
+  int64_t last_tick_ms = 0;                                  // 0: none yet
   bool started = false;                                      // unanswered refills were asked for again
 
   // Indices of the above. Campaigns stay where they are in memory while they live.

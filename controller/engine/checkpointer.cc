@@ -4,11 +4,14 @@
 
 namespace canopy::engine {
 
-bool Checkpointer::Done() {
+bool Checkpointer::Done(int64_t life) {
   MutexLock lock(mutex_);
   if (state_ == State::kEnding) return true;
-  const bool done = state_ == State::kDone;
-  if (state_ != State::kAsked) state_ = done ? State::kIdle : State::kAsked;
+  if (state_ == State::kAsked) return false;
+  // A log that began anew since has what no round has seen.
+  const bool done = state_ == State::kDone && life_ == life;
+  state_ = done ? State::kIdle : State::kAsked;
+  life_ = life;
   changed_.NotifyAll();
   return done;
 }

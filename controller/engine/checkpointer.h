@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <thread>
+#include <utility>
 
 #include "base/mutex.h"
 #include "storage/trial_store.h"
@@ -13,9 +15,9 @@ class Checkpointer {
  public:
   explicit Checkpointer(storage::TrialStore::Checkpointer run) : run_(std::move(run)) {}
   ~Checkpointer() { Stop(); }
-  // True where a round has ended since the last true; otherwise one runs or begins now. A round that failed
-  // has ended too: what it left is the caller's.
-  bool Done() CANOPY_EXCLUDES(mutex_);
+  // True where a round has ended that was asked for with this `life` of the log, once; otherwise one runs or
+  // begins now. A round that failed has ended too: what it left is the caller's.
+  bool Done(int64_t life) CANOPY_EXCLUDES(mutex_);
   // Waits for the round that runs. Done is true from now on. Repeatable.
   void Stop() CANOPY_EXCLUDES(mutex_);
 
@@ -27,6 +29,7 @@ class Checkpointer {
   Mutex mutex_;
   CondVar changed_;
   State state_ CANOPY_GUARDED_BY(mutex_) = State::kIdle;
+  int64_t life_ CANOPY_GUARDED_BY(mutex_) = 0;  // what was last asked for
   std::thread thread_{[this] { Run(); }};
 };
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -19,6 +21,7 @@ namespace canopy::engine {
 namespace {
 
 constexpr int64_t kIdleMs = 500;
+constexpr int64_t kStoodStillMs = 5'000;
 constexpr int64_t kRestartIntervalMs = 1'000;
 
 std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
@@ -59,6 +62,10 @@ void CommitLoop::AddDue(std::deque<Job>& batch) {
     batch.push_back(EventJob{.event = controller::PollEnded{poll_deadlines_.begin()->second}});
     poll_deadlines_.erase(poll_deadlines_.begin());
   }
+  // Time in which the process stood still is not the strategies'.
+  if (last_due_ms_ > 0 && now_ms - last_due_ms_ >= kStoodStillMs)
+    for (auto& [id, proposing] : proposing_) proposing.deadline_ms += now_ms - last_due_ms_;
+  last_due_ms_ = now_ms;
   AddLateStrategies(batch, now_ms);
   if (options_.ticks && now_ms >= next_tick_ms_) batch.push_back(EventJob{.event = controller::Tick{}});
 }
@@ -67,6 +74,8 @@ void CommitLoop::EndPolls(std::deque<Job>& batch) {
   for (const auto& [deadline_ms, token] : std::exchange(poll_deadlines_, {}))
     batch.push_front(EventJob{.event = controller::PollEnded{token}});
 }
+
+void CommitLoop::SkipTick() { next_tick_ms_ = clock_.MonotonicMs() + kIdleMs; }
 
 void CommitLoop::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
   // A batch that came just in time stands here already.
@@ -138,7 +147,7 @@ Status CommitLoop::HandleEvent(EventJob& job) {
   const bool tick = std::holds_alternative<controller::Tick>(job.event);
   if (HoldsBack(job)) return absl::OkStatus();
   if (job.done) {
-    waiting_[job.token] = std::move(job.done);
+    waiting_[job.token] = {std::move(job.done), job.poll_deadline_ms};
     if (job.poll_deadline_ms >= 0) poll_deadlines_.emplace(job.poll_deadline_ms, job.token);
   }
   auto* exchange = std::get_if<controller::WorkerExchange>(&job.event);
@@ -146,6 +155,17 @@ Status CommitLoop::HandleEvent(EventJob& job) {
     controller::AttemptOutcome& outcome = *exchange->outcome;
     CANOPY_ASSIGN_OR_RETURN(outcome.known,
                             store_->FindOutcome(exchange->worker_id, outcome.attempt_id, outcome.result_id));
+    if (outcome.known == model::KnownOutcome::kCounted && outcome.succeeded) {
+      std::map<std::string, double> metrics = outcome.result.metrics;
+      std::erase_if(metrics, [](const auto& metric) { return !std::isfinite(metric.second); });
+      CANOPY_ASSIGN_OR_RETURN(const bool other,
+                              store_->Contradicts(outcome.trial_id, outcome.result_id, metrics));
+      if (other) {
+        Deliver({job.token, InvalidArgument("result id " + outcome.result_id +
+                                            " was reported with other metrics before, and those count")});
+        return absl::OkStatus();
+      }
+    }
     if (outcome.known == model::KnownOutcome::kNone) {
       // What a worker kept over a restore has another attempt in the restored database.
       const bool kept =
@@ -265,8 +285,10 @@ bool CommitLoop::HoldsBack(EventJob& job) {
 void CommitLoop::Deliver(controller::Reply reply) {
   const auto waiting = waiting_.find(reply.token);
   if (waiting == waiting_.end()) return;
-  deliveries_.push_back(
-      [done = std::move(waiting->second), body = std::move(reply.body)]() mutable { done(std::move(body)); });
+  deliveries_.push_back([done = std::move(waiting->second.done), body = std::move(reply.body)]() mutable {
+    done(std::move(body));
+  });
+  poll_deadlines_.erase({waiting->second.poll_deadline_ms, reply.token});
   waiting_.erase(waiting);
 }
 
@@ -300,36 +322,45 @@ Status CommitLoop::ServeProposers() {
 
 Status CommitLoop::HandOut(const controller::RequestProposals& request) {
   const auto campaign = campaigns_.find(request.campaign_id);
-  const Proposing proposing{request.seen_seq, request.space_version,
-                            clock_.MonotonicMs() + options_.proposal_deadline_ms};
-  if (campaign == campaigns_.end() || !proposing_.emplace(request.campaign_id, proposing).second)
+  Proposing proposing{request.seen_seq, request.space_version,
+                      clock_.MonotonicMs() + options_.proposal_deadline_ms};
+  if (campaign == campaigns_.end()) return absl::OkStatus();
+  if (const auto open = proposing_.find(request.campaign_id);
+      open != proposing_.end() && open->second.seen_seq == proposing.seen_seq &&
+      open->second.space_version == proposing.space_version)
     return absl::OkStatus();
   if (!proposers_.Has(request.campaign_id)) {
     // What is published from now on comes after this result.
     const int64_t last_seq = last_result_seqs_[request.campaign_id];
+    constexpr int64_t kResultsReadInAMs = 20;  // on a slow disk
+    proposing.deadline_ms += last_seq / kResultsReadInAMs;
     if (!proposers_.AddLater(campaign->second, store_->LaterProposer(request.campaign_id, last_seq))) {
       CANOPY_ASSIGN_OR_RETURN(storage::TrialStore::ProposerRows rows,
                               store_->LoadProposer(request.campaign_id, last_seq));
       proposers_.Add(campaign->second, std::move(rows));
     }
   }
+  proposing_.insert_or_assign(request.campaign_id, proposing);
   proposers_.Request(request);
   return absl::OkStatus();
 }
 
 void CommitLoop::AnswerAllThatWaits(const Status& why) {
-  for (auto& [token, done] : std::exchange(waiting_, {})) done(why);
+  for (auto& [token, waiting] : std::exchange(waiting_, {})) waiting.done(why);
 }
 
 void CommitLoop::CheckpointWhenGrown() {
   const int64_t now_ms = clock_.MonotonicMs();
   const bool restarts = now_ms >= next_restart_ms_;
   const int64_t size = store_->WalBytes();
-  if (size < checkpointed_wal_bytes_) checkpointed_wal_bytes_ = 0;
+  if (size < std::exchange(last_wal_bytes_, size)) {
+    ++wal_life_;
+    checkpointed_wal_bytes_ = 0;
+  }
   // Late, so that a page that many results change is moved once.
   const bool grown = size >= checkpointed_wal_bytes_ + options_.max_wal_bytes / 4;
   if (!grown && (held_back_.empty() || !restarts)) return;
-  if (options_.checkpointed_ahead && !options_.checkpointed_ahead()) return;
+  if (options_.checkpointed_ahead && !options_.checkpointed_ahead(wal_life_)) return;
   checkpointed_wal_bytes_ = size;
   // A log that readers keep from beginning anew is worth a wait, but not at every turn.
   const int64_t patient_from = restarts ? options_.max_wal_bytes / 2 : std::numeric_limits<int64_t>::max();

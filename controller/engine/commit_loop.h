@@ -6,7 +6,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -29,9 +31,9 @@ struct CommitLoopOptions {
   // The log of the database may grow to this while readers keep it from beginning anew; then no more work is
   // given out.
   int64_t max_wal_bytes = int64_t{256} << 20;
-  // Begins to move the log into the database while the loop goes on, and is true when that is done; empty:
-  // the loop moves it all.
-  std::function<bool()> checkpointed_ahead;
+  // Begins to move the log into the database while the loop goes on, and is true when that is done for the
+  // `life`th log since the start; empty: the loop moves it all.
+  std::function<bool(int64_t life)> checkpointed_ahead;
   // A campaign's terminal state is committed. Must not block.
   std::function<void(int64_t campaign_id)> on_campaign_ended;
   // Gives a committed batch's answers, in their order; empty: they are given at once.
@@ -52,6 +54,8 @@ class CommitLoop {
   void AddDue(std::deque<Job>& batch);
   // Adds the end of each poll that waits: what happens next gives it no work.
   void EndPolls(std::deque<Job>& batch);
+  // The tick that was due is left out: time stands still for leases.
+  void SkipTick();
   // Commits the batch, then hands on results and requests for proposals, answers, and reports campaigns that
   // ended. After an error memory and database may differ: nobody was answered, and only the destructor may
   // follow.
@@ -98,15 +102,22 @@ class CommitLoop {
   controller::Core core_;
   StatisticsRecorder statistics_;
 
-  std::map<uint64_t, std::function<void(StatusOr<ReplyBody>)>> waiting_;  // by token
-  std::multimap<int64_t, uint64_t> poll_deadlines_;                       // token by monotonic time
+  struct Waiting {
+    std::function<void(StatusOr<ReplyBody>)> done;
+    int64_t poll_deadline_ms = -1;
+  };
+  std::map<uint64_t, Waiting> waiting_;                    // by token
+  std::set<std::pair<int64_t, uint64_t>> poll_deadlines_;  // monotonic time and token
   // Campaigns whose batch is awaited: one that is asked for again meanwhile is not proposed twice.
   struct Proposing {
     int64_t seen_seq = 0, space_version = 1, deadline_ms = 0;
   };
   std::map<int64_t, Proposing> proposing_;
   int64_t next_tick_ms_ = 0;
-  int64_t checkpointed_wal_bytes_ = 0;  // the log's size at the last checkpoint, unless it began anew
+  int64_t last_due_ms_ = 0;             // when AddDue last looked
+  int64_t wal_life_ = 0;                // how often the log began anew
+  int64_t last_wal_bytes_ = 0;          // its size when it was last looked at
+  int64_t checkpointed_wal_bytes_ = 0;  // and at the last checkpoint of this life
   int64_t next_restart_ms_ = 0;         // when the log is next made to begin anew
   std::string held_back_;               // why no work is given out; empty: it is
 

@@ -39,7 +39,7 @@ Writer::Writer(EngineOptions options, std::unique_ptr<storage::TrialStore> store
   loop_ = std::make_unique<CommitLoop>(
       CommitLoopOptions{
           options.limits, options.make_schedule, options.ticks, options.proposal_deadline_ms,
-          options.max_wal_bytes, [this] { return checkpointer_.Done(); },
+          options.max_wal_bytes, [this](int64_t life) { return checkpointer_.Done(life); },
           std::move(options.on_campaign_ended),
           [this](std::vector<std::function<void()>> answers) { answers_.Give(std::move(answers)); }},
       std::move(store), clock, std::move(state), *proposers_);
@@ -86,6 +86,12 @@ void Writer::RefuseNewWork(std::deque<Job>& batch) {
     if (asks(job)) Refuse(job, full);
   std::erase_if(batch, asks);
   loop_->EndPolls(batch);
+  // Workers are not heard either: none is lost for that, and nothing is written for it.
+  const auto ticks = [](const Job& job) {
+    const auto* event = std::get_if<EventJob>(&job);
+    return event != nullptr && std::holds_alternative<controller::Tick>(event->event);
+  };
+  if (std::erase_if(batch, ticks) > 0) loop_->SkipTick();
 }
 
 Statistics Writer::statistics() const {

@@ -10,7 +10,7 @@
 namespace canopy::controller {
 namespace {
 
-constexpr int64_t kWorkersShown = 2'000;
+constexpr size_t kWorkersInAPage = 1'000;
 
 std::vector<model::Drain> DrainsOf(const model::WorkerRecord& worker, const std::vector<model::Drain>& all) {
   std::vector<model::Drain> own;
@@ -45,7 +45,8 @@ v1::WorkerState StateOf(const v1::WorkerStatus& status) {
 Status CampaignDesk::ListWorkers(const v1::ListWorkersRequest& request, v1::ListWorkersReply& reply) {
   std::vector<model::WorkerRecord> known;
   if (request.worker().empty()) {
-    CANOPY_ASSIGN_OR_RETURN(known, reader_.Workers(kWorkersShown));
+    CANOPY_ASSIGN_OR_RETURN(known, reader_.Workers(request.after_id(), kWorkersInAPage));
+    if (known.size() == kWorkersInAPage) reply.set_next_after_id(known.back().id);
   } else {
     CANOPY_ASSIGN_OR_RETURN(known.emplace_back(), reader_.Worker(request.worker()));
   }

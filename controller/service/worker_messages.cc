@@ -15,8 +15,12 @@ using nlohmann::json;
 // More than a worker may send of what people read.
 constexpr size_t kMaxMessageBytes = 16 * 1024, kMaxLogTailBytes = 64 * 1024;
 
+// Its end, in whole characters of UTF-8.
 std::string Cut(const std::string& text, size_t bytes) {
-  return text.size() <= bytes ? text : text.substr(text.size() - bytes);
+  if (text.size() <= bytes) return text;
+  size_t begin = text.size() - bytes;
+  while (begin < text.size() && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) ++begin;
+  return text.substr(begin);
 }
 
 bool IsResultId(const std::string& id) {

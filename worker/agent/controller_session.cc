@@ -63,7 +63,8 @@ Status ControllerSession::KeepContact(const std::function<Status(const Database&
         if (!stopping_ && in_contact_) changed_.WaitFor(mutex_, interval_ms);
         if (stopping_ || !in_contact_) continue;
       }
-      if (const Status sent = SendHeartbeat(); !sent.ok()) LoseContact(sent);
+      if (const Status sent = SendHeartbeat(); !sent.ok() && !absl::IsResourceExhausted(sent))
+        LoseContact(sent);
       continue;
     }
     const Status greeted = SayHello(on_database);
@@ -181,8 +182,11 @@ StatusOr<v1::ExchangeReply> ControllerSession::Exchange(const v1::ExchangeReques
       return absl::CancelledError("the database was restored, or is another one");
     auto reply = connection_.Exchange(request, request.wait_ms() + kExchangeTimeoutMs);
     if (reply.ok() || IsRefusal(reply.status())) return reply;
-    LoseContact(reply.status());
-    if (!Pause(backoff.NextDelayMs())) break;
+    // One that has no room is asked again soon; greeting it anew would be more work for it.
+    const bool busy = absl::IsResourceExhausted(reply.status());
+    if (!busy) LoseContact(reply.status());
+    const int64_t delay_ms = backoff.NextDelayMs();
+    if (!Pause(busy ? std::min(delay_ms, kLongestBusyDelayMs) : delay_ms)) break;
   }
   return absl::CancelledError("the agent is ending");
 }
