@@ -176,6 +176,30 @@ StatusOr<std::vector<storage::CheckResult>> CheckFileOrDatabase(const std::strin
   return storage::CheckDatabase(copy.path, true);
 }
 
+std::vector<std::string> NamesIn(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
+    if (!entry.is_directory(error)) names.push_back(entry.path().filename().string());
+  return names;
+}
+
+// The same for this host's agent, where there is one; what it has not reported yet is named by its spool.
+StatusOr<storage::WorkerFiles> AgentFiles(const std::string& database, const std::string& agent) {
+  const auto worker_id = ReadFile(agent + "/worker_id");
+  if (!worker_id.ok()) return storage::WorkerFiles();
+  CANOPY_ASSIGN_OR_RETURN(
+      storage::WorkerFiles files,
+      storage::CompareWorkerFiles(database, std::string(Trim(*worker_id)), NamesIn(agent + "/checkpoints")));
+  const std::vector<std::string> spooled = NamesIn(agent + "/spool");
+  std::erase_if(files.orphans, [&](const std::string& orphan) {
+    const std::string id = orphan.substr(0, orphan.find('.'));
+    return std::any_of(spooled.begin(), spooled.end(),
+                       [&](const std::string& name) { return name.find(id) != std::string::npos; });
+  });
+  return files;
+}
+
 // What of the state directory belongs to no row of the database.
 std::vector<std::string> Orphans(const std::string& database) {
   const std::filesystem::path folder = std::filesystem::path(database).parent_path();
@@ -205,6 +229,19 @@ Status Check(const Context& context, const std::string& file, Format format) {
     table.AddRow({std::string("each campaign's folder is of a campaign"),
                   std::string(orphans.empty() ? "ok" : "warning"), static_cast<int64_t>(orphans.size()),
                   Join(orphans, "; ")});
+  if (file.empty() && FileExists(database)) {
+    CANOPY_ASSIGN_OR_RETURN(const storage::WorkerFiles files,
+                            AgentFiles(database, StateDirectory(settings, "agent")));
+    const auto add = [&](const std::string& name, const std::vector<std::string>& found) {
+      constexpr size_t kShown = 3;
+      const std::vector<std::string> shown(
+          found.begin(), found.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, found.size())));
+      table.AddRow({name, std::string(found.empty() ? "ok" : "warning"), static_cast<int64_t>(found.size()),
+                    Join(shown, "; ")});
+    };
+    add("each file in this host's checkpoints/ is of a trial", files.orphans);
+    add("this host has the weights and checkpoints that trials name", files.missing);
+  }
   table.Print(std::cout, format, 0);
   if (violated == 0) return {};
   return ProblemsFound(

@@ -1,6 +1,10 @@
 #include "storage/database_check.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -177,6 +181,31 @@ StatusOr<std::vector<CheckResult>> CheckDatabase(const std::string& path, bool i
   CANOPY_ASSIGN_OR_RETURN(CheckResult values, CheckValues(*database));
   results.push_back(std::move(values));
   return results;
+}
+
+StatusOr<WorkerFiles> CompareWorkerFiles(const std::string& path, const std::string& worker_id,
+                                         const std::vector<std::string>& files) {
+  CANOPY_ASSIGN_OR_RETURN(const auto database, Database::Open(path, Database::Mode::kReadOnly));
+  CANOPY_ASSIGN_OR_RETURN(
+      Rows rows,
+      database->Query("SELECT r.weights_path FROM result r JOIN attempt a ON a.id = r.attempt_id WHERE "
+                      "r.purpose = 'FINAL' AND r.weights_path <> '' AND a.worker_id = ?1 UNION ALL SELECT "
+                      "checkpoint_path FROM trial WHERE checkpoint_path <> '' AND checkpoint_worker_id = ?1 "
+                      "AND state IN ('PENDING', 'LEASED', 'PAUSED')",
+                      {worker_id}));
+  std::set<std::string> named;
+  for (;;) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) break;
+    named.insert(std::filesystem::path(rows.Text(0)).filename().string());
+  }
+  const std::set<std::string> there(files.begin(), files.end());
+  WorkerFiles result;
+  std::set_difference(there.begin(), there.end(), named.begin(), named.end(),
+                      std::back_inserter(result.orphans));
+  std::set_difference(named.begin(), named.end(), there.begin(), there.end(),
+                      std::back_inserter(result.missing));
+  return result;
 }
 
 StatusOr<std::vector<std::string>> CampaignNames(const std::string& path) {

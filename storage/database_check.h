@@ -20,6 +20,14 @@ struct CheckResult {
 // long as reading the file twice. `immutable`: nobody writes the file meanwhile.
 StatusOr<std::vector<CheckResult>> CheckDatabase(const std::string& path, bool immutable);
 
+// What a worker keeps in its checkpoints/, by file name, against the rows that name it.
+struct WorkerFiles {
+  std::vector<std::string> orphans;  // no row names them
+  std::vector<std::string> missing;  // weights of FINAL trials, and checkpoints of trials that wait
+};
+StatusOr<WorkerFiles> CompareWorkerFiles(const std::string& path, const std::string& worker_id,
+                                         const std::vector<std::string>& files);
+
 // "project__name" of each campaign: what its folder in the state directory is called.
 StatusOr<std::vector<std::string>> CampaignNames(const std::string& path);
 

@@ -124,6 +124,20 @@ TEST_F(DatabaseCheckTest, EachViolationIsFoundAndNamed) {
   EXPECT_THAT(Names(), IsEmpty()) << "or what was broken stayed broken";
 }
 
+TEST_F(DatabaseCheckTest, FilesOfNoTrialAndMissingOnesOfAWorkerAreNamed) {
+  ASSERT_TRUE(
+      Run("UPDATE result SET purpose = 'FINAL', weights_path = '/w/' || trial_id || '.safetensors' WHERE "
+          "trial_id < 3; UPDATE result SET weights_path = '' WHERE trial_id = 3; UPDATE trial SET state = "
+          "'PENDING', checkpoint_path = '/w/c', checkpoint_worker_id = (SELECT id FROM worker) WHERE id = 3")
+          .ok());
+  const std::string worker = testing::SampleWorker().id;
+  const auto files = CompareWorkerFiles(path_, worker, {"1.safetensors", "c", "left"});
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_THAT(files->orphans, ElementsAre("left"));
+  EXPECT_THAT(files->missing, ElementsAre("2.safetensors"));
+  EXPECT_THAT(CompareWorkerFiles(path_, "another", {"1.safetensors"})->orphans, ElementsAre("1.safetensors"));
+}
+
 TEST_F(DatabaseCheckTest, DamagedPagesAreSaidAloneAndFirst) {
   {
     std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);

@@ -141,7 +141,7 @@ int RunSeeds(uint64_t first, uint64_t last, Stripe stripe, bool trace, const cha
   for (const auto& [count, what] : counts) std::printf(" %lld %s", static_cast<long long>(count), what);
   std::printf("\n");
   // Fewer would be another test than docs/testing.md says.
-  constexpr int64_t kPowerLosses = 5, kZombies = 3, kEnoughToSay = 500;
+  constexpr int64_t kPowerLosses = 5, kZombies = 5, kEnoughToSay = 500;
   if (seeds < kEnoughToSay) return 0;
   if (total.power_losses >= kPowerLosses * seeds && total.zombie_trials >= kZombies * seeds &&
       total.adopted > 0)

@@ -378,7 +378,7 @@ void Simulation::SleepAll() {
 }
 
 void Simulation::Fault() {
-  if (rng_.Below(12) == 0) return SleepAll();
+  if (rng_.Below(5) == 0) return SleepAll();
   switch (rng_.Below(16)) {
     case 0:
     case 1:
