@@ -116,10 +116,12 @@ void Core::Impl::Advance(Campaign& campaign) {
 void Core::Impl::Handle(Tick) {
   // Who could not be heard is not lost: the process was stopped, its disk stood still, or was full.
   constexpr int64_t kStoodStillMs = 5'000;
-  if (last_tick_ms > 0 && now.monotonic_ms - last_tick_ms >= kStoodStillMs)
+  if (last_tick_ms > 0 && now.monotonic_ms - last_tick_ms >= kStoodStillMs) {
+    for (auto& [id, worker] : workers) worker.seen_ms = now.monotonic_ms;
     for (auto& [id, campaign] : campaigns)
       for (auto& [attempt_id, attempt] : campaign.attempts)
         attempt.expires_ms = std::max(attempt.expires_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms);
+  }
   last_tick_ms = now.monotonic_ms;
   std::set<std::pair<int64_t, int64_t>> expired;  // campaign, attempt
   while (!lease_checks.empty() && lease_checks.begin()->first <= now.monotonic_ms) {

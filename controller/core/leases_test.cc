@@ -101,6 +101,7 @@ TEST(Leases, AControllerThatStoodStillTakesNobodyForLost) {
   world.now_.monotonic_ms += 3'600'000;
   world.Pass(100);
   EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kLeased) << "no heartbeat could be heard";
+  EXPECT_LT(world.core_.Workers(world.now_).at(0).silent_ms, 1'000) << "its checkpoints are waited for";
   world.Pass(2 * CoreLimits().lease_ttl_ms + 1'000);
   EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kPending);
 }

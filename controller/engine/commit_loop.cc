@@ -70,12 +70,23 @@ void CommitLoop::AddDue(std::deque<Job>& batch) {
   if (options_.ticks && now_ms >= next_tick_ms_) batch.push_back(EventJob{.event = controller::Tick{}});
 }
 
-void CommitLoop::EndPolls(std::deque<Job>& batch) {
+void CommitLoop::RefuseNewWork(std::deque<Job>& batch, const Status& full) {
+  const auto asks = [](const Job& job) {
+    if (std::holds_alternative<UserJob>(job)) return true;
+    const auto* event = std::get_if<EventJob>(&job);
+    return event != nullptr && event->done != nullptr;
+  };
+  for (Job& job : batch)
+    if (asks(job)) Refuse(job, full);
+  std::erase_if(batch, asks);
+  const auto ticks = [](const Job& job) {
+    const auto* event = std::get_if<EventJob>(&job);
+    return event != nullptr && std::holds_alternative<controller::Tick>(event->event);
+  };
+  if (std::erase_if(batch, ticks) > 0) next_tick_ms_ = clock_.MonotonicMs() + kIdleMs;
   for (const auto& [deadline_ms, token] : std::exchange(poll_deadlines_, {}))
     batch.push_front(EventJob{.event = controller::PollEnded{token}});
 }
-
-void CommitLoop::SkipTick() { next_tick_ms_ = clock_.MonotonicMs() + kIdleMs; }
 
 void CommitLoop::AddLateStrategies(std::deque<Job>& batch, int64_t now_ms) {
   // A batch that came just in time stands here already.

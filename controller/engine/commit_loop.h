@@ -52,10 +52,9 @@ class CommitLoop {
   int64_t WakeMs() const;
   // Adds what is due by now: polls whose time is over, strategies that are late, the tick.
   void AddDue(std::deque<Job>& batch);
-  // Adds the end of each poll that waits: what happens next gives it no work.
-  void EndPolls(std::deque<Job>& batch);
-  // The tick that was due is left out: time stands still for leases.
-  void SkipTick();
+  // For a disk that is nearly full: answers with `full` who would have something written, ends the polls that
+  // wait, and lets time stand still for leases, as no worker is heard. What is under way by itself stays.
+  void RefuseNewWork(std::deque<Job>& batch, const Status& full);
   // Commits the batch, then hands on results and requests for proposals, answers, and reports campaigns that
   // ended. After an error memory and database may differ: nobody was answered, and only the destructor may
   // follow.

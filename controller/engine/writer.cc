@@ -54,7 +54,7 @@ void Writer::Run() {
   while (!queue_.closed() && !failed_) {
     std::deque<Job> batch = NextBatch();
     disk_.Look();
-    if (disk_.low()) RefuseNewWork(batch);
+    if (disk_.low()) loop_->RefuseNewWork(batch, disk_.Refusal());
     if (!batch.empty()) Commit(std::move(batch));
     if (!failed_) loop_->CheckpointWhenGrown();
   }
@@ -73,25 +73,6 @@ std::deque<Job> Writer::NextBatch() {
   std::deque<Job> batch = queue_.Take(kMaxBatch, wait_ms);
   loop_->AddDue(batch);
   return batch;
-}
-
-void Writer::RefuseNewWork(std::deque<Job>& batch) {
-  const auto asks = [](const Job& job) {
-    if (std::holds_alternative<UserJob>(job)) return true;
-    const auto* event = std::get_if<EventJob>(&job);
-    return event != nullptr && event->done != nullptr;
-  };
-  const Status full = disk_.Refusal();
-  for (Job& job : batch)
-    if (asks(job)) Refuse(job, full);
-  std::erase_if(batch, asks);
-  loop_->EndPolls(batch);
-  // Workers are not heard either: none is lost for that, and nothing is written for it.
-  const auto ticks = [](const Job& job) {
-    const auto* event = std::get_if<EventJob>(&job);
-    return event != nullptr && std::holds_alternative<controller::Tick>(event->event);
-  };
-  if (std::erase_if(batch, ticks) > 0) loop_->SkipTick();
 }
 
 Statistics Writer::statistics() const {

@@ -33,9 +33,6 @@ class Writer {
   void Run();
   // Waits for jobs, and adds what is due.
   std::deque<Job> NextBatch();
-  // Answers with ResourceExhausted who would have something written; what the engine itself has under way
-  // stays.
-  void RefuseNewWork(std::deque<Job>& batch);
   void Commit(std::deque<Job> batch);
 
   DiskGuard disk_;

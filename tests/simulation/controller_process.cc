@@ -222,22 +222,9 @@ void ControllerProcess::Work() {
   }
   loop_->AddDue(batch);
   disk_->Look();
-  if (disk_->low()) RefuseNewWork(batch);
+  if (disk_->low()) loop_->RefuseNewWork(batch, disk_->Refusal());
   if (!batch.empty()) return Commit(std::move(batch));
   if (vfs_.crashed()) Died("killed at work");
-}
-
-void ControllerProcess::RefuseNewWork(std::deque<engine::Job>& batch) {
-  const auto asks = [](const engine::Job& job) {
-    if (std::holds_alternative<engine::UserJob>(job)) return true;
-    const auto* const event = std::get_if<engine::EventJob>(&job);
-    return event != nullptr && event->done != nullptr;
-  };
-  const Status full = disk_->Refusal();
-  for (engine::Job& job : batch)
-    if (asks(job)) engine::Refuse(job, full);
-  std::erase_if(batch, asks);
-  loop_->EndPolls(batch);
 }
 
 void ControllerProcess::Commit(std::deque<engine::Job> batch) {

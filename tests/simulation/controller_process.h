@@ -111,8 +111,6 @@ class ControllerProcess {
   // Commits what has come in.
   void Work();
   void Commit(std::deque<engine::Job> batch);
-  // As the engine's writer does where the disk is nearly full.
-  void RefuseNewWork(std::deque<engine::Job>& batch);
   void Died(const std::string& why);
   void Post(engine::Job job);
   void Answer(uint64_t token, Reply reply);
