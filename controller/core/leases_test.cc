@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,6 +91,21 @@ TEST(Leases, APartitionLongerThanTheLeaseCostsNothingWhereNobodyTookTheTrial) {
   EXPECT_EQ(world.Trial(lease->trial.id).interruptions, 0);
   EXPECT_EQ(world.Attempt(lease->attempt.id).state, AttemptState::kRunning);
   EXPECT_EQ(world.Report("w", world.Success(*lease, 0.8)), OutcomeVerdict::kAccepted);
+}
+
+TEST(Leases, WorkersThatSpokeAtOnceAreToldToSpeakAtOtherTimes) {
+  World world;
+  std::set<int64_t> intervals;
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "w" + std::to_string(i);
+    world.Hello(id, 1);
+    world.Step(WorkerHeartbeat{static_cast<uint64_t>(1'000 + i), id, {}, {}});
+    const auto& answer = std::get<HeartbeatAnswered>(**world.Answer(static_cast<uint64_t>(1'000 + i)));
+    EXPECT_LE(answer.interval_ms, CoreLimits().heartbeat_interval_ms);
+    EXPECT_GE(answer.interval_ms, CoreLimits().heartbeat_interval_ms * 4 / 5);
+    intervals.insert(answer.interval_ms);
+  }
+  EXPECT_GT(intervals.size(), 10u);
 }
 
 TEST(Leases, AControllerThatStoodStillTakesNobodyForLost) {

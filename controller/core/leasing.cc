@@ -123,6 +123,10 @@ void Core::Impl::Handle(WorkerHeartbeat event) {
   // One call a worker and interval: 1,000 a second at the most.
   answer.interval_ms = std::clamp<int64_t>(static_cast<int64_t>(workers.size()), limits.heartbeat_interval_ms,
                                            limits.lease_ttl_ms / 3);
+  // Thousands that a restart has made speak at once would do so for long.
+  const auto spread = static_cast<uint64_t>(std::max<int64_t>(1, answer.interval_ms / 5));
+  answer.interval_ms -= static_cast<int64_t>(
+      Rng::DeriveSeed(static_cast<uint64_t>(now.monotonic_ms), event.worker_id) % spread);
   for (const AttemptProgress& progress : event.attempts) {
     LiveAttempt* const attempt = Claim(event.worker_id, progress.attempt_id, progress.fence);
     if (attempt == nullptr) {
