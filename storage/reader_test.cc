@@ -163,6 +163,8 @@ TEST_F(ReaderTest, WorkersAndReferenceComeBack) {
   EXPECT_EQ(workers->at(0).datasets.at(0).training_examples, 60'000);
   EXPECT_EQ(workers->at(0).numeric_modes, SampleWorker().numeric_modes);
   EXPECT_EQ(workers->at(0).operators, SampleWorker().operators);
+  EXPECT_EQ(workers->size(), 1u);
+  EXPECT_TRUE(reader_->Workers(workers->at(0).id, 10)->empty()) << "behind the last one";
   EXPECT_EQ((*reader_->Reference(1))->candidate_hash, "candidate50");
 }
 

@@ -20,6 +20,14 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// `free_bytes` outlives the engine.
+EngineOptions OnDiskWith(const std::string& folder, const std::atomic<int64_t>& free_bytes) {
+  EngineOptions options;
+  options.disk.folder = folder;
+  options.disk.free_bytes = [&]() -> StatusOr<int64_t> { return free_bytes.load(); };
+  return options;
+}
+
 TEST_F(EngineTest, AWriteThatFailsEndsTheEngineAndAcknowledgesNothing) {
   const auto failure = std::make_shared<std::promise<Status>>();
   EngineOptions options;
@@ -89,10 +97,7 @@ TEST_F(EngineTest, TheLogBeginsAnewAgainAndAgain) {
 
 TEST_F(EngineTest, AFullDiskRefusesWorkersAndUsersAndTakesTheirWorkOnceThereIsRoom) {
   std::atomic<int64_t> free_bytes = int64_t{1} << 40;
-  EngineOptions options;
-  options.disk.folder = folder_;
-  options.disk.free_bytes = [&]() -> StatusOr<int64_t> { return free_bytes.load(); };
-  StartEngine(std::move(options));
+  StartEngine(OnDiskWith(folder_, free_bytes));
   Hello();
   ASSERT_TRUE(CallForUser("l1", "d", Campaign("first", 3)).ok());
   const controller::Lease lease = TakeLease("r1");
@@ -123,10 +128,7 @@ TEST_F(EngineTest, AFullDiskRefusesWorkersAndUsersAndTakesTheirWorkOnceThereIsRo
 
 TEST_F(EngineTest, ARequestForWorkThatWaitsWhenTheDiskFillsUpEndsWithoutAny) {
   std::atomic<int64_t> free_bytes = int64_t{1} << 40;
-  EngineOptions options;
-  options.disk.folder = folder_;
-  options.disk.free_bytes = [&]() -> StatusOr<int64_t> { return free_bytes.load(); };
-  StartEngine(std::move(options));
+  StartEngine(OnDiskWith(folder_, free_bytes));
   Hello();
   const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
   engine_->Submit(
