@@ -166,7 +166,7 @@ def run_real(programs, trials, seed):
         data = cluster.folder / "data"
         write_images(data, training=400, test=10)
         cluster.data = f"fashion-mnist={data}"
-        launch(cluster, 1, 2, "fashion_macro.yaml", trials, epochs=2)
+        launch(cluster, 1, 2, "fashion_macro.yaml", trials, epochs=10)  # about 0.2 s each
         killer = Killer(cluster, random.Random(seed))
         killer.kill_all(("trainer", "zygote", "controller", "agent", "trainer", "zygote"), trials)
         finish(cluster, programs, trials, "the real trainer", killer.counts)
@@ -185,7 +185,7 @@ def main():
     assert sum(counts.values()) >= 20 and min(counts[kind] for kind in ("controller", "agent", "trainer")) >= 5
     assert calm == killed, "with one worker and one slot the candidates equal those of an uninterrupted run"
     run(programs, 2, 2, arguments.trials, arguments.kills // 3, arguments.seed + 1)
-    run_real(programs, 12, arguments.seed + 2)
+    run_real(programs, 24, arguments.seed + 2)
     print("passed")
 
 
