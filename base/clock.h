@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace canopy {
@@ -23,5 +24,8 @@ class SystemClock final : public Clock {
 
 // "2026-03-01T12:34:56.123456Z".
 std::string FormatWallUs(int64_t wall_us);
+// "2026-03-01T12:34:56Z" or with the zone's offset, "2026-03-01T13:34:56+01:00" (RFC 3339); nullopt for
+// others, those without a zone among them.
+std::optional<int64_t> ParseWallUs(const std::string& text);
 
 }  // namespace canopy

@@ -13,6 +13,7 @@ enum class Mutant {
   kForgetRandomState,
   kForgetRungDecision,
   kIgnoreDuration,
+  kIgnoreDeviceBudget,
   kAdoptUnlike,
   kIgnoreFullDisk,
 };

@@ -44,6 +44,8 @@ std::string Left(const v1::CampaignStatus& status) {
   std::string text;
   if (status.time_left_ms() >= 0) text += FormatDuration(status.time_left_ms());
   if (status.trials_left() >= 0) text += (text.empty() ? "" : ", ") + Plural(status.trials_left(), "trial");
+  if (status.has_device_left_ms())
+    text += (text.empty() ? "" : ", ") + FormatDuration(status.device_left_ms()) + " of device time";
   return text;
 }
 
@@ -148,6 +150,9 @@ std::vector<std::string> ProgressLines(const v1::CampaignStatus& status) {
            : Objective(summary) + "  " + summary.best_trial() +
                  (status.best_size() > 0 ? ", " + FormatCount(status.best(0).params()) + " parameters"
                                          : "")));
+  if (status.device_ms() > 0)
+    lines.push_back("spent       " + FormatDuration(status.device_ms()) + " of device time, " +
+                    FormatDuration(status.useful_device_ms()) + " of it in results");
   if (const std::string left = Left(status); !left.empty() && !HasEnded(summary.state())) {
     lines.push_back("left        " + left);
   }

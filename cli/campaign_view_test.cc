@@ -30,6 +30,9 @@ v1::CampaignStatus Running() {
   status.set_slots(2);
   status.set_candidates_an_hour(240);
   status.set_time_left_ms(200000);
+  status.set_device_left_ms(7200000);
+  status.set_device_ms(100000);
+  status.set_useful_device_ms(60000);
   status.set_trials_left(-1);
   return status;
 }
@@ -40,7 +43,8 @@ TEST(CampaignViewTest, ProgressSaysWhatRunsAndHowLongItWill) {
             "trials      12 done, 2 running, 1 failed\n"
             "speed       240 candidates an hour on 2 slots\n"
             "best        none yet\n"
-            "left        3 m 20 s");
+            "spent       1 m 40 s of device time, 1 m 00 s of it in results\n"
+            "left        3 m 20 s, 2 h 00 m of device time");
 }
 
 TEST(CampaignViewTest, ProgressInOneLine) {
@@ -51,7 +55,7 @@ TEST(CampaignViewTest, ProgressInOneLine) {
   status.set_finals_done(3);
   EXPECT_EQ(ProgressLine(status),
             "default/macro RUNNING: 12 done, 2 running, 1 failed, 240 an hour, best val_accuracy 0.9100 "
-            "(default/macro/7), finals 3/8, left 3 m 20 s");
+            "(default/macro/7), finals 3/8, left 3 m 20 s, 2 h 00 m of device time");
 }
 
 TEST(CampaignViewTest, AReasonCannotBreakTheLine) {

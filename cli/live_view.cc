@@ -8,9 +8,10 @@ namespace {
 
 constexpr int64_t kLineIntervalMs = 15'000;
 
-// What makes a line worth printing: all but the time left, which changes by itself.
+// What makes a line worth printing: all but what is left of time, which changes by itself.
 std::string Changes(v1::CampaignStatus status) {
   status.set_time_left_ms(-1);
+  status.clear_device_left_ms();
   return ProgressLine(status);
 }
 

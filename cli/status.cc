@@ -45,13 +45,16 @@ Status ShowStatus(const Context& context, const StatusOptions& options) {
     return Join(std::vector<std::string>(texts.begin(), texts.end()), "; ");
   };
   const auto optional = [](int64_t value) { return value < 0 ? Cell() : Cell(value); };
-  Table table(
-      {{"campaign"},     {"state"},        {"reason"},      {"pending"},        {"running"},
-       {"completed"},    {"infeasible"},   {"failed"},      {"quarantined"},    {"cancelled"},
-       {"cached"},       {"rejected"},     {"finals_done"}, {"finals_total"},   {"candidates_an_hour"},
-       {"time_left_ms"}, {"trials_left"},  {"best_trial"},  {"metric"},         {"best"},
-       {"epochs"},       {"numeric_mode"}, {"test_reads"},  {"waiting_reason"}, {"notices"},
-       {"warnings"}});
+  Table table({{"campaign"},         {"state"},          {"reason"},
+               {"pending"},          {"running"},        {"completed"},
+               {"infeasible"},       {"failed"},         {"quarantined"},
+               {"cancelled"},        {"cached"},         {"rejected"},
+               {"finals_done"},      {"finals_total"},   {"candidates_an_hour"},
+               {"time_left_ms"},     {"trials_left"},    {"best_trial"},
+               {"metric"},           {"best"},           {"epochs"},
+               {"numeric_mode"},     {"test_reads"},     {"waiting_reason"},
+               {"notices"},          {"warnings"},       {"device_ms"},
+               {"useful_device_ms"}, {"device_left_ms"}, {"until", Display::kTime}});
   table.AddRow({FullName(summary),
                 StateName(summary.state()),
                 summary.reason(),
@@ -77,7 +80,11 @@ Status ShowStatus(const Context& context, const StatusOptions& options) {
                 status.test_reads(),
                 status.waiting_reason(),
                 joined(status.notices()),
-                joined(status.warnings())});
+                joined(status.warnings()),
+                status.device_ms(),
+                status.useful_device_ms(),
+                status.has_device_left_ms() ? Cell(status.device_left_ms()) : Cell(),
+                status.until_us() == 0 ? Cell() : Cell(status.until_us())});
   table.Print(std::cout, options.format);
   return {};
 }

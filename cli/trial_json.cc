@@ -41,6 +41,7 @@ ordered_json Attempt(const v1::AttemptDetails& attempt) {
                          {"started", Time(attempt.started_us())},
                          {"ended", Time(attempt.ended_us())},
                          {"allocated_ms", attempt.allocated_ms()},
+                         {"device_ms", attempt.device_ms()},
                          {"busy_ms", attempt.busy_ms()},
                          {"cpu_ms", attempt.cpu_ms()},
                          {"peak_memory_bytes", attempt.peak_memory_bytes()},

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/sha256.h"
 #include "base/strings.h"
 #include "canopy/v1/campaign_file.pb.h"
@@ -219,10 +220,11 @@ class CampaignReader {
 
   Status ReadFidelity() {
     if (!message_.has_fidelity() || message_.fidelity().epochs() == "auto") {
-      if (const v1::BudgetSection& budget = message_.budget(); budget.has_duration()) return {};
-      return Wrong(
-          message_.has_fidelity() ? "fidelity.epochs" : "fidelity",
-          "expected `epochs`, a number of them: `auto` needs budget.duration, by which a probe settles it");
+      const v1::BudgetSection& budget = message_.budget();
+      if (budget.has_duration() || budget.has_device_time() || budget.has_until()) return {};
+      return Wrong(message_.has_fidelity() ? "fidelity.epochs" : "fidelity",
+                   "expected `epochs`, a number of them: `auto` needs budget.duration, budget.device_time or "
+                   "budget.until, by which a probe settles it");
     }
     const auto epochs = ParseInt(message_.fidelity().epochs());
     if (!epochs || *epochs < 1 || *epochs > 100000) {
@@ -254,8 +256,9 @@ class CampaignReader {
 
   Status ReadBudget() {
     const v1::BudgetSection& budget = message_.budget();
-    if (!budget.has_trials() && !budget.has_duration()) {
-      return Wrong("budget", "expected `trials`, `duration` or both, found neither");
+    if (!budget.has_trials() && !budget.has_duration() && !budget.has_device_time() && !budget.has_until()) {
+      return Wrong("budget",
+                   "expected one or more of `trials`, `duration`, `device_time` and `until`, found none");
     }
     if (budget.has_trials()) {
       if (budget.trials() < 1) {
@@ -263,14 +266,30 @@ class CampaignReader {
       }
       settings_.budget_trials = budget.trials();
     }
-    if (budget.has_duration()) {
-      const auto duration = ParseDurationMs(budget.duration());
-      if (!duration || *duration < 1000) {
-        return Wrong("budget.duration", "expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found '" +
-                                            budget.duration() + "'");
+    if (budget.has_duration())
+      CANOPY_RETURN_IF_ERROR(ReadTime("budget.duration", budget.duration(), settings_.budget_duration_ms));
+    if (budget.has_device_time())
+      CANOPY_RETURN_IF_ERROR(
+          ReadTime("budget.device_time", budget.device_time(), settings_.budget_device_ms));
+    if (budget.has_until()) {
+      const auto until_us = ParseWallUs(budget.until());
+      if (!until_us || *until_us <= 0) {
+        return Wrong("budget.until",
+                     "expected a date and time with its zone, such as 2026-12-24T18:00:00Z or "
+                     "2026-12-24T19:00:00+01:00, found '" +
+                         budget.until() + "'");
       }
-      settings_.budget_duration_ms = *duration;
+      settings_.budget_until_us = *until_us;
     }
+    return {};
+  }
+
+  Status ReadTime(std::string_view path, const std::string& text, int64_t& ms) {
+    const auto time = ParseDurationMs(text);
+    if (!time || *time < 1000) {
+      return Wrong(path, "expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found '" + text + "'");
+    }
+    ms = *time;
     return {};
   }
 

@@ -166,7 +166,15 @@ TEST(CampaignTest, ErrorsNamePlaceExpectationAndNearestName) {
        "(did you mean 'val_accuracy'?)"},
       {"goal: maximize", "goal: minimize",
        "c.yaml:8:43: objectives[0].goal: expected maximize for val_accuracy"},
-      {"{duration: 10m}", "{}", "c.yaml:10:9: budget: expected `trials`, `duration` or both, found neither"},
+      {"{duration: 10m}", "{}",
+       "c.yaml:10:9: budget: expected one or more of `trials`, `duration`, `device_time` and `until`, found "
+       "none"},
+      {"duration: 10m", "device_time: 5",
+       "c.yaml:10:23: budget.device_time: expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found "
+       "'5'"},
+      {"duration: 10m", "until: 2026-12-24",
+       "c.yaml:10:17: budget.until: expected a date and time with its zone, such as 2026-12-24T18:00:00Z or "
+       "2026-12-24T19:00:00+01:00, found '2026-12-24'"},
       {"duration: 10m", "duration: soon",
        "c.yaml:10:20: budget.duration: expected a time of 1s or more, such as 90s, 10m, 2h or 3d, found "
        "'soon'"},
@@ -216,9 +224,17 @@ TEST(CampaignTest, WrongOverridesAreNamed) {
   EXPECT_THAT(ErrorOf(kCampaign, {"constraints[x]=1"}), HasSubstr("expected a path such as"));
 }
 
-TEST(CampaignTest, AutomaticEpochsNeedADuration) {
+TEST(CampaignTest, BudgetsOfDeviceTimeAndByDate) {
+  const CampaignFile campaign = Parse({"budget={device_time: 500h, until: '2026-03-01T13:00:00+01:00'}"});
+  EXPECT_EQ(campaign.settings.budget_device_ms, 500 * 3'600'000LL);
+  EXPECT_EQ(campaign.settings.budget_until_us, 1'772'366'400'000'000);
+  EXPECT_EQ(campaign.settings.budget_duration_ms, 0);
+}
+
+TEST(CampaignTest, AutomaticEpochsNeedABudgetOfTime) {
   EXPECT_THAT(ErrorOf(kCampaign, {"fidelity.epochs=auto", "budget={trials: 3}"}),
-              HasSubstr("needs budget.duration"));
+              HasSubstr("needs budget.duration, budget.device_time or budget.until"));
+  EXPECT_EQ(Parse({"fidelity.epochs=auto", "budget={device_time: 3h}"}).settings.epochs, 0);
 }
 
 TEST(RecipeDecisionsTest, OnlyWhatTheTrainerConsumesMayBeSearched) {

@@ -38,6 +38,8 @@ constexpr std::string_view kViewColumns[] = {
     "useful_allocated_ms",
     "wasted_busy_ms",
     "wasted_allocated_ms",
+    "useful_device_ms",
+    "wasted_device_ms",
     "peak_memory_bytes",
     "worker",
     "host",

@@ -96,9 +96,9 @@ constexpr Invariant kInvariants[] = {
      "purpose, "
      "state, COUNT(*) FROM trial GROUP BY 1, 2, 3)"},
     {"the counts of attempts are those of their rows",
-     "SELECT 'campaign ' || campaign_id || ', ' || state FROM (SELECT campaign_id, state, COUNT(*) AS "
-     "attempts FROM "
-     "attempt GROUP BY 1, 2 EXCEPT SELECT campaign_id, state, attempts FROM attempt_count)"},
+     "SELECT 'campaign ' || campaign_id || ', ' || state FROM (SELECT campaign_id, state, COUNT(*), "
+     "SUM(device_ms) FROM attempt GROUP BY 1, 2 EXCEPT SELECT campaign_id, state, attempts, device_ms FROM "
+     "attempt_count)"},
     {"the counts of results are those of their rows",
      "SELECT 'campaign ' || campaign_id || ', ' || purpose FROM (SELECT campaign_id, purpose, feasible, "
      "COUNT(*) AS "

@@ -102,6 +102,8 @@ TEST_F(DatabaseCheckTest, EachViolationIsFoundAndNamed) {
        "a campaign's results are numbered once and up to its last"},
       {"UPDATE trial_count SET trials = trials + 1", "the counts of trials are those of their rows"},
       {"UPDATE attempt_count SET attempts = attempts + 1", "the counts of attempts are those of their rows"},
+      {"UPDATE attempt_count SET device_ms = device_ms + 1",
+       "the counts of attempts are those of their rows"},
       {"UPDATE result_count SET results = results + 1", "the counts of results are those of their rows"},
       {"UPDATE campaign SET winner_trial_id = 4711", "a chosen winner is a trial of its campaign"},
       {"UPDATE campaign SET winner_committed = 0; UPDATE trial SET purpose = 'TEST' WHERE id = 2",

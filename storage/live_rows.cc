@@ -47,9 +47,7 @@ StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std
                                                    const std::vector<SqlValue>& values) {
   CANOPY_ASSIGN_OR_RETURN(Rows rows,
                           database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") +
-                                             ", a.worker_id, (SELECT COALESCE(SUM(s.busy_ms), 0) "
-                                             "FROM attempt s WHERE s.trial_id = t.id AND s.segment "
-                                             "IS NOT NULL) FROM result r JOIN trial t ON t.id = r.trial_id "
+                                             ", a.worker_id FROM result r JOIN trial t ON t.id = r.trial_id "
                                              "JOIN candidate c ON c.id = t.candidate_id "
                                              "JOIN attempt a ON a.id = r.attempt_id " +
                                              rest,
@@ -63,7 +61,6 @@ StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std
     ReadTrial(reader, finished.trial);
     VisitResult(reader, finished.result);
     reader("worker_id", finished.worker_id);
-    reader("busy_ms", finished.busy_ms);
     CANOPY_RETURN_IF_ERROR(reader.status());
   }
 }
@@ -116,6 +113,11 @@ Status ReadCounts(Database& database, Live& live) {
   CANOPY_ASSIGN_OR_RETURN(live.search_busy_ms,
                           count("SELECT busy_ms FROM result_count WHERE campaign_id = ? AND "
                                 "purpose = 'SEARCH' AND feasible = 1"));
+  CANOPY_ASSIGN_OR_RETURN(live.search_device_ms,
+                          count("SELECT device_ms FROM result_count WHERE campaign_id = ? AND "
+                                "purpose = 'SEARCH' AND feasible = 1"));
+  CANOPY_ASSIGN_OR_RETURN(
+      live.device_ms, count("SELECT COALESCE(SUM(device_ms), 0) FROM attempt_count WHERE campaign_id = ?"));
   return {};
 }
 

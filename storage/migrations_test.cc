@@ -138,6 +138,14 @@ Status MakeFirstVersion(const std::string& path) {
                                  {"failure", "NULL"},
                                  {"crash_hosts_json", "'[]'"},
                                  {"parent_trial_id", "NULL"}}));
+  CANOPY_RETURN_IF_ERROR(AddRow(database, "worker", {{"id", "'w'"}}));
+  CANOPY_RETURN_IF_ERROR(AddRow(database, "attempt",
+                                {{"worker_id", "'w'"},
+                                 {"state", "'FAILED'"},
+                                 {"failure", "'PREEMPTED'"},
+                                 {"signature_seq", "NULL"},
+                                 {"allocated_ms", "101"},
+                                 {"device_share", "0.5"}}));
   return database.RunScript(
       "CREATE TABLE campaign_1_values (trial_id INTEGER PRIMARY KEY REFERENCES trial (id), width INTEGER) "
       "STRICT; INSERT INTO campaign_1_values VALUES (1, 8); "
@@ -162,6 +170,7 @@ TEST_F(MigrationsTest, ADatabaseOfEveryEarlierVersionKeepsItsTrials) {
       ASSERT_EQ(live->at(0).trials.size(), 1u);
       EXPECT_EQ(live->at(0).trials[0].space_version, 1);
       EXPECT_EQ(live->at(0).search_trials, 1);
+      EXPECT_EQ(live->at(0).device_ms, 51) << "a half of 101, rounded";
     }
     // A copy of each version that was left behind.
     size_t copies = 0;

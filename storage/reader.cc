@@ -231,6 +231,12 @@ StatusOr<CampaignCounts> ReadCounts(Database& database, int64_t campaign_id) {
                           database.QueryInt("SELECT active_ms FROM campaign WHERE id = ?", {campaign_id}));
   if (active_ms > 0)
     counts.candidates_an_hour = static_cast<double>(finished) * 3.6e6 / static_cast<double>(active_ms);
+  const auto device_ms = [&](const std::string& table) {
+    return database.QueryInt("SELECT COALESCE(SUM(device_ms), 0) FROM " + table + " WHERE campaign_id = ?",
+                             {campaign_id});
+  };
+  CANOPY_ASSIGN_OR_RETURN(counts.device_ms, device_ms("attempt_count"));
+  CANOPY_ASSIGN_OR_RETURN(counts.useful_device_ms, device_ms("result_count"));
   return counts;
 }
 

@@ -37,6 +37,8 @@ struct CampaignCounts {
   int64_t rejected = 0, cached = 0;
   // Finished SEARCH trials per hour of running time; 0 before the first.
   double candidates_an_hour = 0;
+  // Device time of the attempts that ended, and of those whose results count.
+  int64_t device_ms = 0, useful_device_ms = 0;
 
   int64_t Trials(model::Purpose purpose, model::TrialState state) const;
 };

@@ -16,12 +16,13 @@ Status RowCounts::Write() {
                                .status());
   }
   for (const auto& [key, attempts] : attempts_) {
-    if (attempts == 0) continue;
+    if (attempts.number == 0 && attempts.device_ms == 0) continue;
     CANOPY_RETURN_IF_ERROR(
         database_
-            .Run("INSERT INTO attempt_count (campaign_id, state, attempts) VALUES (?, ?, ?) ON CONFLICT DO "
-                 "UPDATE SET attempts = attempts + excluded.attempts",
-                 {key.first, ToSql(key.second), attempts})
+            .Run("INSERT INTO attempt_count (campaign_id, state, attempts, device_ms) VALUES (?, ?, ?, ?) ON "
+                 "CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts, device_ms = device_ms + "
+                 "excluded.device_ms",
+                 {key.first, ToSql(key.second), attempts.number, attempts.device_ms})
             .status());
   }
   for (const auto& [key, events] : events_)
@@ -35,11 +36,11 @@ Status RowCounts::Write() {
     const auto& [campaign_id, purpose, feasible] = key;
     CANOPY_RETURN_IF_ERROR(
         database_
-            .Run("INSERT INTO result_count (campaign_id, purpose, feasible, results, busy_ms) VALUES (?, ?, "
-                 "?, ?, "
-                 "?) ON CONFLICT DO UPDATE SET results = results + excluded.results, busy_ms = busy_ms + "
-                 "excluded.busy_ms",
-                 {campaign_id, ToSql(purpose), ToSql(feasible), results.number, results.busy_ms})
+            .Run("INSERT INTO result_count (campaign_id, purpose, feasible, results, busy_ms, device_ms) "
+                 "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET results = results + excluded.results, "
+                 "busy_ms = busy_ms + excluded.busy_ms, device_ms = device_ms + excluded.device_ms",
+                 {campaign_id, ToSql(purpose), ToSql(feasible), results.number, results.busy_ms,
+                  results.device_ms})
             .status());
   }
   Forget();

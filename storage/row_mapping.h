@@ -151,6 +151,8 @@ void VisitCampaign(Visitor& v, Record& campaign) {
   v("epochs_requested", settings.epochs);
   v("budget_trials", settings.budget_trials);
   v("budget_duration_ms", settings.budget_duration_ms);
+  v("budget_device_ms", settings.budget_device_ms);
+  v("budget_until_us", settings.budget_until_us);
   v("finals_top", settings.finals_top);
   v("finals_seeds", settings.finals_seeds);
   v("finals_reference", settings.finals_reference);
@@ -179,6 +181,7 @@ void VisitProgress(Visitor& v, Record& progress) {
   v("reason", progress.reason);
   v("epochs", progress.epochs);
   v("active_ms", progress.active_ms);
+  v("served_ms", progress.served_ms);
   v("next_trial_number", progress.next_trial_number);
   v("last_result_seq", progress.last_result_seq);
   v("refill_count", progress.refill_count);
@@ -281,6 +284,7 @@ void VisitTrialState(Visitor& v, Record& trial) {
   v("checkpoint_epoch", trial.checkpoint.epoch);
   v("checkpoint_step", trial.checkpoint.step);
   v("busy_ms", trial.busy_ms);
+  v("device_ms", trial.device_ms);
   v("finished_us", trial.finished_us);
 }
 
@@ -301,6 +305,7 @@ void VisitAttempt(Visitor& v, Record& attempt) {
   v("device_count", attempt.device_count);
   v("device_share", attempt.device_share);
   v("cores", attempt.cores);
+  v("began_ms", attempt.began_ms);
   v("started_us", attempt.started_us);
 }
 

@@ -164,8 +164,6 @@ class Store final : public TrialStore {
     return statement.Run(*database_, visit, others);
   }
   Status CheckTransaction() const;
-  // Of the row that is to change; empty where there is none.
-  StatusOr<std::string> StateOf(const std::string& table, int64_t id);
   Status Insert(const ColumnWriter& row, std::string_view table) {
     return Write(row.InsertInto(table), row.values()).status();
   }
@@ -218,12 +216,6 @@ Status Store::CheckTransaction() const {
 StatusOr<int64_t> Store::Write(std::string_view sql, const std::vector<SqlValue>& values) {
   CANOPY_RETURN_IF_ERROR(CheckTransaction());
   return database_->Run(sql, values);
-}
-
-StatusOr<std::string> Store::StateOf(const std::string& table, int64_t id) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows, database_->Query("SELECT state FROM " + table + " WHERE id = ?", {id}));
-  CANOPY_ASSIGN_OR_RETURN(const bool found, rows.Next());
-  return found ? rows.Text(0) : "";
 }
 
 Status Store::Changed(const StatusOr<int64_t>& rows, std::string_view table, int64_t id) {
@@ -336,10 +328,14 @@ Status Store::InsertTrial(const model::TrialRecord& trial) {
 }
 
 Status Store::UpdateTrial(const model::TrialRecord& trial) {
-  CANOPY_ASSIGN_OR_RETURN(const std::string before, StateOf("trial", trial.id));
-  if (const auto state = model::ParseTrialState(before); state && *state != trial.state) {
-    counts_.AddTrials(trial.campaign_id, trial.purpose, *state, -1);
-    counts_.AddTrials(trial.campaign_id, trial.purpose, trial.state, 1);
+  {
+    CANOPY_ASSIGN_OR_RETURN(Rows before,
+                            database_->Query("SELECT state FROM trial WHERE id = ?", {trial.id}));
+    CANOPY_ASSIGN_OR_RETURN(const bool found, before.Next());
+    if (const auto state = model::ParseTrialState(found ? before.Text(0) : "")) {
+      counts_.AddTrials(trial.campaign_id, trial.purpose, *state, -1);
+      counts_.AddTrials(trial.campaign_id, trial.purpose, trial.state, 1);
+    }
   }
   const auto visit = [&](auto& row) { VisitTrialState(row, trial); };
   return Changed(Write(update_trial_, visit, {trial.id}), "trial", trial.id);
@@ -350,15 +346,19 @@ Status Store::InsertAttempt(const model::AttemptRecord& attempt) {
     VisitAttempt(row, attempt);
     VisitAttemptState(row, attempt);
   };
-  counts_.AddAttempts(attempt.campaign_id, attempt.state, 1);
+  counts_.AddAttempts(attempt.campaign_id, attempt.state, 1, attempt.DeviceMs());
   return Write(insert_attempt_, visit).status();
 }
 
 Status Store::UpdateAttempt(const model::AttemptRecord& attempt) {
-  CANOPY_ASSIGN_OR_RETURN(const std::string before, StateOf("attempt", attempt.id));
-  if (const auto state = model::ParseAttemptState(before); state && *state != attempt.state) {
-    counts_.AddAttempts(attempt.campaign_id, *state, -1);
-    counts_.AddAttempts(attempt.campaign_id, attempt.state, 1);
+  {
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows before, database_->Query("SELECT state, device_ms FROM attempt WHERE id = ?", {attempt.id}));
+    CANOPY_ASSIGN_OR_RETURN(const bool found, before.Next());
+    if (const auto state = model::ParseAttemptState(found ? before.Text(0) : "")) {
+      counts_.AddAttempts(attempt.campaign_id, *state, -1, -before.Int(1));
+      counts_.AddAttempts(attempt.campaign_id, attempt.state, 1, attempt.DeviceMs());
+    }
   }
   const auto visit = [&](auto& row) { VisitAttemptState(row, attempt); };
   const std::optional<std::string> signature = model::FailureSignature(attempt);
@@ -371,14 +371,15 @@ Status Store::InsertResult(const model::ResultRecord& result) {
   {
     CANOPY_ASSIGN_OR_RETURN(
         Rows ran,
-        database_->Query("SELECT t.purpose, (SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE "
-                         "a.trial_id = t.id AND a.segment IS NOT NULL) FROM trial t WHERE t.id = ?",
-                         {result.trial_id}));
+        database_->Query("SELECT t.purpose, TOTAL(a.busy_ms) FILTER (WHERE a.segment IS NOT NULL), "
+                         "TOTAL(a.device_ms) FROM trial t LEFT JOIN attempt a ON a.trial_id = t.id AND "
+                         "(a.segment IS NOT NULL OR a.id = ?) WHERE t.id = ? GROUP BY t.id",
+                         {result.feasible ? 0 : result.attempt_id, result.trial_id}));
     CANOPY_ASSIGN_OR_RETURN(const bool found, ran.Next());
     const auto purpose = model::ParsePurpose(found ? ran.Text(0) : "");
     if (!purpose)
       return Internal("a result for trial " + std::to_string(result.trial_id) + ", which does not exist");
-    counts_.AddResult(result.campaign_id, *purpose, result.feasible, ran.Int(1));
+    counts_.AddResult(result.campaign_id, *purpose, result.feasible, ran.Int(1), ran.Int(2));
     CANOPY_RETURN_IF_ERROR(Write(insert_result_, [&](auto& row) {
                              VisitResult(row, result);
                              row("purpose", *purpose);

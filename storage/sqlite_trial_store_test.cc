@@ -137,6 +137,7 @@ TEST_F(SqliteTrialStoreTest, RestartFindsLiveTrialsAndRunningAttempts) {
                 trial.rung_action = model::RungAction::kPause;
                 trial.checkpoint = {"worker-1", "/c", "5ha", 4, 9};
                 trial.busy_ms = 70;
+                trial.device_ms = 35;
                 return store_->UpdateTrial(trial);
               }).ok());
   Reopen();
@@ -176,6 +177,29 @@ TEST_F(SqliteTrialStoreTest, RestartFindsTheBestTrialsAndFinals) {
   EXPECT_EQ(Text(live.finals[0].result), Text(result));
   EXPECT_EQ(live.search_completed, 5);
   EXPECT_EQ(live.search_busy_ms, 500);
+  EXPECT_EQ(live.search_device_ms, 600);
+}
+
+TEST_F(SqliteTrialStoreTest, DeviceTimeIsThatOfAllAttemptsAndOfThoseThatResultsComeFrom) {
+  model::AttemptRecord attempt = SampleAttempt(1, 1);
+  attempt.device_share = 0.25;
+  const auto end = [&](model::AttemptState state, int64_t allocated_ms) {
+    attempt.state = state;
+    attempt.cost.allocated_ms = allocated_ms;
+    return Write([&] { return store_->UpdateAttempt(attempt); });
+  };
+  ASSERT_TRUE(Write([&]() -> Status {
+                CANOPY_RETURN_IF_ERROR(store_->InsertTrial(SampleTrial(1)));
+                return store_->InsertAttempt(attempt);
+              }).ok());
+  ASSERT_TRUE(end(model::AttemptState::kExpired, 1'001).ok());
+  EXPECT_EQ(Live().device_ms, 501) << "two devices, a quarter of each, rounded";
+  ASSERT_TRUE(end(model::AttemptState::kRunning, 0).ok());
+  EXPECT_EQ(Live().device_ms, 0) << "it goes on after all";
+  ASSERT_TRUE(end(model::AttemptState::kFailed, 3'000).ok());
+  ASSERT_TRUE(AddCompletedTrial(*store_, 2, 0.5).ok());
+  EXPECT_EQ(Live().device_ms, 1'620);
+  EXPECT_EQ(Live().search_device_ms, 120);
 }
 
 TEST_F(SqliteTrialStoreTest, SignaturesComeBackInTheOrderOfTheEnds) {

@@ -107,7 +107,6 @@ class TrialStore {
       model::TrialRecord trial;
       model::ResultRecord result;
       std::string worker_id;
-      int64_t busy_ms = 0;
     };
     // The finals_top + 1 best candidates by their best SEARCH trial that was trained in full and is not set
     // aside, best first.
@@ -116,7 +115,8 @@ class TrialStore {
     std::vector<std::string> first_signatures;         // of the first 5 attempts, oldest first
     std::vector<model::EndSignature> last_signatures;  // of the last 20 candidates' newest attempts
     int64_t trials_total = 0;
-    int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0;
+    int64_t search_trials = 0, search_completed = 0, search_busy_ms = 0, search_device_ms = 0;
+    int64_t device_ms = 0;  // of all attempts that ended
   };
   virtual StatusOr<std::vector<LiveRows>> LoadLiveCampaigns() = 0;
   // LiveRows::best as it would be with these settings, without the trials in `set_aside`; nullptr: without

@@ -40,6 +40,9 @@ constexpr ViewColumn kFirstColumns[] = {
     {"objective", "r.objective"},   {"space_version", "t.space_version"},
     {"set_aside", kSetAsideReason},
 };
+// An attempt ended a part of the training, or showed that the candidate cannot be trained; or it did not.
+#define CANOPY_USEFUL "(a.segment IS NOT NULL OR (a.id IS r.attempt_id AND r.feasible = 0))"
+#define CANOPY_WASTED "NOT " CANOPY_USEFUL
 constexpr ViewColumn kLastColumns[] = {
     {"params", "c.params"},
     {"macs", "c.macs"},
@@ -61,17 +64,18 @@ constexpr ViewColumn kLastColumns[] = {
     {"reason", "t.reason"},
     {"attempts", "(SELECT COUNT(*) FROM attempt a WHERE a.trial_id = t.id)"},
     {"useful_busy_ms",
-     "(SELECT SUM(a.busy_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR "
-     "a.segment IS NOT NULL))"},
+     "(SELECT SUM(a.busy_ms) FROM attempt a WHERE a.trial_id = t.id AND " CANOPY_USEFUL ")"},
     {"useful_allocated_ms",
-     "(SELECT SUM(a.allocated_ms) FROM attempt a WHERE a.trial_id = t.id AND (a.id = r.attempt_id OR "
-     "a.segment IS NOT NULL))"},
+     "(SELECT SUM(a.allocated_ms) FROM attempt a WHERE a.trial_id = t.id AND " CANOPY_USEFUL ")"},
+    {"useful_device_ms",
+     "(SELECT SUM(a.device_ms) FROM attempt a WHERE a.trial_id = t.id AND " CANOPY_USEFUL ")"},
     {"wasted_busy_ms",
-     "(SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
-     "r.attempt_id AND a.segment IS NULL)"},
+     "(SELECT COALESCE(SUM(a.busy_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND " CANOPY_WASTED ")"},
     {"wasted_allocated_ms",
-     "(SELECT COALESCE(SUM(a.allocated_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND a.id IS NOT "
-     "r.attempt_id AND a.segment IS NULL)"},
+     "(SELECT COALESCE(SUM(a.allocated_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND " CANOPY_WASTED
+     ")"},
+    {"wasted_device_ms",
+     "(SELECT COALESCE(SUM(a.device_ms), 0) FROM attempt a WHERE a.trial_id = t.id AND " CANOPY_WASTED ")"},
     {"peak_memory_bytes", "(SELECT MAX(a.peak_memory_bytes) FROM attempt a WHERE a.trial_id = t.id)"},
     {"worker", "(SELECT a.worker_id FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id))"},
     {"host", "(SELECT a.host FROM attempt a WHERE a.id = COALESCE(r.attempt_id, t.last_attempt_id))"},

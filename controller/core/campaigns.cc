@@ -123,6 +123,7 @@ void Core::Impl::Handle(Tick) {
         attempt.expires_ms = std::max(attempt.expires_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms);
   }
   last_tick_ms = now.monotonic_ms;
+  FollowWallClock();
   std::set<std::pair<int64_t, int64_t>> expired;  // campaign, attempt
   while (!lease_checks.empty() && lease_checks.begin()->first <= now.monotonic_ms) {
     const int64_t attempt_id = lease_checks.begin()->second;
@@ -140,7 +141,8 @@ void Core::Impl::Handle(Tick) {
     GiveUpCheckpoints(campaign);
     Advance(campaign);
     // A restart loses no more of the running time than this.
-    if (campaign.active() && now.monotonic_ms - campaign.active_mark_ms >= kSaveProgressMs)
+    if ((campaign.active() || !campaign.attempts.empty()) &&
+        now.monotonic_ms - campaign.active_mark_ms >= kSaveProgressMs)
       SaveProgress(campaign);
     const bool idle = campaign.active() && campaign.attempts.empty() && !campaign.waiting.empty();
     if (!idle)

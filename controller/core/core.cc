@@ -40,6 +40,10 @@ int64_t Campaign::ActiveMs(const Now& now) const {
   return progress().active_ms + (active() ? std::max<int64_t>(0, now.monotonic_ms - active_mark_ms) : 0);
 }
 
+int64_t Campaign::ServedMs(const Now& now) const {
+  return progress().served_ms + std::max<int64_t>(0, now.monotonic_ms - active_mark_ms);
+}
+
 Core::Impl::Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make, const Now& start)
     : limits(limits),
       make_schedule(std::move(make)),
@@ -48,9 +52,8 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make
       counters(state.counters),
       start_ms(start.monotonic_ms),
       now(start) {
-  const auto granted = [&](const model::AttemptRecord& attempt) {
-    return now.monotonic_ms - std::max<int64_t>(0, now.wall_us - attempt.started_us) / 1000;
-  };
+  FollowWallClock();
+  wall_offset_ms = stepped_offset_ms;
   for (model::DeviceHealth& device : state.health) health[device.place] = std::move(device);
   for (model::Drain& drain : state.drains) {
     const std::pair key(drain.scope, drain.name);
@@ -71,15 +74,19 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make
     campaign.MakeRungs();
     CountPriority(campaign);
     campaign.offered_expected_ms = ExpectedMs(campaign);
+    const auto granted_ms = [&](const model::AttemptRecord& attempt) {
+      return now.monotonic_ms - (campaign.progress().served_ms - attempt.began_ms);
+    };
     for (model::TrialRecord& trial : trials) KeepTrial(campaign, std::move(trial));
     for (model::AttemptRecord& attempt : attempts) {
-      const int64_t granted_ms = granted(attempt);
+      const int64_t began_ms = granted_ms(attempt);
       // Agents get time to find the restarted controller and claim what they run.
-      KeepAttempt(campaign, {std::move(attempt), granted_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms});
+      KeepAttempt(campaign, {std::move(attempt), began_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms,
+                             now.monotonic_ms, false});
     }
     for (model::AttemptRecord& attempt : expired) {
-      const int64_t granted_ms = granted(attempt);
-      KeepExpired(campaign, {std::move(attempt), granted_ms});
+      const int64_t began_ms = granted_ms(attempt);
+      KeepExpired(campaign, {std::move(attempt), began_ms});
     }
   }
 }
@@ -129,6 +136,7 @@ void Core::Impl::Answer(uint64_t token, StatusOr<ReplyBody> body) {
 
 void Core::Impl::SaveProgress(Campaign& campaign) {
   campaign.progress().active_ms = campaign.ActiveMs(now);
+  campaign.progress().served_ms = campaign.ServedMs(now);
   campaign.active_mark_ms = now.monotonic_ms;
   Write(UpdateCampaign{campaign.id(), campaign.progress()});
 }

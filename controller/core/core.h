@@ -58,6 +58,8 @@ struct LiveCampaign {
   int64_t search_trials = 0;     // created, whatever their state
   int64_t search_completed = 0;  // those that were stopped at a rung included
   int64_t search_busy_ms = 0;    // over these, for predictions
+  int64_t search_device_ms = 0;  // the same
+  int64_t device_ms = 0;         // of all attempts that ended
 };
 struct CoreState {
   SaveCounters counters;
@@ -93,7 +95,9 @@ class Core {
   struct CampaignGlance {
     int64_t campaign_id = 0;
     int64_t pending = 0, leased = 0, paused = 0, slots = 0;
-    int64_t deadline_left_ms = -1;  // -1: no such budget
+    int64_t deadline_left_ms = -1;  // by duration or date; -1: no such budget
+    int64_t device_running_ms = 0;  // of live attempts
+    int64_t device_left_ms = -1;    // -1: no such budget
     int64_t waiting_without_worker_ms = 0;
     std::string waiting_reason;        // why no connected worker is eligible
     std::vector<std::string> notices;  // on trials that wait for what no connected worker has
@@ -113,8 +117,9 @@ class Core {
   struct TrialOutlook {
     bool live = false;
     std::string campaign_state, campaign_reason;
-    bool fidelity_open = false;  // a probe settles it before other trials are given out
-    int64_t rung = 0;            // that it waits at; 0: none
+    bool budget_is_taken = false;  // by what its campaign runs, if that takes what is expected
+    bool fidelity_open = false;    // a probe settles it before other trials are given out
+    int64_t rung = 0;              // that it waits at; 0: none
     int64_t rung_since_us = 0;
     std::string rung_awaits;  // "3 of 4 reports"
     // For the worker with its checkpoint, before it begins anew elsewhere; 0: it has none.

@@ -52,7 +52,7 @@ ordered_json Describe(const model::TrialRecord& t) {
           {"crash_hosts", t.crash_hosts},
           {"failed_on", FailedOn(t)},
           {"last_lease", {t.last_attempt_id, t.last_fence}},
-          {"rung", {t.rung, std::string(model::ToString(t.rung_action)), t.busy_ms}},
+          {"rung", {t.rung, std::string(model::ToString(t.rung_action)), t.busy_ms, t.device_ms}},
           {"checkpoint",
            {t.checkpoint.worker_id, t.checkpoint.path, t.checkpoint.sha256, t.checkpoint.epoch,
             t.checkpoint.step}},
@@ -88,14 +88,15 @@ std::string Core::Impl::DurableText() const {
                                   report.metrics, std::string(model::ToString(report.action)),
                                   report.event_seq});
     for (const LiveCampaign::Best& best : campaign.live.best)
-      entry["best"].push_back({best.trial_id, best.objective, best.busy_ms});
+      entry["best"].push_back({best.trial_id, best.objective, best.busy_ms, best.device_ms});
     for (const LiveCampaign::Final& final : campaign.live.finals)
       entry["finals"].push_back({final.trial.id, final.result.weights_sha256, final.worker_id});
     entry["signatures"] = {campaign.live.first_signatures};
     for (const model::EndSignature& last : campaign.live.last_signatures)
       entry["signatures"].push_back({last.candidate_hash, last.text});
-    entry["counts"] = {campaign.live.trials_total, campaign.live.search_trials,
-                       campaign.live.search_completed, campaign.live.search_busy_ms};
+    entry["counts"] = {campaign.live.trials_total,     campaign.live.search_trials,
+                       campaign.live.search_completed, campaign.live.search_busy_ms,
+                       campaign.live.search_device_ms, campaign.live.device_ms};
     root["campaigns"].push_back(std::move(entry));
   }
   for (const auto& [place, device] : health) {
@@ -142,9 +143,9 @@ std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
                                              : glance.pending) += trials;
     }
     glance.slots = KnownSlots();
-    if (campaign.settings().budget_duration_ms > 0)
-      glance.deadline_left_ms =
-          std::max<int64_t>(0, campaign.settings().budget_duration_ms - campaign.ActiveMs(now));
+    if (HasDeadline(campaign)) glance.deadline_left_ms = std::max<int64_t>(0, LeftMs(campaign));
+    glance.device_running_ms = DeviceRunningMs(campaign);
+    if (HasDeviceBudget(campaign)) glance.device_left_ms = std::max<int64_t>(0, DeviceLeftMs(campaign));
     for (const auto& [attempt_id, attempt] : campaign.attempts)
       glance.running.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps});
     if (campaign.idle_since_ms > 0)

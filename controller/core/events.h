@@ -26,7 +26,7 @@ struct LaunchCampaign {
 struct RankedCandidate {
   double objective = 0;
   int64_t trial_id = 0;
-  int64_t busy_ms = 0;
+  int64_t busy_ms = 0, device_ms = 0;
   model::CandidateFacts candidate;
 };
 

@@ -21,6 +21,7 @@ Core::TrialOutlook Core::Impl::Explain(int64_t trial_id) {
     outlook.rung_awaits = campaign.schedule->Awaited(trial_id, trial.rung);
   }
   if (trial.state != TrialState::kPending) return outlook;
+  outlook.budget_is_taken = trial.purpose == model::Purpose::kSearch && RestIsTaken(campaign);
   outlook.fidelity_open = campaign.progress().epochs == 0 && trial.purpose != model::Purpose::kProxy;
   for (const auto& [id, other] : campaign.trials) {
     if (other.state != TrialState::kPending || id == trial_id) continue;

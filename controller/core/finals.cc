@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -65,42 +66,47 @@ class SlotTimes {
   std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> times_;  // of the others, soonest first
 };
 
-// Kept for TEST and MEASURE.
-int64_t TestsMs(const model::CampaignSettings& settings) {
-  return std::min<int64_t>(15'000, settings.budget_duration_ms / 10);
+// Of a budget in milliseconds, kept for TEST and MEASURE.
+int64_t TestsMs(int64_t budget_ms) { return std::min<int64_t>(15'000, budget_ms / 10); }
+
+// Trials alike differ a little, and so do the machine's other loads. Half of the budget is the search's,
+// however dear a trial is: fewer finalists are taken then.
+int64_t Reserve(int64_t finals_ms, int64_t budget_ms) {
+  constexpr double kMargin = 1.15;
+  return std::min(static_cast<int64_t>(static_cast<double>(finals_ms) * kMargin) + TestsMs(budget_ms),
+                  budget_ms / 2);
 }
 
 }  // namespace
 
-int64_t Core::Impl::FinalCostMs(const Campaign& campaign, const std::string& candidate_hash) const {
+Core::Impl::Cost Core::Impl::FinalCost(const Campaign& campaign, const std::string& candidate_hash) const {
   for (const LiveCampaign::Best& best : campaign.live.best)
-    if (best.candidate.candidate_hash == candidate_hash) return best.busy_ms;
-  return MeanSearchMs(campaign);
+    if (best.candidate.candidate_hash == candidate_hash) return {best.busy_ms, best.device_ms};
+  return MeanSearch(campaign);
 }
 
 bool Core::Impl::IsControl(const Campaign& campaign, const std::string& candidate_hash) const {
   return campaign.settings().finals_reference && candidate_hash == campaign.live.reference->candidate_hash;
 }
 
-int64_t Core::Impl::FinalsReserveMs(const Campaign& campaign) const {
+Core::Impl::Cost Core::Impl::FinalsReserve(const Campaign& campaign) const {
   const model::CampaignSettings& settings = campaign.settings();
-  if (settings.finals_top == 0 || campaign.live.search_completed == 0) return 0;
-  // Trials alike differ a little, and so do the machine's other loads.
-  constexpr double kMargin = 1.15;
+  if (settings.finals_top == 0 || campaign.live.search_completed == 0) return {};
   SlotTimes slots(KnownSlots());
-  if (settings.finals_reference)
-    slots.Add(FinalCostMs(campaign, campaign.live.reference->candidate_hash), settings.finals_seeds);
+  int64_t device_ms = 0;
+  const auto add = [&](const Cost& cost) {
+    slots.Add(cost.busy_ms, settings.finals_seeds);
+    device_ms += cost.device_ms * settings.finals_seeds;
+  };
+  if (settings.finals_reference) add(FinalCost(campaign, campaign.live.reference->candidate_hash));
   int64_t finalists = 0;
   for (const LiveCampaign::Best& best : campaign.live.best)
     if (finalists < settings.finals_top && !IsControl(campaign, best.candidate.candidate_hash)) {
-      slots.Add(best.busy_ms, settings.finals_seeds);
+      add({best.busy_ms, best.device_ms});
       ++finalists;
     }
-  for (; finalists < settings.finals_top; ++finalists)
-    slots.Add(MeanSearchMs(campaign), settings.finals_seeds);
-  const auto needed = static_cast<int64_t>(static_cast<double>(slots.Last()) * kMargin) + TestsMs(settings);
-  // Half of the time is the search's, however dear a trial is: fewer finalists are taken then.
-  return std::min(needed, settings.budget_duration_ms / 2);
+  for (; finalists < settings.finals_top; ++finalists) add(MeanSearch(campaign));
+  return {Reserve(slots.Last(), SpanMs(campaign)), Reserve(device_ms, settings.budget_device_ms)};
 }
 
 void Core::Impl::CloseSearch(Campaign& campaign, const std::string& why) {
@@ -132,12 +138,13 @@ void Core::Impl::AddFinals(Campaign& campaign, int64_t parent_trial_id,
 
 void Core::Impl::AdvanceFinals(Campaign& campaign) {
   model::CampaignProgress& progress = campaign.progress();
+  const bool bounded = HasDeadline(campaign) || HasDeviceBudget(campaign);
   if (campaign.settings().finals_top == 0) {
-    if (campaign.settings().budget_duration_ms > 0) TrimSearch(campaign);
+    if (bounded) TrimSearch(campaign);
     if (campaign.trials.empty()) SetState(campaign, CampaignState::kCompleted, "", "campaign_completed");
     return;
   }
-  if (campaign.settings().budget_duration_ms > 0) {
+  if (bounded) {
     if (progress.finals_stage == 1) TrimSearch(campaign);
     if (progress.finals_stage == 2) TrimFinals(campaign);
     if (progress.finals_stage == 3) TrimMeasurements(campaign);
@@ -156,18 +163,37 @@ void Core::Impl::AdvanceFinals(Campaign& campaign) {
     SetState(campaign, CampaignState::kCompleted, "", "campaign_completed");
 }
 
+int64_t Core::Impl::DeviceToCome(const Campaign& campaign) const {
+  int64_t to_come_ms = 0;
+  for (const auto& [id, attempt] : campaign.attempts) {
+    const model::TrialRecord& trial = campaign.trials.at(attempt.record.trial_id);
+    const double share = attempt.record.device_share * static_cast<double>(attempt.record.device_count);
+    const double had_ms = share * static_cast<double>(now.monotonic_ms - attempt.granted_ms);
+    to_come_ms += std::max<int64_t>(
+        0, FinalCost(campaign, trial.candidate.candidate_hash).device_ms - std::llround(had_ms));
+  }
+  return to_come_ms;
+}
+
 void Core::Impl::AddFinalists(Campaign& campaign) {
   const model::CampaignSettings& settings = campaign.settings();
-  const bool bounded = settings.budget_duration_ms > 0;
-  const int64_t left = bounded ? LeftMs(campaign) - TestsMs(settings) / 2 : 0;
+  const int64_t span_ms = SpanMs(campaign);
+  const int64_t left = LeftMs(campaign) - TestsMs(span_ms) / 2;
+  int64_t device_left = HasDeviceBudget(campaign) ? DeviceLeftMs(campaign) - DeviceToCome(campaign) -
+                                                        TestsMs(settings.budget_device_ms) / 2
+                                                  : INT64_MAX;
   SlotTimes slots(KnownSlots());
   for (const auto& [id, attempt] : campaign.attempts) {
     const model::TrialRecord& trial = campaign.trials.at(attempt.record.trial_id);
-    const int64_t cost = FinalCostMs(campaign, trial.candidate.candidate_hash);
+    const int64_t cost = FinalCost(campaign, trial.candidate.candidate_hash).busy_ms;
     slots.Add(std::max<int64_t>(0, cost - (now.monotonic_ms - attempt.granted_ms)));
   }
-  for (const auto& [id, trial] : campaign.trials)
-    if (trial.state == TrialState::kPending) slots.Add(FinalCostMs(campaign, trial.candidate.candidate_hash));
+  for (const auto& [id, trial] : campaign.trials) {
+    if (trial.state != TrialState::kPending) continue;
+    const Cost cost = FinalCost(campaign, trial.candidate.candidate_hash);
+    slots.Add(cost.busy_ms);
+    device_left -= cost.device_ms;
+  }
   int64_t added = 0;
   std::vector<int64_t> dropped;
   const std::vector<LiveCampaign::Best> ranked = campaign.live.best;
@@ -175,44 +201,49 @@ void Core::Impl::AddFinalists(Campaign& campaign) {
     if (added + static_cast<int64_t>(dropped.size()) == settings.finals_top) break;
     if (IsControl(campaign, best.candidate.candidate_hash)) continue;
     slots.Add(best.busy_ms, settings.finals_seeds);
-    if (added > 0 && bounded && (!dropped.empty() || slots.Last() > left)) {
+    device_left -= best.device_ms * settings.finals_seeds;
+    if (added > 0 && (!dropped.empty() || slots.Last() > left || device_left < 0)) {
       dropped.push_back(best.trial_id);
       continue;
     }
     AddFinals(campaign, best.trial_id, best.candidate);
     ++added;
   }
-  if (!dropped.empty())
+  if (!dropped.empty()) {
+    const std::string over = slots.Last() > left
+                                 ? "end " + FormatDuration(slots.Last() - left) + " after the budget's time"
+                                 : "take " + FormatDuration(std::max<int64_t>(0, -device_left)) +
+                                       " of device time more than the budget has";
     Log(campaign.id(), 0, 0, "finalists_dropped",
-        nlohmann::json{{"trials", dropped},
-                       {"why", "with them the finals would end " +
-                                   FormatDuration(std::max<int64_t>(0, slots.Last() - left)) +
-                                   " after the budget's duration"}}
-            .dump());
+        nlohmann::json{{"trials", dropped}, {"why", "with them the finals would " + over}}.dump());
+  }
   campaign.progress().finals_stage = 2;
   SaveProgress(campaign);
 }
 
 void Core::Impl::TrimSearch(Campaign& campaign) {
-  const bool no_time = NoTimeForAnother(campaign);
+  const bool nothing_left = NothingForAnother(campaign);
   // Waiting on would leave the finals without a single finalist.
   const auto& best = campaign.live.best;
+  const model::CampaignSettings& settings = campaign.settings();
   bool too_late = false;
-  if (!best.empty() && campaign.settings().finals_top > 0) {
+  if (!best.empty() && settings.finals_top > 0) {
     SlotTimes one(KnownSlots());
-    one.Add(best[0].busy_ms, campaign.settings().finals_seeds);
-    too_late = LeftMs(campaign) - TestsMs(campaign.settings()) <= one.Last();
+    one.Add(best[0].busy_ms, settings.finals_seeds);
+    too_late = (HasDeadline(campaign) && LeftMs(campaign) - TestsMs(SpanMs(campaign)) <= one.Last()) ||
+               (HasDeviceBudget(campaign) && DeviceLeftMs(campaign) - TestsMs(settings.budget_device_ms) <=
+                                                 best[0].device_ms * settings.finals_seeds);
   }
-  if (!no_time && !too_late) return;
+  if (!nothing_left && !too_late) return;
   std::vector<int64_t> late;
   for (const auto& [id, trial] : campaign.trials)
-    if (trial.purpose == Purpose::kSearch && (trial.state == TrialState::kLeased ? too_late : no_time))
+    if (trial.purpose == Purpose::kSearch && (trial.state == TrialState::kLeased ? too_late : nothing_left))
       late.push_back(id);
-  for (const int64_t id : late) CancelTrial(campaign, id, "no time was left for it before the finals");
+  for (const int64_t id : late) CancelTrial(campaign, id, "the budget left nothing for it before the finals");
 }
 
 void Core::Impl::TrimFinals(Campaign& campaign) {
-  const int64_t left = LeftMs(campaign) - TestsMs(campaign.settings()) / 2;
+  const int64_t left = LeftMs(campaign) - TestsMs(SpanMs(campaign)) / 2;
   // One finalist, the furthest, is always waited for; of the reference one trial is.
   std::map<std::string, int64_t> progress;  // by candidate: done and running trials, the done ones weigh more
   const int64_t seeds = campaign.settings().finals_seeds;
@@ -229,27 +260,39 @@ void Core::Impl::TrimFinals(Campaign& campaign) {
   };
   for (const LiveCampaign::Best& best : campaign.live.best)
     if (progress.count(best.candidate.candidate_hash) > 0) consider(best.candidate.candidate_hash);
+  const int64_t device_left = HasDeviceBudget(campaign) ? DeviceLeftMs(campaign) : INT64_MAX;
+  int64_t device_rest = device_left;  // once what runs, and waits of the kept one, has had its part
+  if (HasDeviceBudget(campaign)) {
+    device_rest -= DeviceToCome(campaign);
+    for (const auto& [id, trial] : campaign.trials)
+      if (trial.state == TrialState::kPending && trial.candidate.candidate_hash == kept)
+        device_rest -= FinalCost(campaign, kept).device_ms;
+  }
   std::vector<int64_t> late;
   for (const auto& [id, trial] : campaign.trials) {
     const std::string& hash = trial.candidate.candidate_hash;
     if (trial.purpose != Purpose::kFinal || hash == kept) continue;
     const bool waits = trial.state == TrialState::kPending;
-    if (left > (waits ? FinalCostMs(campaign, hash) : 0)) continue;
+    const Cost cost = waits ? FinalCost(campaign, hash) : Cost();
+    if (left > cost.busy_ms && (waits ? device_rest >= cost.device_ms : device_left > 0)) {
+      device_rest -= cost.device_ms;
+      continue;
+    }
     if (IsControl(campaign, hash) && progress[hash] <= (waits ? 0 : seeds)) {
       progress[hash] += seeds + 1;  // this one is kept
       continue;
     }
     late.push_back(id);
   }
-  for (const int64_t id : late) CancelTrial(campaign, id, "the budget's duration leaves no time for it");
+  for (const int64_t id : late) CancelTrial(campaign, id, "the budget leaves nothing for it");
 }
 
 void Core::Impl::TrimMeasurements(Campaign& campaign) {
-  if (LeftMs(campaign) > 0) return;
+  if (LeftMs(campaign) > 0 && (!HasDeviceBudget(campaign) || DeviceLeftMs(campaign) > 0)) return;
   std::vector<int64_t> late;
   for (const auto& [id, trial] : campaign.trials)
     if (trial.purpose == Purpose::kMeasure && trial.state == TrialState::kPending) late.push_back(id);
-  for (const int64_t id : late) CancelTrial(campaign, id, "the budget's duration leaves no time for it");
+  for (const int64_t id : late) CancelTrial(campaign, id, "the budget leaves nothing for it");
 }
 
 void Core::Impl::ChooseWinner(Campaign& campaign) {

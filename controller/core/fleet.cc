@@ -85,7 +85,7 @@ void Core::Impl::Handle(DrainWorker event) {
 }
 
 int64_t Core::Impl::ExpectedMs(const Campaign& campaign) const {
-  int64_t expected = MeanSearchMs(campaign);
+  int64_t expected = MeanSearch(campaign).busy_ms;
   // The finals train the best ones again.
   if (campaign.progress().finals_stage > 0)
     for (const LiveCampaign::Best& best : campaign.live.best) expected = std::max(expected, best.busy_ms);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -155,6 +156,7 @@ LiveAttempt& Core::Impl::KeepAttempt(Campaign& campaign, LiveAttempt attempt) {
   campaign_by_attempt[id] = &campaign;
   attempts_by_worker[kept.record.worker_id].emplace(campaign.id(), id);
   lease_checks.emplace(kept.check_ms, id);
+  CountRunning(campaign, kept, 1);
   ++running[campaign.live.campaign.project];
   Place(campaign);
   return kept;
@@ -169,7 +171,10 @@ LiveAttempt Core::Impl::ForgetAttempt(Campaign& campaign, int64_t attempt_id) {
   of_worker->second.erase({campaign.id(), attempt_id});
   if (of_worker->second.empty()) attempts_by_worker.erase(of_worker);
   lease_checks.erase({attempt.check_ms, attempt_id});
+  CountRunning(campaign, attempt, -1);
   --running[campaign.live.campaign.project];
+  // What it leaves of the budget may be enough for another.
+  if (HasDeviceBudget(campaign) && !campaign.waiting.empty()) Offer(campaign);
   Place(campaign);
   return attempt;
 }
@@ -275,8 +280,12 @@ std::string Core::Impl::IndexErrors() const {
     std::set<int64_t> kept_resumable;
     for (const auto& [trial_id, since_ms] : campaign.resumable) kept_resumable.insert(trial_id);
     expect(paused == campaign.paused && resumable == kept_resumable, name + "trials that paused");
+    double device_ms = 0;
     for (const auto& [attempt_id, attempt] : campaign.attempts) {
       ++attempts;
+      device_ms +=
+          static_cast<double>((attempt.heard ? now.monotonic_ms : attempt.heard_ms) - attempt.granted_ms) *
+          attempt.record.device_share * static_cast<double>(attempt.record.device_count);
       const auto by_attempt = campaign_by_attempt.find(attempt_id);
       expect(by_attempt != campaign_by_attempt.end() && by_attempt->second == &campaign,
              name + "attempt's campaign");
@@ -290,6 +299,7 @@ std::string Core::Impl::IndexErrors() const {
       expect(trial != campaign.trials.end() && trial->second.last_attempt_id == attempt_id,
              name + "a live attempt is not its trial's newest");
     }
+    expect(std::abs(device_ms - static_cast<double>(DeviceRunningMs(campaign))) < 2, name + "device time");
     for (const auto& [trial_id, attempt] : campaign.expired) {
       ++expired;
       const auto found = expired_by_attempt.find(attempt.record.id);
@@ -311,7 +321,8 @@ std::string Core::Impl::IndexErrors() const {
     ++placed;
     for (const auto& [arrival, poll] : polls.by_arrival())
       if (const auto worker = workers.find(poll.worker_id); worker != workers.end())
-        expect(!Choose(worker->second, campaign), name + "work that a parked poll was not given");
+        expect(RestIsTaken(campaign) || !Choose(worker->second, campaign),
+               name + "work that a parked poll was not given");
     expect(
         *campaign.place == std::pair(campaign.attempts.size(), id) && grantable.count(*campaign.place) == 1,
         name + "key of its place");

@@ -119,6 +119,7 @@ TEST(Indices, HoldAfterAnySequenceOfEvents) {
         launch.campaign.settings.epochs = below(2);
         if (below(3) == 0) launch.campaign.settings.numeric_mode = "bf16";
         if (below(3) == 0) launch.campaign.settings.budget_duration_ms = 200'000;
+        if (below(3) == 0) launch.campaign.settings.budget_device_ms = 20'000;
         Launch(world, std::move(launch));
         break;
       }
@@ -168,6 +169,7 @@ TEST(Indices, HoldAfterAnySequenceOfEvents) {
         const auto [id, lease] = *entry;
         if (below(4) > 0) leases.erase(entry);
         AttemptOutcome outcome = world.Success(lease, static_cast<double>(below(1000)) / 1000);
+        outcome.cost.allocated_ms = below(10'000);
         if (below(3) == 0) outcome = world.Failed(lease, kClasses[below(7)], "it " + std::to_string(step));
         accepted += world.TryReport(id, std::move(outcome)) == OutcomeVerdict::kAccepted;
         break;

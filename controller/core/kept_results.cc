@@ -47,10 +47,8 @@ std::string Core::Impl::AdoptKept(const std::string& worker_id, AttemptOutcome& 
     return "it is from before a restore, and since then the trial of its number has another " + difference;
   if (campaign.attempts.count(trial.last_attempt_id) > 0) {
     LiveAttempt other = ForgetAttempt(campaign, trial.last_attempt_id);
-    other.record.state = AttemptState::kSuperseded;
-    other.record.message = "a worker had kept a result of the trial from before a restore";
-    other.record.ended_us = now.wall_us;
-    other.record.cost.allocated_ms = now.monotonic_ms - other.granted_ms;
+    EndAttempt(campaign, other, AttemptState::kSuperseded,
+               "a worker had kept a result of the trial from before a restore");
     Write(UpdateAttempt{other.record});
     Log(campaign.id(), trial.id, other.record.id, "attempt_ended",
         nlohmann::json{{"state", std::string(model::ToString(other.record.state))},

@@ -47,7 +47,7 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
   const auto [campaign, live] = FindAttempt(attempt_id);
   if (live != nullptr) {
     if (live->record.fence != fence || live->record.worker_id != worker_id) return nullptr;
-    live->expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+    Heard(*campaign, *live);
     return live;
   }
   const auto expired = expired_by_attempt.find(attempt_id);
@@ -59,11 +59,14 @@ LiveAttempt* Core::Impl::Claim(const std::string& worker_id, int64_t attempt_id,
       SlotIsTaken(worker_id, attempt.record.slot))
     return nullptr;
   ForgetExpired(owner, trial.id);
+  owner.live.device_ms -= attempt.record.DeviceMs();
   attempt.record.state = AttemptState::kRunning;
   attempt.record.failure.reset();
   attempt.record.message.clear();
   attempt.record.ended_us = 0;
   attempt.record.cost = {};
+  attempt.heard = true;
+  attempt.heard_ms = now.monotonic_ms;
   attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
   SetTrialState(owner, trial, TrialState::kLeased);
   trial.reason.clear();
@@ -178,7 +181,7 @@ void Core::Impl::Handle(WorkerExchange event) {
     LiveAttempt& attempt = live->second;
     if (attempt.record.slot != event.slot) continue;
     if (attempt.record.request_id == event.request_id) {
-      attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
+      Heard(*campaign, attempt);
       answer.lease = MakeLease(*campaign, campaign->trials.at(attempt.record.trial_id), attempt);
     } else {
       LoseAttempt(*campaign, attempt_id, AttemptState::kExpired, "the worker's slot asked for other work");
@@ -354,8 +357,8 @@ bool Core::Impl::TryGrant(const ParkedPoll& poll, const Places& places) {
   // A campaign that moves on may take another place or none.
   for (const int64_t id : InOrderOfShares(places)) {
     Campaign& campaign = campaigns.at(id);
-    if (campaign.settings().budget_duration_ms > 0) Advance(campaign);  // its time may be over since
-    if (!campaign.place) continue;
+    if (HasDeadline(campaign) || HasDeviceBudget(campaign)) Advance(campaign);  // it may be over since
+    if (!campaign.place || RestIsTaken(campaign)) continue;
     const std::optional<int64_t> chosen = Choose(worker->second, campaign);
     if (!chosen) continue;
     Grant(poll, worker->second, campaign, campaign.trials.at(*chosen));
@@ -416,8 +419,9 @@ const LiveAttempt& Core::Impl::BeginAttempt(const std::string& request_id, int64
   record.device_count = trial.device_count;
   record.device_share = 1.0 / static_cast<double>(std::max<int64_t>(1, host.slots));
   record.cores = 1;  // a trainer computes with one thread: more would give other numbers
+  record.began_ms = campaign.ServedMs(now);
   record.started_us = now.wall_us;
-  attempt.granted_ms = now.monotonic_ms;
+  attempt.granted_ms = attempt.heard_ms = now.monotonic_ms;
   attempt.expires_ms = now.monotonic_ms + limits.lease_ttl_ms;
   if (const auto earlier = campaign.expired.find(trial.id); earlier != campaign.expired.end()) {
     earlier->second.record.state = AttemptState::kSuperseded;
@@ -471,11 +475,8 @@ void Core::Impl::LoseAttempt(Campaign& campaign, int64_t attempt_id, AttemptStat
   if (campaign.attempts.count(attempt_id) == 0) return;
   LiveAttempt lost = ForgetAttempt(campaign, attempt_id);
   model::AttemptRecord& record = lost.record;
-  record.state = state;
+  EndAttempt(campaign, lost, state, why);
   record.failure = failure;
-  record.message = why;
-  record.ended_us = now.wall_us;
-  record.cost.allocated_ms = now.monotonic_ms - lost.granted_ms;
   Write(UpdateAttempt{record});
   Log(campaign.id(), record.trial_id, record.id, "attempt_ended",
       nlohmann::json{{"state", std::string(model::ToString(state))}, {"message", why}}.dump());

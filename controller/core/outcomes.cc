@@ -82,7 +82,9 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutc
     attempt.result_id = outcome.result_id;
     attempt.log_tail = outcome.log_tail;
     attempt.message = outcome.message;
+    campaign.live.device_ms -= attempt.DeviceMs();
     attempt.cost = outcome.cost;
+    campaign.live.device_ms += attempt.DeviceMs();
     attempt.ended_us = now.wall_us;
     attempt.state = outcome.succeeded   ? AttemptState::kSucceeded
                     : outcome.cancelled ? AttemptState::kCancelled
@@ -91,6 +93,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutc
     if (outcome.succeeded) {
       attempt.segment = outcome.segment;
       trial.busy_ms += outcome.cost.busy_ms;
+      trial.device_ms += attempt.DeviceMs();
     }
     attempt.failure.reset();
     if (attempt.state == AttemptState::kFailed)
@@ -98,6 +101,7 @@ OutcomeVerdict Core::Impl::TakeOutcome(const std::string& worker_id, AttemptOutc
     if (attempt.failure == FailureClass::kPreempted && !outcome.checkpoint.path.empty()) {
       attempt.segment = model::SegmentEnd::kPreempted;
       trial.busy_ms += outcome.cost.busy_ms;
+      trial.device_ms += attempt.DeviceMs();
       trial.checkpoint = outcome.checkpoint;
       trial.checkpoint.worker_id = worker_id;
     }
@@ -150,6 +154,7 @@ void Core::Impl::AcceptResult(Campaign& campaign, model::TrialRecord& trial,
   if (search) {
     ++campaign.live.search_completed;
     campaign.live.search_busy_ms += trial.busy_ms;
+    campaign.live.search_device_ms += trial.device_ms;
   }
   if (search && trial.set_aside.empty()) {
     AddToBest(campaign, *result.objective, trial);
@@ -192,7 +197,7 @@ void Core::Impl::AddToBest(Campaign& campaign, double objective, const model::Tr
     return settings.objective_goal == model::Goal::kMaximize ? a.objective > b.objective
                                                              : a.objective < b.objective;
   };
-  Best entry{objective, trial.id, trial.busy_ms, {}};
+  Best entry{objective, trial.id, trial.busy_ms, trial.device_ms, {}};
   auto& best = campaign.live.best;
   // One more than the finals take: the reference may be among them.
   const size_t most = static_cast<size_t>(settings.finals_top) + 1;
@@ -322,8 +327,8 @@ void Core::Impl::Requeue(Campaign& campaign, model::TrialRecord& trial, const st
                       "the fidelity schedule stopped it at rung " + std::to_string(trial.rung));
   if (trial.rung_action == model::RungAction::kPause) return Pause(campaign, trial);
   if (trial.purpose == Purpose::kSearch && campaign.progress().finals_stage > 0 &&
-      NoTimeForAnother(campaign)) {
-    EndEarly(campaign, trial.id, "no time was left to try it again after " + why);
+      NothingForAnother(campaign)) {
+    EndEarly(campaign, trial.id, "the budget left nothing to try it again after " + why);
     return;
   }
   if (!trial.set_aside.empty()) {
@@ -359,10 +364,7 @@ void Core::Impl::CancelTrial(Campaign& campaign, int64_t trial_id, const std::st
   const int64_t attempt_id = campaign.trials.at(trial_id).last_attempt_id;
   if (campaign.attempts.count(attempt_id) > 0) {
     LiveAttempt attempt = ForgetAttempt(campaign, attempt_id);
-    attempt.record.state = AttemptState::kCancelled;
-    attempt.record.message = reason;
-    attempt.record.ended_us = now.wall_us;
-    attempt.record.cost.allocated_ms = now.monotonic_ms - attempt.granted_ms;
+    EndAttempt(campaign, attempt, AttemptState::kCancelled, reason);
     Write(UpdateAttempt{attempt.record});
     Log(campaign.id(), trial_id, attempt_id, "attempt_ended",
         nlohmann::json{{"state", "CANCELLED"}, {"failure", ""}, {"message", reason}}.dump());

@@ -152,12 +152,12 @@ TEST_F(RevisionsTest, TheRankingIsTheNewVersions) {
   world_.Report("w", world_.Success(*first_, 0.9));
   world_.Report("w", world_.Success(*second_, 0.5));
   ReviseCampaign revise = Revision({{first_->trial.id, "gone"}});
-  revise.best = {{0.5, second_->trial.id, 1000, second_->trial.candidate}};
+  revise.best = {{0.5, second_->trial.id, 1000, 500, second_->trial.candidate}};
   world_.Step(std::move(revise));
   ReviseCampaign smaller = Revision({});
   smaller.new_version = false;
   smaller.campaign.space_version = 2;
-  smaller.best = {{0.5, second_->trial.id, 1000, second_->trial.candidate}};
+  smaller.best = {{0.5, second_->trial.id, 1000, 500, second_->trial.candidate}};
   smaller.campaign.settings.budget_trials = 1;
   world_.Step(std::move(smaller));
   for (int i = 0; i < 40; ++i)

@@ -227,6 +227,7 @@ void Core::Impl::EndStopped(Campaign& campaign, model::TrialRecord& trial, model
   InsertAndLog(result, trial, principal);
   ++campaign.live.search_completed;
   campaign.live.search_busy_ms += trial.busy_ms;
+  campaign.live.search_device_ms += trial.device_ms;
   if (trial.set_aside.empty())
     effects.published.push_back(
         {campaign.id(),

@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/mutant.h"
-#include "base/strings.h"
 #include "controller/core/state.h"
 
 namespace canopy::controller {
@@ -128,60 +126,26 @@ void Core::Impl::AcceptProposal(Campaign& campaign, Proposal proposal, int64_t s
   Log(campaign.id(), trial_id, 0, EventKind(proposal.verdict), payload);
 }
 
-bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) const {
-  const model::CampaignSettings& settings = campaign.settings();
-  const bool none_pending =
-      campaign.Count(Purpose::kSearch, TrialState::kPending) == 0 && campaign.progress().refill_count == 0;
-  if (campaign.progress().strategy_exhausted && none_pending) {
-    *why = campaign.progress().reason;
-    return true;
-  }
-  if (settings.budget_trials > 0 && campaign.live.search_trials >= settings.budget_trials && none_pending) {
-    *why = "all " + std::to_string(settings.budget_trials) + " trials of the budget are given out";
-    return true;
-  }
-  if (!NoTimeForAnother(campaign)) return false;
-  *why = "the rest of the " + FormatDuration(settings.budget_duration_ms) + " is kept for the finals";
-  return true;
-}
-
-bool Core::Impl::NoTimeForAnother(const Campaign& campaign) const {
-  if (campaign.settings().budget_duration_ms == 0 || kMutant == Mutant::kIgnoreDuration) return false;
-  // What comes next resembles what is good, which may be slower than most.
-  int64_t best = 0;
-  for (const LiveCampaign::Best& entry : campaign.live.best) best += entry.busy_ms;
-  if (!campaign.live.best.empty()) best /= static_cast<int64_t>(campaign.live.best.size());
-  return LeftMs(campaign) <= FinalsReserveMs(campaign) + std::max(best, MeanSearchMs(campaign));
-}
-
-int64_t Core::Impl::MeanSearchMs(const Campaign& campaign) const {
-  return campaign.live.search_completed == 0 ? 0
-                                             : campaign.live.search_busy_ms / campaign.live.search_completed;
-}
-
-int64_t Core::Impl::LeftMs(const Campaign& campaign) const {
-  return campaign.settings().budget_duration_ms - campaign.ActiveMs(now);
-}
-
 void Core::Impl::SettleFidelity(Campaign& campaign, const model::ResultRecord& result,
                                 const std::string& worker_id) {
-  // What the machine can afford: so many SEARCH trials at the least, and the finals, in four fifths of the
-  // duration. Searched networks are slower than a small reference, most of all those that do well.
+  // What the budget can afford: so many SEARCH trials at the least, and the finals, in four fifths of it.
+  // Searched networks are slower than a small reference, most of all those that do well.
   constexpr double kSearchTrials = 16, kShare = 0.8, kSlower = 1.25;
   const model::CampaignSettings& settings = campaign.settings();
-  double examples = 0;
-  if (const auto worker = workers.find(worker_id); worker != workers.end())
+  double examples = 0, share = 1;
+  if (const auto worker = workers.find(worker_id); worker != workers.end()) {
+    share /= static_cast<double>(std::max<int64_t>(1, worker->second.record.slots));
     for (const model::DatasetOnWorker& dataset : worker->second.record.datasets)
       if (dataset.name == settings.task.dataset)
         examples = static_cast<double>(dataset.training_examples - settings.task.validation_count);
+  }
   const auto speed = result.metrics.find("images_per_second");
   int64_t epochs = 1;
   if (examples > 0 && speed != result.metrics.end() && speed->second > 0) {
     const double epoch_s = examples / speed->second;
     const double finals =
         static_cast<double>((settings.finals_top + settings.finals_reference) * settings.finals_seeds);
-    const double slots = static_cast<double>(std::max<int64_t>(1, KnownSlots()));
-    const double budget_s = static_cast<double>(settings.budget_duration_ms) / 1000 * kShare * slots;
+    const double budget_s = SlotSeconds(campaign, share) * kShare;
     epochs = std::clamp<int64_t>(
         std::llround(std::floor(budget_s / ((kSearchTrials + finals) * epoch_s * kSlower))), 1, 1000);
   }

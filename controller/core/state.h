@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,8 +18,16 @@ namespace canopy::controller {
 struct LiveAttempt {
   model::AttemptRecord record;
   int64_t granted_ms = 0, expires_ms = 0;
+  int64_t heard_ms = 0;  // when its worker last spoke of it, or the controller began; it did since then
+  bool heard = true;
   int64_t step = 0, total_steps = 0;
   int64_t check_ms = 0;  // when a tick looks at it next; the index's own
+};
+
+// Of a campaign's live attempts, so that their device time so far needs no look at each.
+struct RunningDevices {
+  double share = 0, began = 0;  // of those that were heard of; the sum of shares, and of each times its begin
+  double before = 0;            // of the others: device time, in milliseconds
 };
 
 // PENDING trials, in the order in which they are given out: probe, search, finals, tests, measurements.
@@ -56,9 +65,10 @@ struct Campaign {
   int64_t counted_priority = 0;                                            // in Impl::priorities
   int64_t offered_expected_ms = 0;     // ExpectedMs when parked polls last heard of it
   model::CampaignRecord lease_record;  // what leases carry of live.campaign: without its texts
-  int64_t active_mark_ms = 0;          // monotonic time up to which progress.active_ms counts
+  int64_t active_mark_ms = 0;          // monotonic time up to which progress.active_ms and served_ms count
   // Leases since proposals were asked for, until they came; and what that was lately, at its most.
   int64_t taken_meanwhile = 0, demand = 0;
+  RunningDevices running_devices;
   bool refill_failed = false;  // the open refill was answered with an error: resuming asks again
   // PENDING trials that ran out of memory, and since when no connected worker has more.
   std::map<int64_t, int64_t> waits_for_memory;
@@ -85,6 +95,7 @@ struct Campaign {
   int64_t Count(model::Purpose purpose, std::optional<model::TrialState> state = std::nullopt) const;
   // Running time so far, which the last commit need not know.
   int64_t ActiveMs(const Now& now) const;
+  int64_t ServedMs(const Now& now) const;
 };
 
 struct ParkedPoll {
@@ -164,15 +175,53 @@ struct Core::Impl {
   void Handle(ProposalsReady event);
   void AcceptProposal(Campaign& campaign, Proposal proposal, int64_t seen_seq);
   void Refill(Campaign& campaign);
-  bool SearchIsClosed(const Campaign& campaign, std::string* why) const;
-  // A SEARCH trial that started now would not end before the finals must begin.
-  bool NoTimeForAnother(const Campaign& campaign) const;
   void SettleFidelity(Campaign& campaign, const model::ResultRecord& result, const std::string& worker_id);
   // Gives the trial its id, number, campaign and time, and writes it; returns the id.
   int64_t AddTrial(Campaign& campaign, model::TrialRecord trial);
-  int64_t MeanSearchMs(const Campaign& campaign) const;
-  // Until the duration's end; negative after it. REQUIRES such a budget.
-  int64_t LeftMs(const Campaign& campaign) const;
+
+  // budgets.cc
+  // What a trial takes: of a slot's time, and of a device's.
+  struct Cost {
+    int64_t busy_ms = 0, device_ms = 0;
+  };
+  Cost MeanSearch(const Campaign& campaign) const;
+  Cost NextSearch(const Campaign& campaign) const;
+  bool SearchIsClosed(const Campaign& campaign, std::string* why) const;
+  static bool HasDeadline(const Campaign& campaign) {
+    return campaign.settings().budget_duration_ms > 0 || campaign.settings().budget_until_us > 0;
+  }
+  static bool HasDeviceBudget(const Campaign& campaign) { return campaign.settings().budget_device_ms > 0; }
+  // Until the end of the duration or the date, whichever is first; negative after it. REQUIRES HasDeadline.
+  int64_t LeftMs(const Campaign& campaign) const {
+    return std::min(DurationLeftMs(campaign), DateLeftMs(campaign));
+  }
+  int64_t DurationLeftMs(const Campaign& campaign) const;
+  int64_t DateLeftMs(const Campaign& campaign) const;
+  // From the launch to there.
+  int64_t SpanMs(const Campaign& campaign) const;
+  // Device time of live attempts so far.
+  int64_t DeviceRunningMs(const Campaign& campaign) const;
+  // What no attempt has had; negative where they had more. REQUIRES HasDeviceBudget.
+  int64_t DeviceLeftMs(const Campaign& campaign) const;
+  // A SEARCH trial that started now would not end before the finals must begin.
+  bool NoTimeForAnother(const Campaign& campaign) const;
+  // It would use device time that the finals need.
+  bool NoDeviceForAnother(const Campaign& campaign) const;
+  bool NothingForAnother(const Campaign& campaign) const {
+    return NoTimeForAnother(campaign) || NoDeviceForAnother(campaign);
+  }
+  // It would, if the running ones take what is expected of them: it waits for their ends.
+  bool RestIsTaken(const Campaign& campaign) const;
+  // What is left of the budgets, in all slots; each has that share of a device.
+  double SlotSeconds(const Campaign& campaign, double share) const;
+  // A step of the wall clock counts for dates once it has lasted.
+  void FollowWallClock();
+  void CountRunning(Campaign& campaign, const LiveAttempt& attempt, int sign);
+  // The attempt's worker speaks of it: its lease is renewed.
+  void Heard(Campaign& campaign, LiveAttempt& attempt);
+  // Ends an attempt without a word of its worker, and charges it. It is written by the caller.
+  void EndAttempt(Campaign& campaign, LiveAttempt& attempt, model::AttemptState state,
+                  const std::string& why);
 
   // rungs.cc
   void Handle(RungReport event);
@@ -202,16 +251,18 @@ struct Core::Impl {
   void CloseSearch(Campaign& campaign, const std::string& why);
   void AdvanceFinals(Campaign& campaign);
   void AddFinalists(Campaign& campaign);
-  // What the deadline leaves no time for: SEARCH trials before the finalists are chosen, then FINAL trials
+  // What the budget leaves nothing for: SEARCH trials before the finalists are chosen, then FINAL trials
   // that a complete finalist makes dispensable, then MEASURE trials.
   void TrimSearch(Campaign& campaign);
   void TrimFinals(Campaign& campaign);
   void TrimMeasurements(Campaign& campaign);
   void ChooseWinner(Campaign& campaign);
   void AddFinals(Campaign& campaign, int64_t parent_trial_id, const model::CandidateFacts& candidate);
-  int64_t FinalsReserveMs(const Campaign& campaign) const;
+  Cost FinalsReserve(const Campaign& campaign) const;
   // What one FINAL trial of the candidate is expected to take.
-  int64_t FinalCostMs(const Campaign& campaign, const std::string& candidate_hash) const;
+  Cost FinalCost(const Campaign& campaign, const std::string& candidate_hash) const;
+  // Device time that live attempts are expected to take yet, where they train what the finals do.
+  int64_t DeviceToCome(const Campaign& campaign) const;
   bool IsControl(const Campaign& campaign, const std::string& candidate_hash) const;
 
   // indices.cc
@@ -376,7 +427,9 @@ struct Core::Impl {
   std::map<std::pair<model::DrainScope, std::string>, model::Drain> drains;
   std::map<model::DevicePlace, model::DeviceHealth> health;  // of devices that something speaks against
   int64_t last_tick_ms = 0;                                  // 0: none yet
-  bool started = false;                                      // unanswered refills were asked for again
+  // From the monotonic to the wall clock, for dates; as it was last seen, and since when it is that.
+  int64_t wall_offset_ms = 0, stepped_offset_ms = 0, stepped_since_ms = 0;
+  bool started = false;  // unanswered refills were asked for again
 
   // Indices of the above. Campaigns stay where they are in memory while they live.
   std::map<int64_t, Campaign*> campaign_by_trial, campaign_by_attempt;

@@ -37,6 +37,8 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
   live.search_trials = rows.search_trials;
   live.search_completed = rows.search_completed;
   live.search_busy_ms = rows.search_busy_ms;
+  live.search_device_ms = rows.search_device_ms;
+  live.device_ms = rows.device_ms;
   return live;
 }
 
@@ -45,8 +47,8 @@ LiveCampaign FromRows(TrialStore::LiveRows rows) {
 std::vector<controller::RankedCandidate> RankedOf(std::vector<TrialStore::LiveRows::Finished> rows) {
   std::vector<controller::RankedCandidate> ranked;
   for (TrialStore::LiveRows::Finished& finished : rows)
-    ranked.push_back({finished.result.objective.value_or(0), finished.trial.id, finished.busy_ms,
-                      std::move(finished.trial.candidate)});
+    ranked.push_back({finished.result.objective.value_or(0), finished.trial.id, finished.trial.busy_ms,
+                      finished.trial.device_ms, std::move(finished.trial.candidate)});
   return ranked;
 }
 

@@ -207,6 +207,7 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
   *reply.mutable_summary() = ToProto(row);
   AddCounts(counts, reply);
   reply.set_time_left_ms(-1);
+  reply.set_until_us(settings.budget_until_us);
   const int64_t made = reply.pending() + reply.running() + reply.completed() + reply.infeasible() +
                        reply.failed() + reply.quarantined() + reply.cancelled();
   reply.set_trials_left(settings.budget_trials == 0 ? -1

@@ -245,6 +245,24 @@ TEST_F(CampaignUpdateTest, BudgetAndFinalsMayChangeWithoutAVersion) {
   EXPECT_EQ(launched_.update().changes_size(), 0);
 }
 
+TEST_F(CampaignUpdateTest, BudgetsOfTimeMayChangeAndADateIsToCome) {
+  const auto with = [&](const std::string& id, const std::string& budget) {
+    return Without(UpdateRequest(id), "{trials: 4}", budget);
+  };
+  ASSERT_TRUE(Launch(with("u1", "{device_time: 2h, until: 2096-12-24T18:00:00Z}")).ok());
+  ASSERT_EQ(launched_.update().changes_size(), 3);
+  EXPECT_EQ(launched_.update().changes(1).what(), "budget.device_time");
+  EXPECT_EQ(launched_.update().changes(1).after(), "2 h 00 m");
+  EXPECT_EQ(launched_.update().changes(2).after(), "2096-12-24T18:00:00.000000Z");
+  EXPECT_GT(Status().device_left_ms(), 7'000'000);
+  EXPECT_EQ(Status().until_us(), 4'007'210'400'000'000);
+  EXPECT_GT(Status().time_left_ms(), 0);
+  const grpc::Status past = Launch(with("u2", "{until: 2016-12-24T18:00:00Z}"));
+  EXPECT_EQ(past.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(past.error_message(),
+              HasSubstr("budget.until: expected a time to come, found 2016-12-24T18:00"));
+}
+
 TEST_F(CampaignUpdateTest, WhatItsNumbersMeanMayNotChange) {
   const struct {
     const char *from, *to, *named;

@@ -49,6 +49,11 @@ void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, 
     sentence = "it waits because its campaign is paused: " + outlook.campaign_reason;
   } else if (outlook.fidelity_open) {
     sentence = "it waits for the probe that settles the campaign's epochs";
+  } else if (outlook.budget_is_taken) {
+    sentence =
+        "it waits because the rest of its campaign's device time is what the running trials and the finals "
+        "are "
+        "expected to take; it is given out if they take less, and cancelled otherwise";
   } else if (outlook.workers.empty()) {
     sentence = "it waits because no worker is connected";
   } else if (eligible == 0) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/strings.h"
 #include "controller/core/proposer.h"
 #include "controller/engine/value_columns.h"
@@ -54,6 +55,14 @@ Status CheckName(const char* what, const std::string& name) {
                          "': expected lower-case letters, digits and dashes, not beginning with 'sqlite'");
 }
 
+Status CheckDate(const CampaignFile& campaign) {
+  const int64_t until_us = campaign.settings.budget_until_us, now_us = SystemClock().WallUs();
+  if (until_us == 0 || until_us > now_us) return absl::OkStatus();
+  return campaign.Locate("budget.until")
+      .Error("expected a time to come, found " + FormatWallUs(until_us) + "; it is " + FormatWallUs(now_us) +
+             " now");
+}
+
 StatusOr<std::vector<Constraint>> ParseConstraints(const CampaignFile& campaign, const SearchSpace& space) {
   std::vector<Constraint> constraints;
   for (size_t i = 0; i < campaign.settings.constraints.size(); ++i) {
@@ -73,6 +82,7 @@ StatusOr<LaunchFiles> ReadLaunchFiles(const v1::LaunchRequest& request,
   if (!request.name().empty()) file.name = request.name();
   CANOPY_RETURN_IF_ERROR(CheckName("campaign", file.name));
   CANOPY_RETURN_IF_ERROR(CheckName("project", file.project));
+  CANOPY_RETURN_IF_ERROR(CheckDate(file));
   CANOPY_ASSIGN_OR_RETURN(SearchSpace space, SearchSpace::Parse(request.space_text(), request.space_file()));
   CANOPY_RETURN_IF_ERROR(CheckDecisions(file, space));
   CANOPY_ASSIGN_OR_RETURN(std::vector<Constraint> constraints, ParseConstraints(file, space));

@@ -32,6 +32,7 @@ v1::AttemptDetails ToProto(const model::AttemptRecord& attempt) {
   out.set_device_uuid(attempt.device_uuid);
   out.set_device_count(attempt.device_count);
   out.set_device_share(attempt.device_share);
+  out.set_device_ms(attempt.DeviceMs());
   out.set_cores(attempt.cores);
   if (attempt.cost.energy_j) out.set_energy_j(*attempt.cost.energy_j);
   out.set_slot(attempt.slot);
@@ -199,12 +200,16 @@ void AddCounts(const storage::CampaignCounts& counts, v1::CampaignStatus& status
   status.set_rejected(counts.rejected);
   status.set_cached(counts.cached);
   status.set_candidates_an_hour(counts.candidates_an_hour);
+  status.set_device_ms(counts.device_ms);
+  status.set_useful_device_ms(counts.useful_device_ms);
 }
 
 void AddGlance(const Core::CampaignGlance& glance, v1::CampaignStatus& status) {
   status.set_slots(glance.slots);
   status.set_waiting_reason(glance.waiting_reason);
   status.set_time_left_ms(glance.deadline_left_ms);
+  if (glance.device_left_ms >= 0) status.set_device_left_ms(glance.device_left_ms);
+  status.set_device_ms(status.device_ms() + glance.device_running_ms);
   for (const std::string& notice : glance.notices) status.add_notices(notice);
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/strings.h"
 #include "search_spaces/space_summary.h"
 
@@ -107,6 +108,8 @@ std::vector<v1::Change> FreeChanges(const model::CampaignRecord& before, const C
   differences.Lists("constraints", old.constraints, now.constraints);
   differences.Bound("budget.trials", old.budget_trials, now.budget_trials, FormatCount);
   differences.Bound("budget.duration", old.budget_duration_ms, now.budget_duration_ms, FormatDuration);
+  differences.Bound("budget.device_time", old.budget_device_ms, now.budget_device_ms, FormatDuration);
+  differences.Bound("budget.until", old.budget_until_us, now.budget_until_us, FormatWallUs);
   differences.Bound("finals.top", old.finals_top, now.finals_top, FormatCount);
   differences.Bound("finals.seeds", old.finals_seeds, now.finals_seeds, FormatCount);
   differences.Text("finals.controls", old.finals_reference ? "reference" : "",
@@ -175,6 +178,8 @@ StatusOr<UpdatePlan> UpdatePlan::Make(const v1::LaunchRequest& request, const st
   settings.constraints = now.constraints;
   settings.budget_trials = now.budget_trials;
   settings.budget_duration_ms = now.budget_duration_ms;
+  settings.budget_device_ms = now.budget_device_ms;
+  settings.budget_until_us = now.budget_until_us;
   settings.finals_top = now.finals_top;
   settings.finals_seeds = now.finals_seeds;
   settings.finals_reference = now.finals_reference;

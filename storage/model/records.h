@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -59,6 +60,8 @@ struct CampaignSettings {
   int64_t epochs = 0;              // 0: `auto`, settled by a PROXY trial before the first SEARCH trial
   int64_t budget_trials = 0;       // SEARCH trials; 0: no such bound
   int64_t budget_duration_ms = 0;  // of running time, finals included; 0: no such bound
+  int64_t budget_device_ms = 0;    // device time of all attempts; 0: no such bound
+  int64_t budget_until_us = 0;     // wall time; 0: no such bound
   int64_t finals_top = 0;          // 0: no finals
   int64_t finals_seeds = 0;
   bool finals_reference = false;
@@ -99,6 +102,7 @@ struct CampaignProgress {
   std::string reason;     // why it is paused or failed
   int64_t epochs = 0;     // settled fidelity, 0: not yet
   int64_t active_ms = 0;  // running time so far, as of the last commit
+  int64_t served_ms = 0;  // time in which a controller had the campaign, the same
   int64_t next_trial_number = 1;
   int64_t last_result_seq = 0;  // results that the strategy may see
   int64_t refill_count = 0;     // proposals asked for and not yet logged, 0: none
@@ -170,7 +174,7 @@ struct TrialRecord {
   int64_t rung = 0;                                // the last that it reported, from 1; 0: none
   RungAction rung_action = RungAction::kContinue;  // what stands for it since; a promotion makes it continue
   TrialCheckpoint checkpoint;
-  int64_t busy_ms = 0;  // of its attempts with a segment
+  int64_t busy_ms = 0, device_ms = 0;  // of its attempts with a segment
   int64_t created_us = 0, finished_us = 0;
 };
 
@@ -193,8 +197,14 @@ struct AttemptRecord {
   int64_t device_count = 1;
   double device_share = 1;
   int64_t cores = 1;
+  int64_t began_ms = 0;  // its campaign's served_ms then
   AttemptCost cost;
   int64_t started_us = 0, ended_us = 0;
+  // The devices' time that it is charged for: the column device_ms.
+  int64_t DeviceMs() const {
+    return std::llround(static_cast<double>(cost.allocated_ms) * static_cast<double>(device_count) *
+                        device_share);
+  }
 };
 
 // How an attempt ended, its numbers left out; empty text: it succeeded.

@@ -230,6 +230,7 @@ Status AddCompletedTrial(TrialStore& store, int64_t id, double objective) {
     attempt.state = model::AttemptState::kSucceeded;
     attempt.segment = model::SegmentEnd::kCompleted;
     attempt.cost.busy_ms = 100;
+    attempt.cost.allocated_ms = 120;
     attempt.ended_us = 1'760'000'000'000'300;
     CANOPY_RETURN_IF_ERROR(store.UpdateAttempt(attempt));
     CANOPY_RETURN_IF_ERROR(store.InsertResult(SampleResult(attempt, id, objective)));

@@ -396,7 +396,8 @@ AttemptOutcome SimulatedAgent::Outcome(const Slot& slot) {
   outcome.candidate_hash = lease.trial.candidate.candidate_hash;
   outcome.purpose = lease.trial.purpose;
   outcome.replicate = lease.trial.replicate;
-  outcome.cost = {2'000, 1'500, 1'000, 1 << 20, std::nullopt};
+  const int64_t busy_ms = 500 + outcome.attempt_id * 7'919 % 4'000;
+  outcome.cost = {busy_ms + 500, busy_ms, 1'000, 1 << 20, std::nullopt};
   const auto fail = [&](FailureClass failure, const std::string& message) {
     outcome.failure = failure;
     outcome.message = message;

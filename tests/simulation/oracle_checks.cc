@@ -341,7 +341,39 @@ void Oracle::CheckBudgets(Database& database) {
           Violated(Name("campaign", row.Int(0)) + " has " + std::to_string(row.Int(2)) +
                    " trials, and its budget is " + std::to_string(row.Int(1)));
       });
-  if (!read.ok()) Violated("the budgets cannot be read: " + std::string(read.message()));
+  // By the log, in the order of its events: what was charged when a trial began. An attempt that came back
+  // after its end is charged at the last one.
+  std::map<int64_t, int64_t> charged, last_end;
+  const Status ends = ForEach(
+      database, "SELECT attempt_id, MAX(seq) FROM event WHERE kind = 'attempt_ended' GROUP BY attempt_id",
+      [&](const storage::Rows& row) { last_end[row.Int(0)] = row.Int(1); });
+  const Status spent = ForEach(
+      database,
+      "SELECT e.seq, e.kind, a.id, a.campaign_id, t.purpose, p.budget_device_ms, CAST(ROUND(a.allocated_ms * "
+      "a.device_count * a.device_share) AS INTEGER) FROM event e JOIN attempt a ON a.id = e.attempt_id JOIN "
+      "trial t ON t.id = a.trial_id JOIN campaign p ON p.id = a.campaign_id WHERE e.kind IN "
+      "('attempt_started', 'attempt_ended') AND p.budget_device_ms > 0 ORDER BY e.seq",
+      [&](const storage::Rows& row) {
+        int64_t& sum = charged[row.Int(3)];
+        if (row.Text(1) == "attempt_ended") {
+          if (last_end[row.Int(2)] == row.Int(0)) sum += row.Int(6);
+        } else if (row.Text(4) == "SEARCH" && sum >= row.Int(5)) {
+          Violated(Name("attempt", row.Int(2)) + " was begun after " + Name("campaign", row.Int(3)) +
+                   " had used " + std::to_string(sum) + " ms of its " + std::to_string(row.Int(5)) +
+                   " ms of device time");
+        }
+      });
+  const Status counted =
+      ForEach(database,
+              "SELECT a.campaign_id, SUM(a.device_ms), (SELECT SUM(c.device_ms) FROM attempt_count c WHERE "
+              "c.campaign_id = a.campaign_id) FROM attempt a GROUP BY a.campaign_id",
+              [&](const storage::Rows& row) {
+                if (row.Int(1) != row.Int(2))
+                  Violated(Name("campaign", row.Int(0)) + " is charged for " + std::to_string(row.Int(2)) +
+                           " ms of device time, and its attempts had " + std::to_string(row.Int(1)));
+              });
+  for (const Status& one : {read, ends, spent, counted})
+    if (!one.ok()) Violated("the budgets cannot be read: " + std::string(one.message()));
 }
 
 void Oracle::VerifyEnd(const std::string& path) {

@@ -106,6 +106,10 @@ void SimulatedUser::Launch() {
       settings.duplicates = model::DuplicatePolicy::kEvaluate;
     }
     if (rng_.Below(2) == 0) settings.epochs = 0;  // a PROXY trial settles it
+  } else if (rng_.Below(3) == 0) {
+    settings.budget_device_ms = rng_.Int(5'000, 60'000);
+    settings.budget_trials = 200;
+    settings.duplicates = model::DuplicatePolicy::kEvaluate;
   }
   if (rng_.Below(2) == 0) {
     settings.fidelity_kind = "halving";

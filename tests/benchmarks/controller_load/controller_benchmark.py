@@ -191,11 +191,14 @@ def fill_database(connection, trials):
             ("attempt_count", "campaign_id, state", "attempt"),
             ("event_count", "campaign_id, kind", "event WHERE campaign_id IS NOT NULL")):
         connection.execute(f"DELETE FROM {table}")
-        connection.execute(f"INSERT INTO {table} SELECT {columns}, COUNT(*) FROM {count} GROUP BY {columns}")
+        connection.execute(f"INSERT INTO {table} ({columns}, {count.split()[0]}s) SELECT {columns}, COUNT(*) "
+                           f"FROM {count} GROUP BY {columns}")
+    connection.execute("UPDATE attempt_count SET device_ms = (SELECT SUM(a.device_ms) FROM attempt a WHERE "
+                       "(a.campaign_id, a.state) = (attempt_count.campaign_id, attempt_count.state))")
     connection.execute("DELETE FROM result_count")
     connection.execute(
-        "INSERT INTO result_count SELECT r.campaign_id, r.purpose, r.feasible, COUNT(*), SUM(a.busy_ms) FROM "
-        "result r JOIN attempt a ON a.id = r.attempt_id GROUP BY 1, 2, 3")
+        "INSERT INTO result_count SELECT r.campaign_id, r.purpose, r.feasible, COUNT(*), SUM(a.busy_ms), "
+        "SUM(a.device_ms) FROM result r JOIN attempt a ON a.id = r.attempt_id GROUP BY 1, 2, 3")
     for name, value in (("next_trial_id", f"{base['trial']} + {trials} + 1"),
                         ("next_attempt_id", f"{base['attempt']} + {trials} + 1"),
                         ("next_fence", f"{fence} + {trials} + 1"),
