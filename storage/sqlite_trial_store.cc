@@ -143,6 +143,18 @@ class Store final : public TrialStore {
     constexpr int64_t kPatienceMs = 1'000;
     return database_->Checkpoint(kPatienceMs).status();
   }
+  Status BeginCopy(const std::string& target) override {
+    CANOPY_CHECK(copy_ == nullptr, "one copy at a time");
+    CANOPY_ASSIGN_OR_RETURN(copy_, OnlineCopy::Begin(*database_, target));
+    return absl::OkStatus();
+  }
+  StatusOr<OnlineCopy::Progress> ContinueCopy(int pages) override {
+    CANOPY_CHECK(copy_ != nullptr, "no copy was begun");
+    auto progress = copy_->Step(pages);
+    if (!progress.ok() || progress->complete) copy_.reset();
+    return progress;
+  }
+  void EndCopy() override { copy_.reset(); }
   std::vector<std::string> OtherProcesses() override { return ProcessesWithOpen(path_); }
 
  private:
@@ -176,6 +188,7 @@ class Store final : public TrialStore {
   const std::string path_;
   const FileLock lock_;
   const std::unique_ptr<Database> database_;
+  std::unique_ptr<OnlineCopy> copy_;
   ValuesTables values_;
   RowCounts counts_;
   const std::string database_id_;
