@@ -20,6 +20,7 @@
 #include "storage/migrations.h"
 #include "storage/model/failure_signature.h"
 #include "storage/open_files.h"
+#include "storage/restore_backup.h"
 #include "storage/row_counts.h"
 #include "storage/row_mapping.h"
 #include "storage/row_statement.h"
@@ -565,6 +566,7 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   }
   auto lock = FileLock::Acquire(path + ".lock");
   if (!lock.ok()) return WithContext(lock.status(), "another controller serves '" + path + "'");
+  CANOPY_RETURN_IF_ERROR(EndInterruptedRestore(path));
   if (!FileExists(path) && FileExists(path + ".restoring"))
     return FailedPrecondition("'" + path +
                               "' is missing and a restore was begun there; run `canopy db restore` again");
