@@ -76,18 +76,23 @@ class PartialFile {
   int fd_ = -1;
 };
 
+StatusOr<v1::DatabaseFacts> WriteSnapshot(Connection& connection, PartialFile& target) {
+  v1::DatabaseFacts facts;
+  CANOPY_RETURN_IF_ERROR(connection.client().Snapshot([&](const v1::SnapshotChunk& chunk) {
+    if (chunk.has_facts()) facts = chunk.facts();
+    return target.Write(chunk.data());
+  }));
+  CANOPY_RETURN_IF_ERROR(target.Finish());
+  return facts;
+}
+
 Status Snapshot(const Context& context, const std::string& file) {
   CANOPY_ASSIGN_OR_RETURN(const config::Settings settings, LoadSettings(context));
   PartialFile target(std::filesystem::absolute(file));
   CANOPY_RETURN_IF_ERROR(target.Create());
   CANOPY_ASSIGN_OR_RETURN(const auto connection,
                           Connection::Open(context, settings, Connection::Missing::kRefuse));
-  v1::DatabaseFacts facts;
-  CANOPY_RETURN_IF_ERROR(connection->client().Snapshot([&](const v1::SnapshotChunk& chunk) {
-    if (chunk.has_facts()) facts = chunk.facts();
-    return target.Write(chunk.data());
-  }));
-  CANOPY_RETURN_IF_ERROR(target.Finish());
+  CANOPY_ASSIGN_OR_RETURN(const v1::DatabaseFacts facts, WriteSnapshot(*connection, target));
   std::cerr << "Wrote " << file << ": " << Contents(facts) << '\n';
   return {};
 }
@@ -162,7 +167,8 @@ struct TemporaryCopy {
 };
 
 // Checks the file, or the database: where a controller serves that, a copy, which holds up nothing.
-StatusOr<std::vector<storage::CheckResult>> CheckFileOrDatabase(const std::string& database,
+StatusOr<std::vector<storage::CheckResult>> CheckFileOrDatabase(const config::Settings& settings,
+                                                                const std::string& database,
                                                                 const std::string& file) {
   if (!file.empty()) return storage::CheckDatabase(file, true);
   if (!FileExists(database)) return storage::CheckDatabase(database, false);
@@ -172,7 +178,14 @@ StatusOr<std::vector<storage::CheckResult>> CheckFileOrDatabase(const std::strin
   const std::string folder = std::filesystem::path(database).parent_path().string() + "/backups";
   CANOPY_RETURN_IF_ERROR(storage::MakeBackupFolder(folder));
   const TemporaryCopy copy{folder + "/check-" + std::to_string(::getpid()) + storage::kPartialSuffix};
-  CANOPY_RETURN_IF_ERROR(storage::CopyDatabase(database, copy.path).status());
+  CANOPY_ASSIGN_OR_RETURN(const auto controller, Connection::FindLocal(settings));
+  if (controller == nullptr) {
+    CANOPY_RETURN_IF_ERROR(storage::CopyDatabase(database, copy.path).status());
+  } else {
+    PartialFile target(copy.path);
+    CANOPY_RETURN_IF_ERROR(target.Create());
+    CANOPY_RETURN_IF_ERROR(WriteSnapshot(*controller, target).status());
+  }
   return storage::CheckDatabase(copy.path, true);
 }
 
@@ -216,7 +229,7 @@ std::vector<std::string> Orphans(const std::string& database) {
 Status Check(const Context& context, const std::string& file, Format format) {
   CANOPY_ASSIGN_OR_RETURN(const config::Settings settings, LoadSettings(context));
   const std::string database = DatabasePath(settings);
-  CANOPY_ASSIGN_OR_RETURN(const auto results, CheckFileOrDatabase(database, file));
+  CANOPY_ASSIGN_OR_RETURN(const auto results, CheckFileOrDatabase(settings, database, file));
   Table table({{"check"}, {"level"}, {"violations", Display::kCount}, {"examples"}});
   int64_t violated = 0;
   for (const storage::CheckResult& result : results) {

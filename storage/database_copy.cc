@@ -16,6 +16,7 @@
 #include "base/mutex.h"
 #include "storage/database.h"
 #include "storage/migrations.h"
+#include "storage/online_copy.h"
 
 namespace canopy::storage {
 namespace {
@@ -25,37 +26,11 @@ int64_t FileBytes(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 ? static_cast<int64_t>(info.st_size) : 0;
 }
 
-struct ConnectionCloser {
-  void operator()(sqlite3* connection) const { sqlite3_close(connection); }
-};
-struct BackupFinisher {
-  void operator()(sqlite3_backup* backup) const { sqlite3_backup_finish(backup); }
-};
-
-// What a copy must have in common with what it was made of.
-struct Fingerprint {
-  int64_t application_id = 0, schema_version = 0, pages = 0, tables = 0, last_event = 0;
-  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
-};
-
 StatusOr<bool> HasTable(Database& database, const std::string& name) {
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t count,
       database.QueryInt("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", {name}));
   return count > 0;
-}
-
-StatusOr<Fingerprint> ReadFingerprint(Database& database) {
-  Fingerprint read;
-  CANOPY_ASSIGN_OR_RETURN(read.application_id, database.QueryInt("PRAGMA application_id"));
-  CANOPY_ASSIGN_OR_RETURN(read.schema_version, database.QueryInt("PRAGMA user_version"));
-  CANOPY_ASSIGN_OR_RETURN(read.pages, database.QueryInt("PRAGMA page_count"));
-  CANOPY_ASSIGN_OR_RETURN(read.tables, database.QueryInt("SELECT COUNT(*) FROM sqlite_schema"));
-  CANOPY_ASSIGN_OR_RETURN(const bool events, HasTable(database, "event"));
-  if (events) {
-    CANOPY_ASSIGN_OR_RETURN(read.last_event, database.QueryInt("SELECT MAX(seq) FROM event"));
-  }
-  return read;
 }
 
 StatusOr<DatabaseFacts> ReadFacts(Database& database) {
@@ -127,25 +102,17 @@ class InterruptWhenCancelled {
   std::thread thread_;
 };
 
-// Moves the pages while the source's read transaction holds one state of it.
-Status CopyPages(Database& source, const std::string& source_path, const std::string& partial,
-                 const CopyOptions& options) {
-  sqlite3* opened = nullptr;
-  // Nobody else knows the file, so it needs no locks, which a network share may not have.
-  const int code =
-      sqlite3_open_v2(partial.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, "unix-none");
-  const std::unique_ptr<sqlite3, ConnectionCloser> target(opened);
-  if (code != SQLITE_OK) return SqliteStatus(opened, code, "create '" + partial + "'");
-  sqlite3_exec(opened, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF", nullptr, nullptr, nullptr);
-  const std::unique_ptr<sqlite3_backup, BackupFinisher> backup(
-      sqlite3_backup_init(opened, "main", source.connection(), "main"));
-  if (!backup) return SqliteStatus(opened, sqlite3_extended_errcode(opened), "copy to '" + partial + "'");
+// The pages of one state of the source, which a read transaction holds.
+StatusOr<Fingerprint> CopyPages(const std::string& source_path, const std::string& partial,
+                                const CopyOptions& options) {
+  CANOPY_ASSIGN_OR_RETURN(const auto source, Database::Open(source_path, Database::Mode::kReadOnly));
+  CANOPY_RETURN_IF_ERROR(source->RunScript("BEGIN"));
+  CANOPY_RETURN_IF_ERROR(source->QueryInt("PRAGMA application_id").status());
+  CANOPY_ASSIGN_OR_RETURN(const auto copy, OnlineCopy::Begin(*source, partial));
   for (;;) {
     if (options.cancelled && options.cancelled()) return absl::CancelledError("the copy was given up");
-    const int step = sqlite3_backup_step(backup.get(), options.pages_per_step);
-    if (step == SQLITE_DONE) return {};
-    if (step != SQLITE_OK)
-      return SqliteStatus(nullptr, step, "copy '" + source_path + "' to '" + partial + "'");
+    CANOPY_ASSIGN_OR_RETURN(const OnlineCopy::Progress progress, copy->Step(options.pages_per_step));
+    if (progress.complete) return *progress.complete;
     const int64_t wal_bytes = FileBytes(source_path + "-wal");
     if (wal_bytes > options.max_wal_bytes)
       return ResourceExhausted("the copy of '" + source_path +
@@ -172,18 +139,10 @@ std::string FolderOf(const std::string& path) {
 
 StatusOr<DatabaseFacts> CopyToPartial(const std::string& source_path, const std::string& partial,
                                       const CopyOptions& options) {
-  CANOPY_ASSIGN_OR_RETURN(const auto source, Database::Open(source_path, Database::Mode::kReadOnly));
-  CANOPY_RETURN_IF_ERROR(source->RunScript("BEGIN"));
-  CANOPY_ASSIGN_OR_RETURN(const Fingerprint original, ReadFingerprint(*source));
-  const int64_t bytes = FileBytes(source_path) + FileBytes(source_path + "-wal");
-  CANOPY_ASSIGN_OR_RETURN(const int64_t free_bytes, FreeBytes(FolderOf(partial)));
-  if (free_bytes < bytes + options.reserve_bytes)
-    return ResourceExhausted("a copy of '" + source_path + "' needs " + std::to_string(bytes) + " bytes in " +
-                             FolderOf(partial) + " and leaves " + std::to_string(options.reserve_bytes) +
-                             " free, and there are " + std::to_string(free_bytes) +
-                             "; free space there, or name a file elsewhere");
-  CANOPY_RETURN_IF_ERROR(CopyPages(*source, source_path, partial, options));
-  CANOPY_RETURN_IF_ERROR(source->RunScript("ROLLBACK"));
+  CANOPY_RETURN_IF_ERROR(CheckRoomForCopy(source_path, partial, options.reserve_bytes));
+  CANOPY_ASSIGN_OR_RETURN(const Fingerprint original, options.copy_pages
+                                                          ? options.copy_pages(partial, options)
+                                                          : CopyPages(source_path, partial, options));
   CANOPY_RETURN_IF_ERROR(SyncWithoutWal(partial));
   CANOPY_ASSIGN_OR_RETURN(const auto copy, Database::Open(partial, Database::Mode::kImmutable));
   {
@@ -201,6 +160,16 @@ StatusOr<DatabaseFacts> CopyToPartial(const std::string& source_path, const std:
 }
 
 }  // namespace
+
+Status CheckRoomForCopy(const std::string& source, const std::string& target, int64_t reserve_bytes) {
+  const int64_t bytes = FileBytes(source) + FileBytes(source + "-wal") - FileBytes(target);
+  CANOPY_ASSIGN_OR_RETURN(const int64_t free_bytes, FreeBytes(FolderOf(target)));
+  if (free_bytes >= bytes + reserve_bytes) return {};
+  return ResourceExhausted("a copy of '" + source + "' needs " + std::to_string(bytes) + " bytes in " +
+                           FolderOf(target) + " and leaves " + std::to_string(reserve_bytes) +
+                           " free, and there are " + std::to_string(free_bytes) +
+                           "; free space there, or name a file elsewhere");
+}
 
 StatusOr<DatabaseFacts> CopyDatabase(const std::string& source, const std::string& target,
                                      const CopyOptions& options) {

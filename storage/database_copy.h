@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "storage/online_copy.h"
 
 namespace canopy::storage {
 
@@ -26,13 +27,19 @@ struct CopyOptions {
   // Asked after every so many pages of 4 KiB; true gives the copy up. May be empty.
   std::function<bool()> cancelled;
   int pages_per_step = 1024;
+  // Writes the pages to the file `partial` and gives what the copy must agree with; empty: they are read in
+  // one read transaction on a connection of its own, and `max_wal_bytes` holds.
+  std::function<StatusOr<Fingerprint>(const std::string& partial, const CopyOptions& options)> copy_pages;
 };
+
+// ResourceExhausted where the rest of a copy of `source` at `target` leaves less than that free.
+Status CheckRoomForCopy(const std::string& source, const std::string& target, int64_t reserve_bytes);
 
 // What interrupted copies and restores leave ends in this.
 inline constexpr char kPartialSuffix[] = ".partial";
 
-// Copies the database at `source`, as of one commit, to the one file `target`, on a connection of its own
-// that only reads: the writer goes on. The copy has no write-ahead log, so any program reads it where it
+// Copies the database at `source`, as of one commit, to the one file `target`, while the writer goes on.
+// The copy has no write-ahead log, so any program reads it where it
 // lies. It is written to `target`.partial, synced, opened and verified, and renamed last: whatever happens,
 // `target` is what it was or whole. ResourceExhausted: no room, or the log has grown too much; DataLoss: the
 // copy does not verify, as the source is damaged; Cancelled.

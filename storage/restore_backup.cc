@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "storage/backup_folder.h"
 #include "storage/database.h"
 #include "storage/migrations.h"
@@ -31,10 +32,14 @@ StatusOr<GivenNumbers> ReadNumbers(Database& database) {
   return numbers;
 }
 
-// Moves the write-ahead log into the database file, where that can be read.
+// What SQLite keeps beside a database file, and would take for that of another file of its name.
+constexpr const char* kParts[] = {"-wal", "-shm", "-journal"};
+
+// Moves the write-ahead log into the database file, where that can be read and no reader is in the way.
 void FoldLog(const std::string& path) {
+  constexpr int64_t kPatienceMs = 100;
   const auto database = Database::Open(path, Database::Mode::kReadWrite);
-  if (database.ok()) (void)(*database)->RunScript("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (database.ok()) (void)(*database)->Checkpoint(kPatienceMs);
 }
 
 Status Rename(const std::string& from, const std::string& to) {
@@ -42,17 +47,52 @@ Status Rename(const std::string& from, const std::string& to) {
   return FromErrno(errno, "rename " + from + " to " + to);
 }
 
+std::string FolderOf(const std::string& path) { return std::filesystem::path(path).parent_path().string(); }
+
+std::string RestoringPath(const std::string& database) { return database + ".restoring"; }
+// A restored database that waits for its place: from here on the restore is done, or will be.
+std::string RestoredPath(const std::string& database) { return database + ".restored"; }
+std::string ReplacedStem(const std::string& database) { return database + ".replaced"; }
+
+void RemoveRestoring(const std::string& database) {
+  const std::string restoring = RestoringPath(database);
+  for (const std::string part : {"", kPartialSuffix, "-wal", "-shm", "-journal"})
+    (void)::unlink((restoring + part).c_str());
+}
+
+// Under which the database is kept beside its own name; empty: it has none.
+std::string SecondName(const std::string& database) {
+  std::error_code error;
+  const std::string prefix = std::filesystem::path(ReplacedStem(database)).filename().string();
+  for (const auto& entry : std::filesystem::directory_iterator(FolderOf(database), error))
+    if (entry.path().filename().string().rfind(prefix, 0) == 0 &&
+        std::filesystem::equivalent(entry.path(), database, error))
+      return entry.path().string();
+  return "";
+}
+
 // The database gets a second name, so that at no moment there is none under its own.
 StatusOr<std::string> KeepBeside(const std::string& database, int64_t now_us) {
   FoldLog(database);
-  const std::string stem = database + ".replaced-" + CompactTime(now_us);
+  if (std::string kept = SecondName(database); !kept.empty()) return kept;
+  const std::string stem = ReplacedStem(database) + "-" + CompactTime(now_us);
   std::string kept = stem;
   for (int n = 2; FileExists(kept); ++n) kept = stem + "-" + std::to_string(n);
   if (::link(database.c_str(), kept.c_str()) != 0)
     return FromErrno(errno, "keep " + database + " under a second name, " + kept);
-  for (const char* part : {"-wal", "-shm"})
-    if (FileExists(database + part)) CANOPY_RETURN_IF_ERROR(Rename(database + part, kept + part));
   return kept;
+}
+
+// The restored database gets its name, and what it replaces goes with the name that it is kept under. After a
+// kill it can be called again.
+Status PutInPlace(const std::string& database) {
+  // A log that lies there without its database is nobody's, and must not become the restored one's.
+  const std::string second = SecondName(database), kept = second.empty() ? ReplacedStem(database) : second;
+  for (const char* part : kParts)
+    if (FileExists(database + part)) CANOPY_RETURN_IF_ERROR(Rename(database + part, kept + part));
+  CANOPY_RETURN_IF_ERROR(SyncDirectory(FolderOf(database)));
+  CANOPY_RETURN_IF_ERROR(Rename(RestoredPath(database), database));
+  return SyncDirectory(FolderOf(database));
 }
 
 }  // namespace
@@ -102,11 +142,13 @@ Status BeginIncarnation(const std::string& path, int64_t incarnation,
 }
 
 StatusOr<Restored> RestoreBackup(const std::string& database, const std::string& backup, int64_t now_us) {
-  const std::string folder = std::filesystem::path(database).parent_path().string();
+  const std::string folder = FolderOf(database);
   CANOPY_RETURN_IF_ERROR(MakeDirectories(folder, 0700));
   const auto lock = FileLock::Acquire(database + ".lock");
   if (!lock.ok())
     return WithContext(lock.status(), "a controller serves '" + database + "': stop it, then restore");
+  CANOPY_RETURN_IF_ERROR(EndInterruptedRestore(database));
+  RemoveRestoring(database);
   Restored restored;
   CANOPY_ASSIGN_OR_RETURN(restored.backup, VerifyDatabaseFile(backup, Migrations().back().version));
   restored.incarnation = restored.backup.incarnation + 1;
@@ -125,16 +167,33 @@ StatusOr<Restored> RestoreBackup(const std::string& database, const std::string&
   // The clock is above all incarnations that were counted up, known or not.
   if (!numbers) restored.incarnation = std::max(restored.incarnation, now_us / 1'000'000);
 
-  const std::string restoring = database + ".restoring";
+  const std::string restoring = RestoringPath(database);
   CANOPY_RETURN_IF_ERROR(CopyDatabase(backup, restoring).status());
   CANOPY_RETURN_IF_ERROR(BeginIncarnation(restoring, restored.incarnation, numbers, backup, now_us));
   if (FileExists(database)) {
     CANOPY_ASSIGN_OR_RETURN(restored.kept_at, KeepBeside(database, now_us));
   }
   CANOPY_RETURN_IF_ERROR(SyncDirectory(folder));
-  CANOPY_RETURN_IF_ERROR(Rename(restoring, database));
+  CANOPY_RETURN_IF_ERROR(Rename(restoring, RestoredPath(database)));
   CANOPY_RETURN_IF_ERROR(SyncDirectory(folder));
+  CANOPY_RETURN_IF_ERROR(PutInPlace(database));
   return restored;
+}
+
+Status EndInterruptedRestore(const std::string& database) {
+  const std::string restored = RestoredPath(database);
+  if (!FileExists(restored)) {
+    const std::string restoring = RestoringPath(database);
+    if (!FileExists(database) || (!FileExists(restoring) && !FileExists(restoring + kPartialSuffix)))
+      return {};
+    RemoveRestoring(database);
+    CANOPY_LOG(Warning, "A restore was interrupted before it changed anything: run it again",
+               {{"database", database}});
+    return {};
+  }
+  CANOPY_RETURN_IF_ERROR(PutInPlace(database));
+  CANOPY_LOG(Info, "A restore that was interrupted is brought to its end", {{"database", database}});
+  return {};
 }
 
 }  // namespace canopy::storage

@@ -19,11 +19,16 @@ struct Restored {
 
 // Puts a verified copy of `backup` in the place of `database`, which stays beside it as
 // <database>.replaced-<time>. The incarnation rises above that of both, so that every lease which either gave
-// is void; attempts and fences are numbered on beyond both. A kill at any moment leaves the one or the other
-// at `database`. Aborted: a controller serves it, and the message names its process. FailedPrecondition: the
-// backup is no database of ours, of a newer schema, or of another database than the one to be replaced.
-// DataLoss: the backup is damaged; ResourceExhausted: no room for the copy.
+// is void; attempts and fences are numbered on beyond both. After a kill at any moment EndInterruptedRestore
+// leaves the one or the other at `database`. Aborted: a controller serves it, and the message names its
+// process. FailedPrecondition: the backup is no database of ours, of a newer schema, or of another database
+// than the one to be replaced. DataLoss: the backup is damaged; ResourceExhausted: no room for the copy.
 StatusOr<Restored> RestoreBackup(const std::string& database, const std::string& backup, int64_t now_us);
+
+// Before the database is opened for writing: a restore that a kill interrupted is undone where nothing was
+// replaced yet, and otherwise brought to its end; the log says which. REQUIRES that this process holds the
+// database's lock.
+Status EndInterruptedRestore(const std::string& database);
 
 // How far a database has numbered what it gave out.
 struct GivenNumbers {

@@ -112,6 +112,17 @@ TEST_F(RestoreBackupTest, ALostDatabaseComesBack) {
   EXPECT_EQ(Count(path_, "SELECT COUNT(*) FROM result"), 1);
 }
 
+TEST_F(RestoreBackupTest, ALogWithoutItsDatabaseIsNotTheRestoredOnes) {
+  const std::string log = directory_.File("log");
+  std::filesystem::copy(path_ + "-wal", log);
+  store_.reset();
+  std::filesystem::remove(path_);
+  std::filesystem::rename(log, path_ + "-wal");
+  ASSERT_TRUE(RestoreBackup(path_, backup_, kNowUs).ok());
+  EXPECT_EQ(Count(path_, "SELECT COUNT(*) FROM result"), 1);
+  EXPECT_TRUE(FileExists(path_ + ".replaced-wal"));
+}
+
 TEST_F(RestoreBackupTest, RefusesWhatIsNoBackupOfThisDatabase) {
   store_.reset();
   const std::string other = directory_.File("other.db");

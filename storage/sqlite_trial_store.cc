@@ -20,6 +20,7 @@
 #include "storage/migrations.h"
 #include "storage/model/failure_signature.h"
 #include "storage/open_files.h"
+#include "storage/restore_backup.h"
 #include "storage/row_counts.h"
 #include "storage/row_mapping.h"
 #include "storage/row_statement.h"
@@ -143,6 +144,18 @@ class Store final : public TrialStore {
     constexpr int64_t kPatienceMs = 1'000;
     return database_->Checkpoint(kPatienceMs).status();
   }
+  Status BeginCopy(const std::string& target) override {
+    CANOPY_CHECK(copy_ == nullptr, "one copy at a time");
+    CANOPY_ASSIGN_OR_RETURN(copy_, OnlineCopy::Begin(*database_, target));
+    return absl::OkStatus();
+  }
+  StatusOr<OnlineCopy::Progress> ContinueCopy(int pages) override {
+    CANOPY_CHECK(copy_ != nullptr, "no copy was begun");
+    auto progress = copy_->Step(pages);
+    if (!progress.ok() || progress->complete) copy_.reset();
+    return progress;
+  }
+  void EndCopy() override { copy_.reset(); }
   std::vector<std::string> OtherProcesses() override { return ProcessesWithOpen(path_); }
 
  private:
@@ -174,6 +187,7 @@ class Store final : public TrialStore {
   const std::string path_;
   const FileLock lock_;
   const std::unique_ptr<Database> database_;
+  std::unique_ptr<OnlineCopy> copy_;
   ValuesTables values_;
   RowCounts counts_;
   const std::string database_id_;
@@ -553,6 +567,7 @@ StatusOr<std::unique_ptr<TrialStore>> SqliteTrialStore::Open(const std::string& 
   }
   auto lock = FileLock::Acquire(path + ".lock");
   if (!lock.ok()) return WithContext(lock.status(), "another controller serves '" + path + "'");
+  CANOPY_RETURN_IF_ERROR(EndInterruptedRestore(path));
   if (!FileExists(path) && FileExists(path + ".restoring"))
     return FailedPrecondition("'" + path +
                               "' is missing and a restore was begun there; run `canopy db restore` again");

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "storage/model/candidate_key.h"
 #include "storage/model/records.h"
+#include "storage/online_copy.h"
 
 namespace canopy::storage {
 
@@ -179,6 +180,12 @@ class TrialStore {
   virtual StatusOr<int64_t> Checkpoint(int64_t restart_bytes) = 0;
   // The same, and truncates the WAL, waiting a while for readers: for the end.
   virtual Status FinalCheckpoint() = 0;
+
+  // Copies the database to the file `target` between transactions, see OnlineCopy: one copy at a time, whose
+  // end is its last step, an error, or EndCopy.
+  virtual Status BeginCopy(const std::string& target) = 0;
+  virtual StatusOr<OnlineCopy::Progress> ContinueCopy(int pages) = 0;  // REQUIRES a copy that was begun
+  virtual void EndCopy() = 0;
   // Other processes that have the database open, as "pid 17 (sqlite3)": one that reads for long keeps the WAL
   // growing.
   virtual std::vector<std::string> OtherProcesses() = 0;

@@ -132,7 +132,9 @@ bool Core::Impl::NoDeviceForAnother(const Campaign& campaign) const {
 }
 
 bool Core::Impl::RestIsTaken(const Campaign& campaign) const {
-  if (!HasDeviceBudget(campaign) || campaign.progress().state != model::CampaignState::kRunning) return false;
+  if (kMutant == Mutant::kIgnoreDeviceBudget || !HasDeviceBudget(campaign) ||
+      campaign.progress().state != model::CampaignState::kRunning)
+    return false;
   const int64_t expected_ms =
       campaign.Count(Purpose::kSearch, TrialState::kLeased) * MeanSearch(campaign).device_ms;
   const int64_t to_come_ms = std::max<int64_t>(0, expected_ms - DeviceRunningMs(campaign));

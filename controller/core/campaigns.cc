@@ -160,7 +160,7 @@ void Core::Impl::Handle(Tick) {
     ForgetWorkerIndices(worker);
     entry = workers.erase(entry);
   }
-  if (workers.size() < known) OfferParticular();
+  if (workers.size() < known) OfferCrashed();
 }
 
 }  // namespace canopy::controller

@@ -20,6 +20,7 @@ int64_t Core::NextTickMs() const {
 
 std::string Core::DurableText() const { return impl_->DurableText(); }
 std::string Core::IndexErrors() const { return impl_->IndexErrors(); }
+int64_t Core::FitChecks() const { return impl_->fit_checks; }
 
 std::vector<Core::CampaignGlance> Core::Campaigns(const Now& now) const {
   impl_->now = now;

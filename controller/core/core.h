@@ -90,6 +90,8 @@ class Core {
   std::string DurableText() const;
   // How the core's indices differ from what they index, for tests; empty where they do not. Scans all.
   std::string IndexErrors() const;
+  // How often it was asked whether a worker can run a trial, since the start: for tests and benchmarks.
+  int64_t FitChecks() const;
 
   // What a status page shows beyond the database; valid until the next Step.
   struct CampaignGlance {

@@ -112,21 +112,19 @@ std::string Core::Impl::DurableText() const {
 }
 
 std::string Core::Impl::WaitingReason(const Campaign& campaign) const {
-  // A plain trial speaks for all of them, and a few of the others for those.
-  constexpr size_t kParticular = 8;
-  std::vector<const model::TrialRecord*> some;
-  const WaitingTrials& waiting = campaign.waiting;
-  if (!waiting.plain.empty()) some.push_back(&campaign.trials.at(waiting.plain.begin()->second));
-  for (auto key = waiting.particular.begin(); key != waiting.particular.end() && some.size() < kParticular;
-       ++key)
-    some.push_back(&campaign.trials.at(key->second));
+  // The first that asks nothing else of a worker speaks for all like it, and a few of the others for those.
+  constexpr size_t kAsked = 9;
+  size_t asked = 0;
   std::string reason = "no worker is connected";
-  for (const auto& [worker_id, worker] : workers)
-    for (const model::TrialRecord* const trial : some) {
+  for (const auto& [needs, alike] : campaign.waiting.by_needs()) {
+    if (asked++ == kAsked) break;
+    const model::TrialRecord& trial = campaign.trials.at(alike.begin()->second);
+    for (const Worker* const worker : StandIns(needs)) {
       std::string why;
-      if (Eligible(worker, campaign, *trial, &why)) return "the workers that could run it are busy";
+      if (Eligible(*worker, campaign, trial, &why)) return "the workers that could run it are busy";
       reason = why;
     }
+  }
   return reason;
 }
 

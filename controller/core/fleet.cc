@@ -31,14 +31,15 @@ const model::Drain* Core::Impl::DrainOf(const model::WorkerRecord& worker) const
 void Core::Impl::NoteDrains() {
   for (auto& [id, worker] : workers) {
     const model::Drain* const drain = DrainOf(worker.record);
-    const bool undrained = drain == nullptr && !worker.drained.empty();
+    const bool was_drained = !worker.drained.empty();
     worker.drained = drain == nullptr ? "" : drain->reason;
     worker.sick = drain != nullptr && drain->scope != model::DrainScope::kWorker;
     CountSlots(worker);
-    if (undrained)
-      for (const uint64_t token : polls.Of(id)) untried.push_back(token);
+    if (was_drained == (drain != nullptr)) continue;
+    KeepKind(worker);
+    if (was_drained) TryPollsOf(id);
   }
-  OfferParticular();
+  OfferCrashed();
 }
 
 void Core::Impl::SetDrain(const model::Drain& drain, const std::string& worker_id) {
@@ -127,11 +128,11 @@ void Core::Impl::SetEnd(Worker& worker, std::optional<int64_t> remaining_ms) {
     worker.ends_ms = before;
   if (worker.ends_ms == before) return;
   CountSlots(worker);
+  KeepKind(worker);
   const bool later = before && (!worker.ends_ms || *worker.ends_ms > *before);
-  if (later)
-    for (const uint64_t token : polls.Of(worker.record.id)) untried.push_back(token);
+  if (later) TryPollsOf(worker.record.id);
   // Its place as another host is worth less, or more.
-  OfferParticular();
+  OfferCrashed();
 }
 
 void Core::Impl::LetGo(const Worker& worker, const std::vector<AttemptProgress>& kept) {

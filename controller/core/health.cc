@@ -114,13 +114,15 @@ bool Core::Impl::IsLast(const DevicePlace& place) const {
 void Core::Impl::EndWaitsForMemory(Campaign& campaign) {
   if (!campaign.active()) return;
   std::vector<int64_t> too_long;
+  std::map<WaitingTrials::Needs, bool> known;  // some worker can run what has them
   for (auto& [trial_id, since_ms] : campaign.waits_for_memory) {
     const model::TrialRecord& trial = campaign.trials.at(trial_id);
-    const bool fits = std::any_of(workers.begin(), workers.end(), [&](const auto& entry) {
-      std::string ignored;
-      return Fits(entry.second, campaign, trial, &ignored);
-    });
-    if (fits) since_ms = now.monotonic_ms;
+    WaitingTrials::Needs needs = WaitingTrials::NeedsOf(trial);
+    needs.crash_hosts.clear();
+    auto fits = known.find(needs);
+    if (fits == known.end() || needs.resumes)
+      fits = known.insert_or_assign(needs, AnyFits(campaign, trial)).first;
+    if (fits->second) since_ms = now.monotonic_ms;
     if (now.monotonic_ms - since_ms >= limits.larger_worker_wait_ms) too_long.push_back(trial_id);
   }
   for (const int64_t trial_id : too_long) {

@@ -29,18 +29,39 @@ int WaitingTrials::Rank(Purpose purpose) {
   return 6;
 }
 
-bool WaitingTrials::IsPlain(const model::TrialRecord& trial) {
-  return trial.required_worker_id.empty() && trial.checkpoint.worker_id.empty() && trial.out_of_memory == 0 &&
-         trial.crash_hosts.empty();
+WaitingTrials::Needs WaitingTrials::NeedsOf(const model::TrialRecord& trial) {
+  Needs needs;
+  needs.worker = trial.required_worker_id.empty() ? trial.checkpoint.worker_id : trial.required_worker_id;
+  needs.resumes = !trial.checkpoint.worker_id.empty();
+  if (trial.out_of_memory > 0) needs.more_memory_than = trial.out_of_memory_bytes;
+  needs.crash_hosts = trial.crash_hosts;
+  return needs;
 }
 
 void WaitingTrials::Add(const model::TrialRecord& trial) {
-  (IsPlain(trial) ? plain : particular).emplace(Rank(trial.purpose), trial.id);
+  Needs needs = NeedsOf(trial);
+  by_needs_[needs].emplace(Rank(trial.purpose), trial.id);
+  if (needs == Needs()) return;
+  for (const std::string& host : needs.crash_hosts) ++crash_hosts_[host];
+  particular_.emplace(trial.id, std::move(needs));
 }
 
 void WaitingTrials::Remove(const model::TrialRecord& trial) {
-  // It may have been another sort when it came in.
-  if (plain.erase({Rank(trial.purpose), trial.id}) == 0) particular.erase({Rank(trial.purpose), trial.id});
+  const auto known = particular_.find(trial.id);
+  const auto alike = by_needs_.find(known == particular_.end() ? Needs() : known->second);
+  if (alike != by_needs_.end()) {
+    alike->second.erase({Rank(trial.purpose), trial.id});
+    if (alike->second.empty()) by_needs_.erase(alike);
+  }
+  if (known == particular_.end()) return;
+  for (const std::string& host : known->second.crash_hosts)
+    if (--crash_hosts_[host] == 0) crash_hosts_.erase(host);
+  particular_.erase(known);
+}
+
+std::pair<WaitingTrials::ByNeeds::const_iterator, WaitingTrials::ByNeeds::const_iterator> WaitingTrials::Of(
+    const std::string& worker_id) const {
+  return {by_needs_.lower_bound(Needs{worker_id}), by_needs_.lower_bound(Needs{worker_id + '\0'})};
 }
 
 void Campaign::MakeLeaseRecord() {
@@ -56,12 +77,13 @@ int64_t Campaign::Count(Purpose purpose, std::optional<TrialState> state) const 
   return count;
 }
 
-void ParkedPolls::Add(ParkedPoll poll) {
-  const uint64_t arrival = next_arrival_++;
-  const bool added = by_slot_.emplace(std::pair(poll.worker_id, poll.slot), arrival).second;
+const ParkedPoll& ParkedPolls::Add(ParkedPoll poll) {
+  poll.arrival = next_arrival_++;
+  const bool added = by_slot_.emplace(std::pair(poll.worker_id, poll.slot), poll.arrival).second;
   CANOPY_CHECK(added, "the slot's earlier poll is still there");
-  by_token_.insert_or_assign(poll.token, arrival);
-  by_arrival_.emplace(arrival, std::move(poll));
+  by_token_.insert_or_assign(poll.token, poll.arrival);
+  const uint64_t arrival = poll.arrival;
+  return by_arrival_.emplace(arrival, std::move(poll)).first->second;
 }
 
 std::optional<ParkedPoll> ParkedPolls::TakeOfSlot(const std::string& worker_id, int64_t slot) {
@@ -88,12 +110,12 @@ bool ParkedPolls::Has(const std::string& worker_id) const {
   return first != by_slot_.end() && first->first.first == worker_id;
 }
 
-std::vector<uint64_t> ParkedPolls::Of(const std::string& worker_id) const {
-  std::vector<uint64_t> tokens;
+std::vector<const ParkedPoll*> ParkedPolls::Of(const std::string& worker_id) const {
+  std::vector<const ParkedPoll*> polls;
   for (auto slot = by_slot_.lower_bound({worker_id, INT64_MIN});
        slot != by_slot_.end() && slot->first.first == worker_id; ++slot)
-    tokens.push_back(by_arrival_.at(slot->second).token);
-  return tokens;
+    polls.push_back(&by_arrival_.at(slot->second));
+  return polls;
 }
 
 const ParkedPoll* ParkedPolls::Find(uint64_t token) const {
@@ -110,7 +132,7 @@ model::TrialRecord& Core::Impl::KeepTrial(Campaign& campaign, model::TrialRecord
     if (kept.out_of_memory > 0) campaign.waits_for_memory[id] = now.monotonic_ms;
     if (!kept.checkpoint.worker_id.empty()) campaign.resumable.emplace(id, now.monotonic_ms);
     campaign.waiting.Add(kept);
-    Offer(campaign);
+    Offer(campaign, kept);
   }
   if (kept.state == TrialState::kPaused) campaign.paused.emplace(kept.rung, id);
   Place(campaign);
@@ -130,7 +152,7 @@ void Core::Impl::SetTrialState(Campaign& campaign, model::TrialRecord& trial, Tr
     if (trial.out_of_memory > 0) campaign.waits_for_memory[trial.id] = now.monotonic_ms;
     if (!trial.checkpoint.worker_id.empty()) campaign.resumable.emplace(trial.id, now.monotonic_ms);
     campaign.waiting.Add(trial);
-    Offer(campaign);
+    Offer(campaign, trial);
   }
   Place(campaign);
 }
@@ -195,11 +217,13 @@ void Core::Impl::ForgetExpired(Campaign& campaign, int64_t trial_id) {
 
 void Core::Impl::KeepWorkerIndices(Worker& worker) {
   CountSlots(worker);
+  KeepKind(worker);
   workers_by_host[worker.record.host].insert(worker.record.id);
 }
 
 void Core::Impl::ForgetWorkerIndices(Worker& worker) {
   known_slots -= std::exchange(worker.counted_slots, 0);
+  ForgetKind(worker);
   const auto host = workers_by_host.find(worker.record.host);
   if (host == workers_by_host.end()) return;
   host->second.erase(worker.record.id);
@@ -207,13 +231,9 @@ void Core::Impl::ForgetWorkerIndices(Worker& worker) {
 }
 
 void Core::Impl::Place(Campaign& campaign) {
-  const bool probe_waits = !campaign.waiting.plain.empty() &&
-                           campaign.waiting.plain.begin()->first == WaitingTrials::Rank(Purpose::kProxy);
-  const bool particular_probe =
-      !campaign.waiting.particular.empty() &&
-      campaign.waiting.particular.begin()->first == WaitingTrials::Rank(Purpose::kProxy);
-  const bool grants = campaign.active() && !campaign.waiting.empty() &&
-                      (campaign.progress().epochs > 0 || probe_waits || particular_probe);
+  const bool grants =
+      campaign.active() && !campaign.waiting.empty() &&
+      (campaign.progress().epochs > 0 || campaign.Count(Purpose::kProxy, TrialState::kPending) > 0);
   std::optional<std::pair<size_t, int64_t>> place;
   if (grants) place.emplace(campaign.attempts.size(), campaign.id());
   if (place == campaign.place) return;
@@ -229,9 +249,47 @@ void Core::Impl::Place(Campaign& campaign) {
   if (campaign.offered) offered.insert(*place);
 }
 
-void Core::Impl::OfferParticular() {
+void Core::Impl::Offer(const Campaign& campaign) {
+  changed.insert(campaign.id());
+  const auto& by_needs = campaign.waiting.by_needs();
+  for (auto bound = campaign.waiting.Of("").second; bound != by_needs.end(); ++bound)
+    TryPollsOf(bound->first.worker);
+}
+
+void Core::Impl::Offer(const Campaign& campaign, const model::TrialRecord& trial) {
+  const std::string worker = WaitingTrials::NeedsOf(trial).worker;
+  worker.empty() ? void(changed.insert(campaign.id())) : TryPollsOf(worker);
+}
+
+void Core::Impl::OfferCrashed() {
   for (const auto& [id, campaign] : campaigns)
-    if (!campaign.waiting.particular.empty()) Offer(campaign);
+    if (!campaign.waiting.crash_hosts().empty()) changed.insert(id);
+}
+
+void Core::Impl::TryPollsOf(const std::string& worker_id) {
+  for (const ParkedPoll* const poll : polls.Of(worker_id)) untried.push_back(poll->token);
+}
+
+void Core::Impl::Park(ParkedPoll poll) {
+  const Worker& worker = workers.at(poll.worker_id);
+  const ParkedPoll& parked = polls.Add(std::move(poll));
+  worker.kind->polls.emplace(worker.order, parked.arrival);
+  untried.push_back(parked.token);
+}
+
+std::optional<ParkedPoll> Core::Impl::UnparkSlot(const std::string& worker_id, int64_t slot) {
+  return LeaveKind(polls.TakeOfSlot(worker_id, slot));
+}
+
+std::optional<ParkedPoll> Core::Impl::UnparkToken(uint64_t token) {
+  return LeaveKind(polls.TakeByToken(token));
+}
+
+std::optional<ParkedPoll> Core::Impl::LeaveKind(std::optional<ParkedPoll> poll) {
+  if (!poll) return poll;
+  const Worker& worker = workers.at(poll->worker_id);
+  worker.kind->polls.erase({worker.order, poll->arrival});
+  return poll;
 }
 
 void Core::Impl::ForgetEndedCampaigns() {
@@ -248,6 +306,7 @@ void Core::Impl::ForgetEndedCampaigns() {
 }
 
 std::string Core::Impl::IndexErrors() const {
+  const int64_t checks = fit_checks;
   std::string errors;
   const auto expect = [&](bool right, const std::string& what) {
     if (!right) errors += what + "; ";
@@ -275,7 +334,9 @@ std::string Core::Impl::IndexErrors() const {
     auto kept = campaign.counts;
     std::erase_if(kept, [](const auto& entry) { return entry.second == 0; });
     expect(kept == counts, name + "counts");
-    expect(waiting.plain == campaign.waiting.plain && waiting.particular == campaign.waiting.particular,
+    expect(waiting.by_needs() == campaign.waiting.by_needs() &&
+               waiting.particular() == campaign.waiting.particular() &&
+               waiting.crash_hosts() == campaign.waiting.crash_hosts(),
            name + "waiting trials");
     std::set<int64_t> kept_resumable;
     for (const auto& [trial_id, since_ms] : campaign.resumable) kept_resumable.insert(trial_id);
@@ -347,14 +408,30 @@ std::string Core::Impl::IndexErrors() const {
     const auto host = workers_by_host.find(worker.record.host);
     expect(host != workers_by_host.end() && host->second.count(worker_id) == 1,
            "host of worker " + worker_id);
+    expect(worker.kind != nullptr && worker.kind->key == KindKey(worker) &&
+               worker.kind->workers.count({worker.order, worker_id}) == 1 &&
+               worker.order == -worker.ends_ms.value_or(INT64_MAX),
+           "kind of worker " + worker_id);
   }
   for (const auto& [host, ids] : workers_by_host) on_hosts += ids.size();
+  size_t of_kinds = 0, parked = 0;
+  for (const auto& [key, kind] : kinds) {
+    of_kinds += kind.workers.size();
+    parked += kind.polls.size();
+    expect(!kind.workers.empty(), "a kind without workers");
+  }
+  for (const auto& [arrival, poll] : polls.by_arrival()) {
+    const Worker& worker = workers.at(poll.worker_id);
+    expect(worker.kind->polls.count({worker.order, arrival}) == 1, "a parked poll's kind");
+  }
+  expect(of_kinds == workers.size() && parked == polls.by_arrival().size(), "kinds of workers");
   expect(campaign_by_trial.size() == trials, "trials that are gone");
   expect(campaign_by_attempt.size() == attempts && by_worker == attempts && lease_checks.size() == attempts,
          "attempts that are gone");
   expect(expired_by_attempt.size() == expired, "expired attempts that are gone");
   expect(grantable.size() == placed && offered.empty(), "places that are gone");
   expect(slots == known_slots && on_hosts == workers.size(), "workers that are gone");
+  fit_checks = checks;
   return errors;
 }
 

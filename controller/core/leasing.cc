@@ -90,12 +90,12 @@ void Core::Impl::Handle(WorkerHello event) {
   const model::Drain* const drain = DrainOf(worker.record);
   worker.drained = drain == nullptr ? "" : drain->reason;
   worker.sick = drain != nullptr && drain->scope != model::DrainScope::kWorker;
+  worker.failed_datasets.clear();
   KeepWorkerIndices(worker);
-  for (const uint64_t token : polls.Of(worker.record.id)) untried.push_back(token);
-  OfferParticular();
+  TryPollsOf(worker.record.id);
+  OfferCrashed();
   worker.record.first_seen_us = first_seen != 0 ? first_seen : now.wall_us;
   worker.Seen(now);
-  worker.failed_datasets.clear();
   Write(UpsertWorker{worker.record});
 
   Welcomed welcome;
@@ -193,12 +193,11 @@ void Core::Impl::Handle(WorkerExchange event) {
     return;
   }
   // An older poll of the slot has been given up by its caller.
-  if (const auto older = polls.TakeOfSlot(event.worker_id, event.slot))
+  if (const auto older = UnparkSlot(event.worker_id, event.slot))
     Answer(older->token, ReplyBody{Exchanged{}});
   const ParkedPoll poll{event.token, event.worker_id, event.request_id, event.slot};
   if (answer.verdict == OutcomeVerdict::kNone) {
-    polls.Add(poll);
-    untried.push_back(poll.token);
+    Park(poll);
     return;
   }
   // An acknowledgement never waits for work.
@@ -210,33 +209,7 @@ void Core::Impl::Handle(WorkerExchange event) {
 }
 
 void Core::Impl::Handle(PollEnded event) {
-  if (const auto poll = polls.TakeByToken(event.token)) Answer(poll->token, ReplyBody{Exchanged{}});
-}
-
-void Core::Impl::Dispatch() {
-  // A grant may change campaigns again: what it pins makes others wait for other workers.
-  while (!changed.empty() && !polls.empty()) {
-    const std::set<int64_t> now_offered = std::exchange(changed, {});
-    const auto set_offered = [&](bool value) {
-      for (const int64_t id : now_offered)
-        if (const auto found = campaigns.find(id); found != campaigns.end()) {
-          Campaign& campaign = found->second;
-          campaign.offered = value;
-          if (campaign.place && value) offered.insert(*campaign.place);
-        }
-      if (!value) offered.clear();
-    };
-    set_offered(true);
-    for (auto next = polls.by_arrival().begin(); next != polls.by_arrival().end() && !offered.empty();) {
-      const ParkedPoll& poll = (next++)->second;
-      if (TryGrant(poll, offered)) polls.TakeByToken(poll.token);
-    }
-    set_offered(false);
-  }
-  changed.clear();
-  for (const uint64_t token : std::exchange(untried, {}))
-    if (const ParkedPoll* const poll = polls.Find(token); poll != nullptr && TryGrant(*poll, grantable))
-      polls.TakeByToken(token);
+  if (const auto poll = UnparkToken(event.token)) Answer(poll->token, ReplyBody{Exchanged{}});
 }
 
 bool Core::Impl::FitsCampaign(const Worker& worker, const Campaign& campaign, std::string* why) const {
@@ -289,6 +262,7 @@ bool Core::Impl::FitsCampaign(const Worker& worker, const Campaign& campaign, st
 
 bool Core::Impl::MayRun(const Worker& worker, const Campaign& campaign, const model::TrialRecord& trial,
                         std::string* why) const {
+  ++fit_checks;
   const model::WorkerRecord& record = worker.record;
   if (!worker.drained.empty() && !(worker.sick && trial.required_worker_id == record.id)) {
     *why = "worker " + record.id + " is drained: " + worker.drained;
@@ -325,12 +299,10 @@ bool Core::Impl::Eligible(const Worker& worker, const Campaign& campaign, const 
   };
   const std::string& host = worker.record.host;
   if (!crashed_on(host)) return true;
-  const bool another = std::any_of(workers_by_host.begin(), workers_by_host.end(), [&](const auto& entry) {
-    return !crashed_on(entry.first) &&
-           std::any_of(entry.second.begin(), entry.second.end(), [&](const std::string& id) {
-             std::string ignored;
-             return Fits(workers.at(id), campaign, trial, &ignored);
-           });
+  const std::vector<const Worker*> others = StandIns(WaitingTrials::NeedsOf(trial));
+  const bool another = std::any_of(others.begin(), others.end(), [&](const Worker* other) {
+    std::string ignored;
+    return !crashed_on(other->record.host) && Fits(*other, campaign, trial, &ignored);
   });
   *why = "it crashed on host " + host + " and waits for another";
   return !another;
@@ -348,42 +320,6 @@ void Core::Impl::Pin(Campaign& campaign, const model::WorkerRecord& worker) {
   if (progress.pinned_trainer_build.empty()) progress.pinned_trainer_build = worker.trainer_build;
   if (progress.pinned_device.empty()) progress.pinned_device = DeviceClass(worker);
   if (pins() != before) Offer(campaign);
-}
-
-bool Core::Impl::TryGrant(const ParkedPoll& poll, const Places& places) {
-  const auto worker = workers.find(poll.worker_id);
-  if (worker == workers.end()) return false;
-  if ((!worker->second.drained.empty() && !worker->second.sick) || worker->second.Ended(now)) return false;
-  // A campaign that moves on may take another place or none.
-  for (const int64_t id : InOrderOfShares(places)) {
-    Campaign& campaign = campaigns.at(id);
-    if (HasDeadline(campaign) || HasDeviceBudget(campaign)) Advance(campaign);  // it may be over since
-    if (!campaign.place || RestIsTaken(campaign)) continue;
-    const std::optional<int64_t> chosen = Choose(worker->second, campaign);
-    if (!chosen) continue;
-    Grant(poll, worker->second, campaign, campaign.trials.at(*chosen));
-    return true;
-  }
-  return false;
-}
-
-std::optional<int64_t> Core::Impl::Choose(const Worker& worker, const Campaign& campaign) const {
-  // Until the fidelity is settled, probes alone run.
-  const int last_rank = campaign.progress().epochs > 0 ? INT_MAX : WaitingTrials::Rank(Purpose::kProxy);
-  std::string why;
-  const auto& plain = campaign.waiting.plain;
-  auto end = std::pair(last_rank, INT64_MAX);
-  std::optional<int64_t> chosen;
-  if (!plain.empty() && plain.begin()->first <= last_rank &&
-      Eligible(worker, campaign, campaign.trials.at(plain.begin()->second), &why)) {
-    end = *plain.begin();
-    chosen = end.second;
-  }
-  for (const WaitingTrials::Key& key : campaign.waiting.particular) {
-    if (key > end) break;
-    if (Eligible(worker, campaign, campaign.trials.at(key.second), &why)) return key.second;
-  }
-  return chosen;
 }
 
 void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& campaign,

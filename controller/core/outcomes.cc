@@ -229,12 +229,7 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
       const auto worker = workers.find(attempt.worker_id);
       if (worker != workers.end())
         trial.out_of_memory_bytes = std::max(trial.out_of_memory_bytes, worker->second.record.memory_bytes);
-      const bool larger = ++trial.out_of_memory <= kRetriesOnMoreMemory &&
-                          std::any_of(workers.begin(), workers.end(), [&](const auto& entry) {
-                            std::string ignored;
-                            return Fits(entry.second, campaign, trial, &ignored);
-                          });
-      if (larger) {
+      if (++trial.out_of_memory <= kRetriesOnMoreMemory && AnyFits(campaign, trial)) {
         Requeue(campaign, trial, reason);
         break;
       }
@@ -261,9 +256,11 @@ void Core::Impl::ApplyFailure(Campaign& campaign, model::TrialRecord& trial,
         break;
       }
       if (const auto host = workers_by_host.find(attempt.host); host != workers_by_host.end()) {
-        for (const std::string& worker_id : host->second)
-          workers.at(worker_id).failed_datasets.insert(campaign.settings().task.dataset);
-        OfferParticular();
+        for (const std::string& worker_id : host->second) {
+          Worker& worker = workers.at(worker_id);
+          if (worker.failed_datasets.insert(campaign.settings().task.dataset).second) KeepKind(worker);
+        }
+        OfferCrashed();
       }
       if (++trial.data_failures <= kRetriesAfterData)
         Requeue(campaign, trial, reason);

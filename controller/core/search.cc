@@ -62,7 +62,7 @@ void Core::Impl::Refill(Campaign& campaign) {
   campaign.demand = std::max(campaign.taken_meanwhile, campaign.demand);
   const int64_t target = slots + std::min(2 * (slots - 1), campaign.demand);
   // What asks for more than most workers have may wait for long, and others must not wait with it.
-  const auto particular = std::min(slots, static_cast<int64_t>(campaign.waiting.particular.size()));
+  const auto particular = std::min(slots, static_cast<int64_t>(campaign.waiting.particular()));
   const int64_t missing =
       target - std::max<int64_t>(0, campaign.Count(Purpose::kSearch, TrialState::kPending) - particular);
   // The strategy's state is written with each request: where many are taken, few requests.

@@ -31,17 +31,39 @@ struct RunningDevices {
 };
 
 // PENDING trials, in the order in which they are given out: probe, search, finals, tests, measurements.
-struct WaitingTrials {
+class WaitingTrials {
+ public:
   using Key = std::pair<int, int64_t>;  // the purpose's rank, the id
-  // Which workers can run it is the campaign's affair alone, so the first stands for all of them; and those
-  // that ask more of a worker than their campaign does.
-  std::set<Key> plain, particular;
+  // What a trial asks of its worker beside what its campaign does: the first of those that ask the same
+  // stands for all of them.
+  struct Needs {
+    std::string worker;  // that has its weights or checkpoint; empty: any
+    bool resumes =
+        false;  // it goes on from a checkpoint: how much is left to train, each trial has for itself
+    int64_t more_memory_than = -1;
+    std::vector<std::string> crash_hosts;
+    auto operator<=>(const Needs&) const = default;
+  };
+  using ByNeeds = std::map<Needs, std::set<Key>>;
 
   static int Rank(model::Purpose purpose);
-  static bool IsPlain(const model::TrialRecord& trial);
+  static Needs NeedsOf(const model::TrialRecord& trial);
   void Add(const model::TrialRecord& trial);
+  // Whatever it needs by now.
   void Remove(const model::TrialRecord& trial);
-  bool empty() const { return plain.empty() && particular.empty(); }
+  bool empty() const { return by_needs_.empty(); }
+  const ByNeeds& by_needs() const { return by_needs_; }
+  // Those that the worker's disk binds to it; of an empty id, those that any worker may take.
+  std::pair<ByNeeds::const_iterator, ByNeeds::const_iterator> Of(const std::string& worker_id) const;
+  // How many need more than their campaign does.
+  size_t particular() const { return particular_.size(); }
+  // Where trials that wait have crashed, and how many there.
+  const std::map<std::string, int64_t>& crash_hosts() const { return crash_hosts_; }
+
+ private:
+  ByNeeds by_needs_;
+  std::map<int64_t, Needs> particular_;  // by trial
+  std::map<std::string, int64_t> crash_hosts_;
 };
 
 // `trials`, `attempts` and `expired` change by the functions of indices.cc alone.
@@ -102,18 +124,18 @@ struct ParkedPoll {
   uint64_t token = 0;
   std::string worker_id, request_id;
   int64_t slot = 0;
+  uint64_t arrival = 0;  // ParkedPolls' own: older ones have lower numbers
 };
 
 // Requests for work that wait, at most one of a slot.
 class ParkedPolls {
  public:
   // REQUIRES that the slot has none.
-  void Add(ParkedPoll poll);
+  const ParkedPoll& Add(ParkedPoll poll);
   std::optional<ParkedPoll> TakeOfSlot(const std::string& worker_id, int64_t slot);
   std::optional<ParkedPoll> TakeByToken(uint64_t token);
   bool Has(const std::string& worker_id) const;
-  // Tokens of the worker's polls.
-  std::vector<uint64_t> Of(const std::string& worker_id) const;
+  std::vector<const ParkedPoll*> Of(const std::string& worker_id) const;
   const ParkedPoll* Find(uint64_t token) const;
   const std::map<uint64_t, ParkedPoll>& by_arrival() const { return by_arrival_; }
   bool empty() const { return by_arrival_.empty(); }
@@ -125,6 +147,15 @@ class ParkedPolls {
   std::map<uint64_t, ParkedPoll> by_arrival_;
   std::map<uint64_t, uint64_t> by_token_;
   std::map<std::pair<std::string, int64_t>, uint64_t> by_slot_;
+};
+
+// Workers that can run the same trials, as far as weights, checkpoints and crashes do not bind these to a
+// worker or host. Who lasts longest comes first: what that one can't run, none of its kind can.
+struct WorkerKind {
+  std::string key;
+  bool drained = false;
+  std::set<std::pair<int64_t, std::string>> workers;  // by Worker::order
+  std::set<std::pair<int64_t, uint64_t>> polls;       // theirs that are parked, by order and arrival
 };
 
 struct Worker {
@@ -143,6 +174,8 @@ struct Worker {
   bool sick = false;          // it is drained for its health: it is given what no other can run
   // Datasets that failed here since the last Hello: not eligible for them.
   std::set<std::string> failed_datasets;
+  WorkerKind* kind = nullptr;  // in Impl::kinds
+  int64_t order = 0;           // in its kind: lower for a later end
 };
 
 // Of an attempt that ran before a restore and was adopted after it.
@@ -275,24 +308,49 @@ struct Core::Impl {
   void ForgetExpired(Campaign& campaign, int64_t trial_id);
   void KeepWorkerIndices(Worker& worker);
   void ForgetWorkerIndices(Worker& worker);
+  void Park(ParkedPoll poll);
+  // Takes it away; nullopt: there is none.
+  std::optional<ParkedPoll> UnparkSlot(const std::string& worker_id, int64_t slot);
+  std::optional<ParkedPoll> UnparkToken(uint64_t token);
+  std::optional<ParkedPoll> LeaveKind(std::optional<ParkedPoll> poll);
   // After a change of what decides whether and when the campaign's trials are given out: its state, its
   // settled fidelity, its waiting trials, its attempts.
   void Place(Campaign& campaign);
   // Parked polls are tried against the campaign once more: it has work for them that it had not.
-  void Offer(const Campaign& campaign) { changed.insert(campaign.id()); }
-  // Workers came, went or changed: what waits for a worker unlike others may find it now.
-  void OfferParticular();
+  void Offer(const Campaign& campaign);
+  // The same for a trial alone.
+  void Offer(const Campaign& campaign, const model::TrialRecord& trial);
+  // Workers came, went or changed: what crashed and waits for another host may have none any more.
+  void OfferCrashed();
+  void TryPollsOf(const std::string& worker_id);
   void ForgetEndedCampaigns();
   // What the indices have otherwise than a scan finds; empty where they are right.
   std::string IndexErrors() const;
+
+  // worker_kinds.cc
+  // After a change of what decides which trials the worker can run: its kind and its place there.
+  void KeepKind(Worker& worker);
+  void ForgetKind(Worker& worker);
+  static std::string KindKey(const Worker& worker);
+  // Some workers, of which one can run what has these needs where any worker can: the one that it is bound
+  // to; else the longest-lasting one of each kind, on a host where it has not crashed if the kind has such a
+  // host.
+  std::vector<const Worker*> StandIns(const WaitingTrials::Needs& needs) const;
+  // Some worker can run the trial, crashes on its host aside.
+  bool AnyFits(const Campaign& campaign, const model::TrialRecord& trial) const;
 
   // leasing.cc
   void Handle(WorkerHello event);
   void Handle(WorkerExchange event);
   void Handle(PollEnded event);
   void Handle(WorkerHeartbeat event);
+
+  // dispatch.cc
   // Gives parked polls what they can run.
   void Dispatch();
+  // Tries parked polls against `offered`: of each kind of worker the first, and those behind it while they
+  // are given something.
+  void TryKinds();
   using Places = std::set<std::pair<size_t, int64_t>>;
   // The campaigns of `places`, in the order of their shares.
   bool TryGrant(const ParkedPoll& poll, const Places& places);
@@ -421,8 +479,9 @@ struct Core::Impl {
   const std::string database_id;
   const int64_t incarnation;
   SaveCounters counters;
-  std::map<int64_t, Campaign> campaigns;  // live ones
-  std::map<std::string, Worker> workers;  // heard of since the start
+  std::map<int64_t, Campaign> campaigns;    // live ones
+  std::map<std::string, Worker> workers;    // heard of since the start
+  std::map<std::string, WorkerKind> kinds;  // of `workers`; none is empty
   ParkedPolls polls;
   std::map<std::pair<model::DrainScope, std::string>, model::Drain> drains;
   std::map<model::DevicePlace, model::DeviceHealth> health;  // of devices that something speaks against
@@ -454,6 +513,8 @@ struct Core::Impl {
   Now now;
   Effects effects;
   bool counters_changed = false;
+
+  mutable int64_t fit_checks = 0;  // MayRun's calls
 };
 
 }  // namespace canopy::controller

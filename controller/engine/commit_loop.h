@@ -56,8 +56,8 @@ class CommitLoop {
   // wait, and lets time stand still for leases, as no worker is heard. What is under way by itself stays.
   void RefuseNewWork(std::deque<Job>& batch, const Status& full);
   // Commits the batch, then hands on results and requests for proposals, answers, and reports campaigns that
-  // ended. After an error memory and database may differ: nobody was answered, and only the destructor may
-  // follow.
+  // ended. REQUIRES a batch without StoreJobs. After an error memory and database may differ: nobody was
+  // answered, and only the destructor may follow.
   Status Commit(std::deque<Job> batch);
   // Answers everyone who still waits.
   void AnswerAllThatWaits(const Status& why);
@@ -65,6 +65,8 @@ class CommitLoop {
   void CheckpointWhenGrown();
   void FinalCheckpoint();
 
+  // REQUIRES that no Commit runs.
+  storage::TrialStore& store() { return *store_; }
   Statistics statistics() const { return statistics_.Read(); }
   const controller::Core& core() const { return core_; }
 

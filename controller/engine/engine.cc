@@ -19,8 +19,8 @@ void SetToken(controller::Event& event, uint64_t token) {
       event);
 }
 
-void PushOrRefuse(EventQueue& queue, Job job) {
-  if (queue.Push(job)) return;
+void PushOrRefuse(EventQueue& queue, Job job, bool internal = false) {
+  if (queue.Push(job, internal)) return;
   Refuse(job, queue.closed() ? Unavailable("the controller is stopping; try again when it is up")
                              : ResourceExhausted("the controller's queue is full; try again in a moment"));
 }
@@ -71,6 +71,14 @@ StatusOr<std::optional<std::string>> Engine::Recall(const std::string& request_i
                                    answer->set_value(std::move(earlier));
                                  }});
   return answer->get_future().get();
+}
+
+Status Engine::BetweenTransactions(std::function<Status(storage::TrialStore& store)> work) {
+  const auto done = std::make_shared<std::promise<Status>>();
+  PushOrRefuse(queue_,
+               StoreJob{std::move(work), [done](Status status) { done->set_value(std::move(status)); }},
+               /*internal=*/true);
+  return done->get_future().get();
 }
 
 Snapshot Engine::Look(int64_t trial_id) {

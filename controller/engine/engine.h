@@ -73,6 +73,10 @@ class Engine {
   // The answer that a request id has had, nullopt where it was never used. Blocks on the engine's thread.
   StatusOr<std::optional<std::string>> Recall(const std::string& request_id, const std::string& digest);
 
+  // Runs `work` on the engine's thread between two transactions, and gives what it gave. Everybody waits for
+  // it: it must be short. Unavailable, without having run it, once stopped.
+  Status BetweenTransactions(std::function<Status(storage::TrialStore& store)> work);
+
   // Blocks on the engine's thread. Empty once stopped.
   Snapshot Look(int64_t trial_id = 0);
   Statistics statistics() const;

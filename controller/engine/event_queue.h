@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "base/status.h"
 #include "controller/core/core.h"
+#include "storage/trial_store.h"
 
 namespace canopy::engine {
 
@@ -52,7 +53,12 @@ struct LookJob {
   int64_t trial_id = 0;  // 0: of none
   std::function<void(Snapshot)> done;
 };
-using Job = std::variant<EventJob, UserJob, RecallJob, LookJob>;
+// Done between two transactions: everybody waits for it.
+struct StoreJob {
+  std::function<Status(storage::TrialStore& store)> work;
+  std::function<void(Status)> done;
+};
+using Job = std::variant<EventJob, UserJob, RecallJob, LookJob, StoreJob>;
 
 // Answers a job that is not done; one that looks gets an empty snapshot.
 void Refuse(Job& job, const Status& why);

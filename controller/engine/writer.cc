@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/log.h"
@@ -55,10 +57,10 @@ void Writer::Run() {
     std::deque<Job> batch = NextBatch();
     disk_.Look();
     if (disk_.low()) loop_->RefuseNewWork(batch, disk_.Refusal());
-    if (!batch.empty()) Commit(std::move(batch));
+    Work(std::move(batch));
     if (!failed_) loop_->CheckpointWhenGrown();
   }
-  if (!failed_) Commit(queue_.Take(SIZE_MAX, 0));
+  if (!failed_) Work(queue_.Take(SIZE_MAX, 0));
   proposers_.reset();
   answers_.Stop();
   checkpointer_.Stop();
@@ -79,6 +81,21 @@ Statistics Writer::statistics() const {
   Statistics statistics = loop_->statistics();
   statistics.disk_low = disk_.low();
   return statistics;
+}
+
+void Writer::Work(std::deque<Job> batch) {
+  const auto between = std::stable_partition(
+      batch.begin(), batch.end(), [](const Job& job) { return !std::holds_alternative<StoreJob>(job); });
+  std::vector<Job> store_jobs(std::make_move_iterator(between), std::make_move_iterator(batch.end()));
+  batch.erase(between, batch.end());
+  if (!batch.empty()) Commit(std::move(batch));
+  for (Job& job : store_jobs) {
+    StoreJob& concrete = std::get<StoreJob>(job);
+    if (failed_)
+      Refuse(job, Unavailable("the database can't be written"));
+    else
+      concrete.done(concrete.work(loop_->store()));
+  }
 }
 
 void Writer::Commit(std::deque<Job> batch) {

@@ -33,6 +33,8 @@ class Writer {
   void Run();
   // Waits for jobs, and adds what is due.
   std::deque<Job> NextBatch();
+  // Commits what the batch has to commit, then does its StoreJobs.
+  void Work(std::deque<Job> batch);
   void Commit(std::deque<Job> batch);
 
   DiskGuard disk_;

@@ -19,6 +19,7 @@
 #include "config/credentials.h"
 #include "controller/engine/backups.h"
 #include "controller/engine/engine.h"
+#include "controller/engine/paced_copy.h"
 #include "controller/http/http_server.h"
 #include "controller/service/campaign_desk.h"
 #include "controller/service/campaign_service.h"
@@ -133,6 +134,7 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   backup_options.folder = options.state_dir + "/backups";
   backup_options.interval_ms = options.grant_leases ? options.backup_interval_ms : 0;
   backup_options.retention.newest = options.backup_keep;
+  backup_options.copy.copy_pages = engine::CopiesBetweenTransactions(*engine, database_path);
   engine::Backups backups(std::move(backup_options), clock);
   CampaignDesk desk({options.state_dir, database_path, database_id, OwnProgram(), options.grant_leases},
                     *engine, *reader, backups);

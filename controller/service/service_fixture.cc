@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "controller/engine/paced_copy.h"
 #include "rpc/channel.h"
 #include "rpc/protocol.h"
 #include "storage/sqlite_trial_store.h"
@@ -57,6 +58,7 @@ void ServiceTest::SetUp() {
   engine::Backups::Options backups;
   backups.database = path;
   backups.folder = folder_ + "/backups";
+  backups.copy.copy_pages = engine::CopiesBetweenTransactions(*engine_, path);
   backups_ = std::make_unique<engine::Backups>(backups, clock_);
   desk_ =
       std::make_unique<CampaignDesk>(CampaignDeskOptions{folder_, path, database_id, "/nowhere/canopy", true},

@@ -391,6 +391,23 @@ sqlite3_vfs* TheVfs() {
 
 }  // namespace
 
+namespace {
+
+// The first file that SQLite's own file system opens in a process makes its generator begin anew: not in the
+// middle of a life, then.
+void OpenRealFile() {
+  sqlite3_vfs* const real = sqlite3_vfs_find("unix");
+  std::vector<char> memory(static_cast<size_t>(real->szOsFile));
+  auto* const file = reinterpret_cast<sqlite3_file*>(memory.data());
+  int flags = 0;
+  const int opened =
+      real->xOpen(real, "/dev/null", file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MAIN_DB, &flags);
+  CANOPY_CHECK(opened == SQLITE_OK, "/dev/null cannot be opened");
+  file->pMethods->xClose(file);
+}
+
+}  // namespace
+
 void FaultVfs::ConfigureProcess() {
   sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
   sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 512, 1'000);
@@ -403,6 +420,7 @@ FaultVfs::FaultVfs(uint64_t seed) : disk_(std::make_unique<Disk>(seed)) {
   TheVfs()->pAppData = disk_.get();
   sqlite3_vfs_register(TheVfs(), 1);
   // SQLite's generator is the process's: another one begins for each disk.
+  OpenRealFile();
   sqlite3_randomness(0, nullptr);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/file.h"
 #include "controller/core/testing/halving_schedule.h"
 #include "controller/engine/restore.h"
 #include "storage/sqlite_trial_store.h"
@@ -166,6 +167,20 @@ void ControllerProcess::Stop() {
   Died("stopped");
 }
 
+void ControllerProcess::BackUp(const std::string& path, std::function<void(std::string bytes)> done) {
+  if (!up() || backup_) return;
+  (void)::unlink(path.c_str());
+  if (loop_->store().BeginCopy(path).ok()) backup_ = {path, std::move(done)};
+}
+
+void ControllerProcess::ContinueBackup() {
+  const auto progress = loop_->store().ContinueCopy(1 + static_cast<int>(rng_.Below(16)));
+  if (vfs_.crashed()) return Died("during a backup");
+  if (progress.ok() && !progress->complete) return;
+  const auto backup = *std::exchange(backup_, std::nullopt);
+  if (auto bytes = ReadFile(backup.path); progress.ok() && bytes.ok()) backup.done(*std::move(bytes));
+}
+
 void ControllerProcess::Died(const std::string& why) {
   if (up()) {
     ++crashes_;
@@ -174,6 +189,7 @@ void ControllerProcess::Died(const std::string& why) {
   observer_.trace("controller down: " + why + (loss_ == Loss::kMachine ? ", power lost" : ""));
   ++epoch_;
   vfs_.Crash();  // it ends where it stands: nothing is closed in order
+  backup_.reset();
   loop_.reset();
   proposers_.reset();
   inbox_.clear();
@@ -210,6 +226,8 @@ void ControllerProcess::Wake() {
   if (!up()) return;
   loop_->CheckpointWhenGrown();
   if (vfs_.crashed()) return Died("during a checkpoint");
+  if (backup_) ContinueBackup();
+  if (!up()) return;
   const int64_t rest_ms = std::max<int64_t>(1, loop_->WakeMs() - clock_.MonotonicMs());
   WakeAt(scheduler_.now_ms() + (inbox_.empty() ? rest_ms : 1));
 }

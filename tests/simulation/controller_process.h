@@ -87,6 +87,8 @@ class ControllerProcess {
   std::optional<std::string> TickAndLook();
   // An orderly end.
   void Stop();
+  // Copies the database to the file `path` beside its work, and gives the bytes, unless it dies meanwhile.
+  void BackUp(const std::string& path, std::function<void(std::string bytes)> done);
   void SetDownMs(int64_t down_ms) { down_ms_ = down_ms; }
   // What is on the disk is another database: nothing is expected of it.
   void ForgetExpected() { expected_.clear(); }
@@ -111,6 +113,7 @@ class ControllerProcess {
   // Commits what has come in.
   void Work();
   void Commit(std::deque<engine::Job> batch);
+  void ContinueBackup();
   void Died(const std::string& why);
   void Post(engine::Job job);
   void Answer(uint64_t token, Reply reply);
@@ -134,6 +137,11 @@ class ControllerProcess {
   std::unique_ptr<InlineProposers> proposers_;
   std::unique_ptr<engine::CommitLoop> loop_;
   std::optional<engine::DiskGuard> disk_;
+  struct Backup {
+    std::string path;
+    std::function<void(std::string bytes)> done;
+  };
+  std::optional<Backup> backup_;  // that is being made
   DatabaseName database_;
   std::deque<engine::Job> inbox_;
   std::map<uint64_t, Waiting> waiting_;

@@ -341,8 +341,8 @@ void Oracle::CheckBudgets(Database& database) {
           Violated(Name("campaign", row.Int(0)) + " has " + std::to_string(row.Int(2)) +
                    " trials, and its budget is " + std::to_string(row.Int(1)));
       });
-  // By the log, in the order of its events: what was charged when a trial began. An attempt that came back
-  // after its end is charged at the last one.
+  // By the log, in the order of its events: what was charged when a trial began, those aside whose result a
+  // worker had kept. An attempt that came back after its end is charged at the last one.
   std::map<int64_t, int64_t> charged, last_end;
   const Status ends = ForEach(
       database, "SELECT attempt_id, MAX(seq) FROM event WHERE kind = 'attempt_ended' GROUP BY attempt_id",
@@ -352,7 +352,8 @@ void Oracle::CheckBudgets(Database& database) {
       "SELECT e.seq, e.kind, a.id, a.campaign_id, t.purpose, p.budget_device_ms, CAST(ROUND(a.allocated_ms * "
       "a.device_count * a.device_share) AS INTEGER) FROM event e JOIN attempt a ON a.id = e.attempt_id JOIN "
       "trial t ON t.id = a.trial_id JOIN campaign p ON p.id = a.campaign_id WHERE e.kind IN "
-      "('attempt_started', 'attempt_ended') AND p.budget_device_ms > 0 ORDER BY e.seq",
+      "('attempt_started', 'attempt_ended') AND p.budget_device_ms > 0 AND a.request_id NOT LIKE "
+      "'kept/%' ORDER BY e.seq",
       [&](const storage::Rows& row) {
         int64_t& sum = charged[row.Int(3)];
         if (row.Text(1) == "attempt_ended") {

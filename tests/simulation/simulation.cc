@@ -327,7 +327,9 @@ void Simulation::FillDisk() {
 
 void Simulation::RestoreOlderCopy() {
   if (!copy_ || rng_.Below(2) == 0) {
-    if (controller_->up()) copy_ = Copy{vfs_.Files(), oracle_.history()};
+    controller_->BackUp(Folder() + "/backup", [this](std::string bytes) {
+      copy_ = Copy{{{DatabasePath(), std::move(bytes)}}, oracle_.history()};
+    });
     return;
   }
   controller_->Kill(Loss::kProcess);

@@ -3,6 +3,7 @@
     controller_benchmark.py BUILD load [--connections N] [--tls] [--rate R] [--trials N] [--seconds S]
     controller_benchmark.py BUILD restart --trials N      time until it serves, its memory, and a load then
     controller_benchmark.py BUILD reconnect [--connections N]
+    controller_benchmark.py BUILD backup --trials N [--rate R]  a load, and the same while backups are taken
     controller_benchmark.py BUILD optuna [--python PATH]  the same loop with Optuna's storages
     controller_benchmark.py BUILD all [--long]            all of these, one after the other
     controller_benchmark.py BUILD smoke                   tiny sizes, for CTest: it asserts and measures nothing
@@ -292,6 +293,44 @@ def reconnect(programs, arguments, connections=None):
         return stopped_s
 
 
+def backup(programs, arguments):
+    """The same load without and with backups, one after the other, and how far the log grows meanwhile."""
+    with Bench(programs, arguments.build) as bench:
+        bench.controller.command += ["--backup-interval", "0"]
+        bench.launch()
+        bench.run_load(connections=1, seconds=1)
+        bench.stop()
+        if arguments.trials:
+            bench.fill(arguments.trials)
+        bench.start()
+        options = {"rate": arguments.rate} if arguments.rate else {}
+        for during in (False, True):
+            before, cpu_s = bench.results(), bench.cpu_s()
+            load = bench.workers(connections=arguments.connections, seconds=arguments.seconds,
+                                 warmup=arguments.warmup, **options)
+            log_bytes, taken, failed, backup_s = 0, 0, "", 0.0
+            command, begun = None, time.monotonic() + arguments.warmup
+            while load.poll() is None:
+                log_bytes = max(log_bytes, os.stat(f"{bench.database}-wal").st_size)
+                if during and command is None and time.monotonic() >= begun:
+                    begun = time.monotonic()
+                    command = subprocess.Popen([programs.canopy, "db", "backup", "--state-dir", bench.state],
+                                               env=bench.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                if command is not None and command.poll() is not None:
+                    taken, backup_s = taken + (command.returncode == 0), time.monotonic() - begun
+                    failed = failed if command.returncode == 0 else command.stdout.read()[-300:]
+                    command = None
+                time.sleep(0.02)
+            figures = bench.figures(load)
+            if command is not None:
+                failed = failed if command.wait() == 0 else command.stdout.read()[-300:]
+                taken, backup_s = taken + (command.returncode == 0), time.monotonic() - begun
+            figures["cpu_us_per_result"] = (bench.cpu_s() - cpu_s) / max(1, bench.results() - before) * 1e6
+            report("backup" if during else "no backup", rate=arguments.rate, trials_before=arguments.trials,
+                   database_mb=bench.database.stat().st_size >> 20, log_mb=log_bytes >> 20, backups=taken,
+                   last_backup_s=backup_s, failed=failed, **figures, **bench.memory_mb())
+
+
 OPTUNA = """
 import sys, time, json, random
 import optuna
@@ -373,7 +412,7 @@ def everything(programs, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
-    parser.add_argument("what", choices=("load", "restart", "reconnect", "optuna", "all", "smoke"))
+    parser.add_argument("what", choices=("load", "restart", "reconnect", "backup", "optuna", "all", "smoke"))
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--trials", type=int, default=0)
@@ -384,7 +423,7 @@ def main():
     parser.add_argument("--python", default=sys.executable)
     arguments = parser.parse_args()
     programs = Programs(arguments.build)
-    {"load": load, "restart": restart, "reconnect": reconnect, "optuna": optuna, "all": everything,
+    {"load": load, "restart": restart, "reconnect": reconnect, "backup": backup, "optuna": optuna, "all": everything,
      "smoke": smoke}[arguments.what](programs, arguments)
 
 
