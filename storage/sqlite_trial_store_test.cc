@@ -355,7 +355,7 @@ TEST_F(SqliteTrialStoreTest, CountsAreThoseOfTheRowsAfterARollbackToo) {
     ++counts;
     EXPECT_EQ(check.violations, 0) << check.name;
   }
-  EXPECT_EQ(counts, 3);
+  EXPECT_EQ(counts, 4);
 }
 
 TEST_F(SqliteTrialStoreTest, RequestsAnswerRepeatsAndRefuseOtherPayloads) {
@@ -444,6 +444,11 @@ TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheSt
   ASSERT_EQ(versions->size(), 2u);
   EXPECT_EQ(versions->at(0).set_aside, 2);
   EXPECT_EQ(versions->at(1).set_aside, 0);
+
+  model::TrialRecord anew = SampleTrial(5);
+  anew.space_version = 3;
+  ASSERT_TRUE(Write([&] { return store_->InsertTrial(anew); }).ok());
+  EXPECT_EQ((*reader)->SpaceVersions(1)->at(1).trials, 1);
 }
 
 TEST_F(SqliteTrialStoreTest, ALaterVersionMayEvaluateACandidateAnew) {
