@@ -104,6 +104,12 @@ constexpr Invariant kInvariants[] = {
      "COUNT(*) AS "
      "results FROM result GROUP BY 1, 2, 3 EXCEPT SELECT campaign_id, purpose, feasible, results FROM "
      "result_count)"},
+    {"the counts of space versions are those of their rows",
+     "SELECT 'campaign ' || v.campaign_id || ', version ' || v.version FROM space_version v WHERE v.trials "
+     "<> "
+     "(SELECT COUNT(*) FROM trial t WHERE t.campaign_id = v.campaign_id AND t.purpose = 'SEARCH' AND "
+     "t.space_version = v.version) OR v.trials_set_aside <> (SELECT COUNT(*) FROM set_aside s WHERE "
+     "s.campaign_id = v.campaign_id AND s.version = v.version)"},
     {"a chosen winner is a trial of its campaign",
      "SELECT 'campaign ' || c.id || ', trial ' || c.winner_trial_id FROM campaign c LEFT JOIN trial t ON "
      "t.id = "

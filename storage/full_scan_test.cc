@@ -86,5 +86,57 @@ TEST(FullScan, APageOfTrialsIsNotSorted) {
   EXPECT_GT(statements, 0);
 }
 
+// How SQLite runs the statement, a line for each step.
+std::string PlanOf(const std::string& sql) {
+  sqlite3_stmt* statement = nullptr;
+  EXPECT_EQ(sqlite3_prepare_v2(connection, ("EXPLAIN QUERY PLAN " + sql).c_str(), -1, &statement, nullptr),
+            SQLITE_OK);
+  std::string plan;
+  while (sqlite3_step(statement) == SQLITE_ROW)
+    plan += std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3))) + "\n";
+  sqlite3_finalize(statement);
+  return plan;
+}
+
+// The plans of the newest connection's statements that have `text`.
+std::vector<std::string> PlansOfStatementsWith(const std::string& text) {
+  std::vector<std::string> statements;
+  for (sqlite3_stmt* statement = sqlite3_next_stmt(connection, nullptr); statement != nullptr;
+       statement = sqlite3_next_stmt(connection, statement))
+    if (std::string sql = sqlite3_sql(statement); sql.find(text) != std::string::npos)
+      statements.push_back(std::move(sql));
+  std::vector<std::string> plans;
+  for (const std::string& sql : statements) plans.push_back(PlanOf(sql));
+  return plans;
+}
+
+// A ranking skips what is set aside, and a restart reads all reports at rungs: neither may read the rows.
+TEST(FullScan, RankingsAndRungScoresAreReadFromIndices) {
+  using ::testing::Each;
+  using ::testing::HasSubstr;
+  using ::testing::SizeIs;
+  const auto extension = reinterpret_cast<void (*)()>(&Capture);
+  ASSERT_EQ(sqlite3_auto_extension(extension), SQLITE_OK);
+  const TemporaryDirectory folder;
+  const std::unique_ptr<TrialStore> store = StoreWithCampaign(folder.File("canopy.db"));
+  for (int id = 1; id <= 3; ++id) ASSERT_TRUE(AddCompletedTrial(*store, id, 0.1 * id).ok());
+  ASSERT_TRUE(store->LoadLiveCampaigns().ok());
+  const std::vector<model::SetAside> set_aside = {{3, "gone"}};
+  ASSERT_TRUE(store->LoadBest(SampleCampaign(1), &set_aside).ok());
+  EXPECT_THAT(PlansOfStatementsWith("SELECT r.trial_id FROM result r"),
+              ::testing::AllOf(SizeIs(2), Each(HasSubstr("SEARCH r USING COVERING INDEX result_ranked"))));
+  EXPECT_THAT(PlansOfStatementsWith("FROM rung_report WHERE"),
+              ::testing::AllOf(SizeIs(1), Each(HasSubstr("USING COVERING INDEX rung_report_score"))));
+  const auto reader = *Reader::Open(folder.File("canopy.db"));
+  sqlite3_cancel_auto_extension(extension);
+  ASSERT_EQ(reader->Best(1, 2)->size(), 2u);
+  EXPECT_THAT(PlansOfStatementsWith("SELECT r.trial_id FROM result r"),
+              ::testing::AllOf(SizeIs(1), Each(HasSubstr("SEARCH r USING COVERING INDEX result_ranked"))));
+  ASSERT_TRUE(reader->SpaceVersions(1).ok());
+  EXPECT_THAT(PlansOfStatementsWith("FROM space_version"),
+              ::testing::AllOf(SizeIs(1), Each(::testing::Not(HasSubstr("trial")))))
+      << "versions count nothing";
+}
+
 }  // namespace
 }  // namespace canopy::storage

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "storage/ranking.h"
 #include "storage/row_mapping.h"
 
 namespace canopy::storage {
@@ -39,28 +40,6 @@ StatusOr<std::vector<model::AttemptRecord>> ReadAttempts(Database& database, con
     if (!more) return attempts;
     RowReader reader(rows);
     ReadAttempt(reader, attempts.emplace_back());
-    CANOPY_RETURN_IF_ERROR(reader.status());
-  }
-}
-
-StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std::string& rest,
-                                                   const std::vector<SqlValue>& values) {
-  CANOPY_ASSIGN_OR_RETURN(Rows rows,
-                          database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") +
-                                             ", a.worker_id FROM result r JOIN trial t ON t.id = r.trial_id "
-                                             "JOIN candidate c ON c.id = t.candidate_id "
-                                             "JOIN attempt a ON a.id = r.attempt_id " +
-                                             rest,
-                                         values));
-  std::vector<Live::Finished> list;
-  while (true) {
-    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-    if (!more) return list;
-    RowReader reader(rows);
-    Live::Finished& finished = list.emplace_back();
-    ReadTrial(reader, finished.trial);
-    VisitResult(reader, finished.result);
-    reader("worker_id", finished.worker_id);
     CANOPY_RETURN_IF_ERROR(reader.status());
   }
 }
@@ -181,38 +160,26 @@ Status ReadRest(Database& database, Live& live) {
 
 }  // namespace
 
-StatusOr<std::vector<Live::Finished>> ReadBestFinished(Database& database,
-                                                       const model::CampaignRecord& campaign,
-                                                       const std::vector<model::SetAside>* set_aside) {
-  std::set<int64_t> excluded;
-  if (set_aside != nullptr)
-    for (const model::SetAside& trial : *set_aside) excluded.insert(trial.trial_id);
-  std::set<int64_t> candidates;  // each counts by its best trial, which comes first
-  std::vector<int64_t> trials;
-  {
-    CANOPY_ASSIGN_OR_RETURN(
-        Rows rows,
-        database.Query(
-            "SELECT r.trial_id, t.candidate_id FROM result r JOIN trial t ON t.id = r.trial_id "
-            "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND r.rung = "
-            "0 " +
-                (set_aside != nullptr ? std::string() : "AND " + NotSetAside()) + "ORDER BY " +
-                BestFirst(campaign.settings.objective_goal),
-            {campaign.id}));
-    while (static_cast<int64_t>(trials.size()) <= campaign.settings.finals_top) {
-      CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
-      if (!more) break;
-      if (excluded.count(rows.Int(0)) == 0 && candidates.insert(rows.Int(1)).second)
-        trials.push_back(rows.Int(0));
-    }
+StatusOr<std::vector<Live::Finished>> ReadFinished(Database& database, const std::string& rest,
+                                                   const std::vector<SqlValue>& values) {
+  CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                          database.Query("SELECT " + TrialColumns(true) + ", " + ResultColumns("r.") +
+                                             ", a.worker_id FROM result r JOIN trial t ON t.id = r.trial_id "
+                                             "JOIN candidate c ON c.id = t.candidate_id "
+                                             "JOIN attempt a ON a.id = r.attempt_id " +
+                                             rest,
+                                         values));
+  std::vector<Live::Finished> list;
+  while (true) {
+    CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+    if (!more) return list;
+    RowReader reader(rows);
+    Live::Finished& finished = list.emplace_back();
+    ReadTrial(reader, finished.trial);
+    VisitResult(reader, finished.result);
+    reader("worker_id", finished.worker_id);
+    CANOPY_RETURN_IF_ERROR(reader.status());
   }
-  std::vector<Live::Finished> best;
-  for (const int64_t trial_id : trials) {
-    CANOPY_ASSIGN_OR_RETURN(std::vector<Live::Finished> one,
-                            ReadFinished(database, "WHERE t.id = ?", {trial_id}));
-    best.push_back(std::move(one.at(0)));
-  }
-  return best;
 }
 
 StatusOr<std::optional<model::RungReportRecord>> ReadRungReport(Database& database, int64_t trial_id,
@@ -226,10 +193,6 @@ StatusOr<std::optional<model::RungReportRecord>> ReadRungReport(Database& databa
 
 std::string NotSetAside() {
   return std::string("NOT EXISTS (SELECT 1 FROM set_aside s WHERE ") + kSetAsideNow + ") ";
-}
-
-std::string BestFirst(model::Goal goal) {
-  return goal == model::Goal::kMaximize ? "r.objective DESC, r.trial_id" : "r.objective, r.trial_id";
 }
 
 StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database, int64_t campaign_id) {

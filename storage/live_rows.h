@@ -17,10 +17,10 @@ StatusOr<std::vector<model::Drain>> ReadDrains(Database& database);
 StatusOr<std::vector<model::DeviceHealth>> ReadHealth(Database& database);
 StatusOr<TrialStore::ProposerRows> ReadProposer(Database& database, int64_t campaign_id, int64_t last_seq);
 
-// The best candidates of SEARCH trials outside `set_aside`, finals_top + 1 at most; nullptr: outside what the
-// campaign's current version sets aside.
-StatusOr<std::vector<TrialStore::LiveRows::Finished>> ReadBestFinished(
-    Database& database, const model::CampaignRecord& campaign, const std::vector<model::SetAside>* set_aside);
+// The results that the terms `rest` on `result r` and `trial t` name, with their trials.
+StatusOr<std::vector<TrialStore::LiveRows::Finished>> ReadFinished(Database& database,
+                                                                   const std::string& rest,
+                                                                   const std::vector<SqlValue>& values);
 
 // A campaign's reference candidate, nullopt where its space names none.
 StatusOr<std::optional<model::CandidateFacts>> ReadReference(Database& database, int64_t campaign_id);
@@ -31,8 +31,5 @@ std::string NotSetAside();
 // What was accepted for that rung of the trial.
 StatusOr<std::optional<model::RungReportRecord>> ReadRungReport(Database& database, int64_t trial_id,
                                                                 int64_t rung);
-
-// "ORDER BY" terms for `result r` that put the best objective first, the older trial before its equals.
-std::string BestFirst(model::Goal goal);
 
 }  // namespace canopy::storage

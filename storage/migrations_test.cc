@@ -177,9 +177,11 @@ TEST_F(MigrationsTest, ADatabaseOfEveryEarlierVersionKeepsItsTrials) {
     for (const auto& entry : std::filesystem::directory_iterator(directory_.File("backups"))) {
       ++copies;
       const int64_t copied = Count(entry.path().string(), "PRAGMA user_version");
-      EXPECT_EQ(
-          entry.path().filename().string().rfind("before-migration-" + std::to_string(copied + 1) + "-", 0),
-          0u);
+      const auto next = std::find_if(Migrations().begin(), Migrations().end(),
+                                     [&](const Migration& step) { return step.version > copied; });
+      EXPECT_EQ(entry.path().filename().string().rfind(
+                    "before-migration-" + std::to_string(next->version) + "-", 0),
+                0u);
       EXPECT_EQ(Count(entry.path().string(), "SELECT COUNT(*) FROM trial"), 1);
     }
     EXPECT_EQ(copies, Migrations().size() - version);
@@ -201,6 +203,11 @@ TEST_F(MigrationsTest, ADatabaseOfEveryEarlierVersionKeepsItsTrials) {
                     "'trial_purpose', 'trial_failed')"),
               3);
     EXPECT_EQ(Count(path_, "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'trigger'"), 0);
+    EXPECT_EQ(Count(path_, "SELECT trials FROM space_version"), 1);
+    EXPECT_EQ(Count(path_,
+                    "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('result_ranked', "
+                    "'rung_report_score')"),
+              2);
   }
 }
 
@@ -249,10 +256,14 @@ TEST_F(MigrationsTest, WhatFailsAgainAndAgainDoesNotFillTheDisk) {
   EXPECT_EQ(std::distance(copies, std::filesystem::directory_iterator()), 3);
 }
 
-TEST_F(MigrationsTest, EmbeddedMigrationsAreNumberedFromOne) {
+TEST_F(MigrationsTest, EmbeddedMigrationsAscendByTheNumbersOfTheirNames) {
   ASSERT_FALSE(Migrations().empty());
-  for (size_t i = 0; i < Migrations().size(); ++i)
-    EXPECT_EQ(Migrations()[i].version, static_cast<int64_t>(i) + 1);
+  int64_t last = 0;
+  for (const Migration& migration : Migrations()) {
+    EXPECT_EQ(migration.version, std::stoll(std::string(migration.name.substr(0, 3))));
+    EXPECT_GT(migration.version, last);
+    last = migration.version;
+  }
 }
 
 }  // namespace

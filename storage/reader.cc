@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "storage/database.h"
 #include "storage/live_rows.h"
+#include "storage/ranking.h"
 #include "storage/row_mapping.h"
 
 namespace canopy::storage {
@@ -60,11 +61,10 @@ StatusOr<std::vector<TrialRow>> ReadBest(Database& database, int64_t campaign_id
   CANOPY_ASSIGN_OR_RETURN(
       const int64_t minimize,
       database.QueryInt("SELECT objective_goal = 'minimize' FROM campaign WHERE id = ?", {campaign_id}));
+  const model::Goal goal = minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize;
   return ReadTrialRows(
       database, false,
-      "WHERE r.campaign_id = ? AND r.purpose = 'SEARCH' AND r.objective IS NOT NULL AND r.rung = 0 AND " +
-          NotSetAside() + "ORDER BY " +
-          BestFirst(minimize != 0 ? model::Goal::kMinimize : model::Goal::kMaximize) + " LIMIT ?",
+      "WHERE t.id IN (" + RankedTrialsThatCount(goal) + " LIMIT ?2) ORDER BY " + BestFirst(goal),
       {campaign_id, limit});
 }
 
@@ -323,20 +323,12 @@ StatusOr<std::vector<SpaceVersionRow>> Reader::SpaceVersions(int64_t campaign_id
     VisitSpaceVersion(columns, none);
     return ReadAll<SpaceVersionRow>(
         database,
-        "SELECT " + columns.Names("v.") +
-            // Most have one version, and millions of trials.
-            ", CASE WHEN (SELECT MAX(version) FROM space_version WHERE campaign_id = v.campaign_id) = 1 THEN "
-            "(SELECT COALESCE(SUM(n.trials), 0) FROM trial_count n WHERE n.campaign_id = v.campaign_id AND "
-            "n.purpose = 'SEARCH') ELSE (SELECT COUNT(*) FROM trial t WHERE t.campaign_id = v.campaign_id "
-            "AND "
-            "t.purpose = 'SEARCH' AND t.space_version = v.version) END, (SELECT COUNT(*) FROM set_aside s "
-            "WHERE s.campaign_id = "
-            "v.campaign_id AND s.version = v.version) FROM space_version v WHERE v.campaign_id = ? ORDER BY "
-            "v.version",
+        "SELECT " + columns.Names() +
+            ", trials, trials_set_aside FROM space_version WHERE campaign_id = ? ORDER BY version",
         {campaign_id}, [](RowReader& reader, SpaceVersionRow& row) {
           VisitSpaceVersion(reader, row.version);
           reader("trials", row.trials);
-          reader("set_aside", row.set_aside);
+          reader("trials_set_aside", row.set_aside);
         });
   });
 }

@@ -15,6 +15,12 @@ Status RowCounts::Write() {
                                     {campaign_id, ToSql(purpose), ToSql(state), trials})
                                .status());
   }
+  for (const auto& [key, trials] : version_trials_)
+    CANOPY_RETURN_IF_ERROR(
+        database_
+            .Run("UPDATE space_version SET trials = trials + ? WHERE campaign_id = ? AND version = ?",
+                 {trials, key.first, key.second})
+            .status());
   for (const auto& [key, attempts] : attempts_) {
     if (attempts.number == 0 && attempts.device_ms == 0) continue;
     CANOPY_RETURN_IF_ERROR(
@@ -49,6 +55,7 @@ Status RowCounts::Write() {
 
 void RowCounts::Forget() {
   trials_.clear();
+  version_trials_.clear();
   attempts_.clear();
   events_.clear();
   results_.clear();

@@ -12,13 +12,16 @@
 
 namespace canopy::storage {
 
-// What a transaction changes of trial_count, attempt_count, event_count and result_count, which are written
-// at its end: many results change the same few rows.
+// What a transaction changes of trial_count, attempt_count, event_count, result_count and the trials of
+// versions, which are written at its end: many results change the same few rows.
 class RowCounts {
  public:
   explicit RowCounts(Database& database) : database_(database) {}
   void AddTrials(int64_t campaign_id, model::Purpose purpose, model::TrialState state, int64_t trials) {
     trials_[{campaign_id, purpose, state}] += trials;
+  }
+  void AddVersionTrial(int64_t campaign_id, int64_t space_version) {
+    ++version_trials_[{campaign_id, space_version}];
   }
   void AddAttempts(int64_t campaign_id, model::AttemptState state, int64_t attempts, int64_t device_ms) {
     Attempts& counted = attempts_[{campaign_id, state}];
@@ -50,6 +53,7 @@ class RowCounts {
   };
   Database& database_;
   std::map<std::tuple<int64_t, model::Purpose, model::TrialState>, int64_t> trials_;
+  std::map<std::pair<int64_t, int64_t>, int64_t> version_trials_;
   std::map<std::pair<int64_t, model::AttemptState>, Attempts> attempts_;
   std::map<std::pair<int64_t, std::string>, int64_t> events_;
   std::map<std::tuple<int64_t, model::Purpose, bool>, Results> results_;

@@ -20,6 +20,7 @@
 #include "storage/migrations.h"
 #include "storage/model/failure_signature.h"
 #include "storage/open_files.h"
+#include "storage/ranking.h"
 #include "storage/restore_backup.h"
 #include "storage/row_counts.h"
 #include "storage/row_mapping.h"
@@ -313,13 +314,9 @@ Status Store::InsertSpaceVersion(const model::SpaceVersion& version,
   ColumnWriter row;
   VisitSpaceVersion(row, version);
   row("space_text", version.space_text);
+  row("trials_set_aside", static_cast<int64_t>(set_aside.size()));
   CANOPY_RETURN_IF_ERROR(Insert(row, "space_version"));
-  for (const model::SetAside& trial : set_aside)
-    CANOPY_RETURN_IF_ERROR(
-        Write("INSERT INTO set_aside (campaign_id, version, trial_id, reason) VALUES (?, ?, ?, ?)",
-              {version.campaign_id, version.version, trial.trial_id, trial.reason})
-            .status());
-  return {};
+  return WriteSetAside(*database_, version.campaign_id, version.version, set_aside);
 }
 
 Status Store::UpdateCampaign(int64_t campaign_id, const model::CampaignProgress& progress) {
@@ -338,6 +335,8 @@ Status Store::InsertTrial(const model::TrialRecord& trial) {
                            row.Add("graph_json", stored.graph);
                          }).status());
   counts_.AddTrials(trial.campaign_id, trial.purpose, trial.state, 1);
+  if (trial.purpose == model::Purpose::kSearch)
+    counts_.AddVersionTrial(trial.campaign_id, trial.space_version);
   return values_.InsertDecisions(trial.campaign_id, trial.id, trial.candidate.candidate_json);
 }
 

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "controller/core/events.h"
 #include "storage/model/records.h"
+#include "storage/model/set_aside_list.h"
 
 namespace canopy::controller {
 
@@ -31,7 +32,7 @@ struct ChangeCampaign {
 };
 struct InsertSpaceVersion {
   model::SpaceVersion version;
-  std::vector<model::SetAside> set_aside;
+  model::SetAsideList set_aside;
 };
 struct InsertTrial {
   model::TrialRecord trial;

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "controller/core/proposer.h"
 #include "storage/model/records.h"
+#include "storage/model/set_aside_list.h"
 
 namespace canopy::controller {
 
@@ -40,7 +41,7 @@ struct ReviseCampaign {
   // Space or constraints are others: a version begins, which leaves these trials out. They were chosen among
   // all that the campaign had before trial `next_trial_number`; Aborted where it has more by now.
   bool new_version = false;
-  std::vector<model::SetAside> set_aside;
+  model::SetAsideList set_aside;
   int64_t next_trial_number = 1;
   // LiveCampaign::best as it then is: the engine's to read.
   std::vector<RankedCandidate> best;

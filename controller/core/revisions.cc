@@ -39,7 +39,7 @@ void Core::Impl::Handle(ReviseCampaign event) {
   Write(ChangeCampaign{campaign.live.campaign, campaign.live.reference});
   nlohmann::ordered_json payload = {{"space_version", campaign.live.campaign.space_version},
                                     {"space_hash", campaign.live.campaign.space_hash}};
-  if (event.new_version) payload["set_aside"] = event.set_aside.size();
+  if (event.new_version) payload["set_aside"] = event.set_aside.trials().size();
   payload["changes"] = nlohmann::ordered_json::parse(event.changes_json, nullptr, false);
   Log(campaign.id(), 0, 0, "campaign_updated",
       payload.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), event.principal);
@@ -53,7 +53,7 @@ void Core::Impl::Handle(ReviseCampaign event) {
   Answer(event.token, ReplyBody{Revised{campaign.live.campaign.space_version}});
 }
 
-void Core::Impl::BeginVersion(Campaign& campaign, const std::vector<model::SetAside>& set_aside) {
+void Core::Impl::BeginVersion(Campaign& campaign, const model::SetAsideList& set_aside) {
   model::CampaignProgress& progress = campaign.progress();
   // A new strategy begins, from what the database then has: docs/adr/0006-space-versions.md.
   Write(SaveProposerState{campaign.id(), counters.next_event_seq - 1, 0, ""});
@@ -63,7 +63,8 @@ void Core::Impl::BeginVersion(Campaign& campaign, const std::vector<model::SetAs
     progress.reason.clear();
 
   std::map<int64_t, const std::string*> reasons;
-  for (const model::SetAside& trial : set_aside) reasons.emplace(trial.trial_id, &trial.reason);
+  for (const model::SetAside& trial : set_aside.trials())
+    if (campaign.trials.count(trial.trial_id) > 0) reasons.emplace(trial.trial_id, &trial.reason);
   std::vector<int64_t> waiting;
   for (auto& [id, trial] : campaign.trials) {
     const auto reason = reasons.find(id);
@@ -77,7 +78,7 @@ void Core::Impl::BeginVersion(Campaign& campaign, const std::vector<model::SetAs
                  " of the space sets it aside: " + *reasons.at(id));
 }
 
-void Core::Impl::WriteVersion(const Campaign& campaign, std::vector<model::SetAside> set_aside,
+void Core::Impl::WriteVersion(const Campaign& campaign, model::SetAsideList set_aside,
                               const std::string& principal) {
   const model::CampaignRecord& record = campaign.live.campaign;
   model::SpaceVersion version;

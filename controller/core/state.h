@@ -199,10 +199,9 @@ struct Core::Impl {
   // revisions.cc
   void Handle(ReviseCampaign event);
   // Live trials are `set_aside` or count again, and another strategy proposes.
-  void BeginVersion(Campaign& campaign, const std::vector<model::SetAside>& set_aside);
+  void BeginVersion(Campaign& campaign, const model::SetAsideList& set_aside);
   // Writes the version that the newest event began.
-  void WriteVersion(const Campaign& campaign, std::vector<model::SetAside> set_aside,
-                    const std::string& principal);
+  void WriteVersion(const Campaign& campaign, model::SetAsideList set_aside, const std::string& principal);
 
   // search.cc
   void Handle(ProposalsReady event);

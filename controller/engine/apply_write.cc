@@ -45,7 +45,7 @@ struct Apply {
     return store.ChangeCampaign(write.campaign, write.reference, columns.decisions);
   }
   Status operator()(const controller::InsertSpaceVersion& write) const {
-    return store.InsertSpaceVersion(write.version, write.set_aside);
+    return store.InsertSpaceVersion(write.version, write.set_aside.trials());
   }
   Status operator()(const controller::InsertTrial& write) const { return store.InsertTrial(write.trial); }
   Status operator()(const controller::UpdateTrial& write) const { return store.UpdateTrial(write.trial); }

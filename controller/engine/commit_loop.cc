@@ -32,13 +32,6 @@ std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> RecordsOf(
   return records;
 }
 
-std::map<int64_t, int64_t> LastResultSeqsOf(const controller::CoreState& state) {
-  std::map<int64_t, int64_t> seqs;
-  for (const controller::LiveCampaign& live : state.campaigns)
-    seqs[live.campaign.id] = live.progress.last_result_seq;
-  return seqs;
-}
-
 }  // namespace
 
 CommitLoop::CommitLoop(CommitLoopOptions options, std::unique_ptr<storage::TrialStore> store,
@@ -48,8 +41,15 @@ CommitLoop::CommitLoop(CommitLoopOptions options, std::unique_ptr<storage::Trial
       clock_(clock),
       proposers_(proposers),
       campaigns_(RecordsOf(state)),
-      last_result_seqs_(LastResultSeqsOf(state)),
+      numbers_(NumbersOf(state)),
       core_(std::move(state), options_.limits, options_.make_schedule, Now()) {}
+
+std::map<int64_t, CommitLoop::Numbers> CommitLoop::NumbersOf(const controller::CoreState& state) {
+  std::map<int64_t, Numbers> numbers;
+  for (const controller::LiveCampaign& live : state.campaigns)
+    numbers[live.campaign.id] = {live.progress.last_result_seq, live.progress.next_trial_number};
+  return numbers;
+}
 
 int64_t CommitLoop::WakeMs() const {
   const int64_t wake_ms = options_.ticks ? next_tick_ms_ : clock_.MonotonicMs() + kIdleMs;
@@ -243,10 +243,15 @@ Status CommitLoop::Prepare(controller::Event& event) {
   }
   auto* revise = std::get_if<controller::ReviseCampaign>(&event);
   if (revise == nullptr) return absl::OkStatus();
+  // One that the core will refuse, as trials were proposed since it was made: it comes again at once, and the
+  // ranking would be read each time.
+  if (revise->new_version && numbers_[revise->campaign.id].next_trial_number != revise->next_trial_number)
+    return absl::OkStatus();
   CANOPY_ASSIGN_OR_RETURN(const ValueColumns columns, ColumnsOf(revise->campaign));
   CANOPY_RETURN_IF_ERROR(store_->CheckDecisions(revise->campaign.id, columns.decisions));
   CANOPY_ASSIGN_OR_RETURN(
-      auto best, store_->LoadBest(revise->campaign, revise->new_version ? &revise->set_aside : nullptr));
+      auto best,
+      store_->LoadBest(revise->campaign, revise->new_version ? &revise->set_aside.trials() : nullptr));
   revise->best = RankedOf(std::move(best));
   return absl::OkStatus();
 }
@@ -313,9 +318,9 @@ void CommitLoop::NoteCampaign(const controller::Write& write) {
   }
   const auto* update = std::get_if<controller::UpdateCampaign>(&write);
   if (update == nullptr) return;
-  last_result_seqs_[update->campaign_id] = update->progress.last_result_seq;
+  numbers_[update->campaign_id] = {update->progress.last_result_seq, update->progress.next_trial_number};
   if (!model::IsTerminal(update->progress.state)) return;
-  last_result_seqs_.erase(update->campaign_id);
+  numbers_.erase(update->campaign_id);
   if (campaigns_.erase(update->campaign_id) > 0) ended_.push_back(update->campaign_id);
 }
 
@@ -342,7 +347,7 @@ Status CommitLoop::HandOut(const controller::RequestProposals& request) {
     return absl::OkStatus();
   if (!proposers_.Has(request.campaign_id)) {
     // What is published from now on comes after this result.
-    const int64_t last_seq = last_result_seqs_[request.campaign_id];
+    const int64_t last_seq = numbers_[request.campaign_id].last_result_seq;
     constexpr int64_t kResultsReadInAMs = 20;  // on a slow disk
     proposing.deadline_ms += last_seq / kResultsReadInAMs;
     if (!proposers_.AddLater(campaign->second, store_->LaterProposer(request.campaign_id, last_seq))) {

@@ -71,6 +71,10 @@ class CommitLoop {
   const controller::Core& core() const { return core_; }
 
  private:
+  struct Numbers {
+    int64_t last_result_seq = 0, next_trial_number = 0;
+  };
+  static std::map<int64_t, Numbers> NumbersOf(const controller::CoreState& state);
   // Gives up on strategies that are late: their campaigns pause.
   void AddLateStrategies(std::deque<Job>& batch, int64_t now_ms);
   Status Handle(Job& job);
@@ -99,7 +103,7 @@ class CommitLoop {
   const Clock& clock_;
   Proposers& proposers_;
   std::map<int64_t, std::shared_ptr<const model::CampaignRecord>> campaigns_;  // live ones
-  std::map<int64_t, int64_t> last_result_seqs_;  // of live campaigns, as of the last step
+  std::map<int64_t, Numbers> numbers_;  // of live campaigns, as of the last step
   controller::Core core_;
   StatisticsRecorder statistics_;
 

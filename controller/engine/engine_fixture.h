@@ -202,7 +202,7 @@ class EngineTest : public ::testing::Test {
       const std::string reason = mapping.WhySetAside(row.trial.candidate);
       if (!reason.empty()) revise.set_aside.push_back({row.trial.id, reason});
     }
-    const auto set_aside = static_cast<int64_t>(revise.set_aside.size());
+    const auto set_aside = static_cast<int64_t>(revise.set_aside.trials().size());
     const auto answer = CallForUser("v" + std::to_string(version) + " of " + std::to_string(id), "d", revise);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return set_aside;

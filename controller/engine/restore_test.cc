@@ -166,7 +166,7 @@ TEST_F(RestoreTest, ARevisedCampaignIsRestoredAsItIs) {
   revise.new_version = true;
   revise.set_aside = {{first->trial.id, "gone"}, {third->trial.id, "gone, too"}};
   revise.next_trial_number = static_cast<int64_t>(world_.Written<controller::InsertTrial>().size()) + 1;
-  revise.best = RankedOf(*store_->LoadBest(revise.campaign, &revise.set_aside));
+  revise.best = RankedOf(*store_->LoadBest(revise.campaign, &revise.set_aside.trials()));
   world_.Step(std::move(revise));
   ASSERT_EQ(world_.Events("campaign_updated").size(), 1u);
   ExpectAgreement();

@@ -230,7 +230,10 @@ Status UpdatePlan::MapTrials(storage::Reader& reader) {
         ++carried_;
         continue;
       }
-      left_[trial.id] = {row.name(), reason, trial.state};
+      cancelled_ += trial.state == model::TrialState::kPending;
+      running_on_ += trial.state == model::TrialState::kLeased;
+      Left& left = left_[reason];
+      if (left.trials++ == 0) left.example = row.name();
       event_.set_aside.push_back({trial.id, reason});
     }
     more = page.next_after_id != 0;
@@ -250,23 +253,20 @@ v1::LaunchReply UpdatePlan::Reply() const {
   update.set_old_space_version(event_.campaign.space_version);
   update.set_space_version(event_.campaign.space_version + event_.new_version);
   update.set_trials_carried(carried_);
-  update.set_trials_set_aside(static_cast<int64_t>(left_.size()));
-  std::map<std::string, v1::SetAsideReason> by_reason;
-  for (const auto& [id, left] : left_) {
-    if (left.state == model::TrialState::kPending) update.set_trials_cancelled(update.trials_cancelled() + 1);
-    if (left.state == model::TrialState::kLeased)
-      update.set_trials_running_on(update.trials_running_on() + 1);
-    v1::SetAsideReason& reason = by_reason[left.reason];
-    if (reason.trials() == 0) reason.set_example(left.name);
-    reason.set_reason(left.reason);
-    reason.set_trials(reason.trials() + 1);
-  }
-  std::vector<v1::SetAsideReason> reasons;
-  for (auto& [text, reason] : by_reason) reasons.push_back(std::move(reason));
+  update.set_trials_set_aside(static_cast<int64_t>(event_.set_aside.trials().size()));
+  update.set_trials_cancelled(cancelled_);
+  update.set_trials_running_on(running_on_);
+  std::vector<std::map<std::string, Left>::const_iterator> reasons;
+  for (auto left = left_.begin(); left != left_.end(); ++left) reasons.push_back(left);
   std::stable_sort(reasons.begin(), reasons.end(),
-                   [](const auto& a, const auto& b) { return a.trials() > b.trials(); });
+                   [](const auto& a, const auto& b) { return a->second.trials > b->second.trials; });
   if (reasons.size() > kReasons) reasons.resize(kReasons);
-  for (v1::SetAsideReason& reason : reasons) *update.add_reasons() = std::move(reason);
+  for (const auto& left : reasons) {
+    v1::SetAsideReason& reason = *update.add_reasons();
+    reason.set_reason(left->first);
+    reason.set_example(left->second.example);
+    reason.set_trials(left->second.trials);
+  }
   return reply;
 }
 

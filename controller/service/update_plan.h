@@ -43,13 +43,14 @@ class UpdatePlan {
   ReviseCampaign event_;
 
   int64_t last_trial_id_ = 0;
-  int64_t carried_ = 0;
-  // SEARCH trials, by id, as of when they were read.
+  // SEARCH trials, as of when they were read: a campaign that goes on is asked for again and again, and may
+  // have millions.
+  int64_t carried_ = 0, cancelled_ = 0, running_on_ = 0;
   struct Left {
-    std::string name, reason;
-    model::TrialState state;
+    std::string example;
+    int64_t trials = 0;
   };
-  std::map<int64_t, Left> left_;
+  std::map<std::string, Left> left_;  // by reason
 };
 
 }  // namespace canopy::controller

@@ -1,9 +1,11 @@
 """Figures of a controller under load: results a second, restart, memory, and Optuna beside it.
 
     controller_benchmark.py BUILD load [--connections N] [--tls] [--rate R] [--trials N] [--seconds S]
-    controller_benchmark.py BUILD restart --trials N      time until it serves, its memory, and a load then
+    controller_benchmark.py BUILD restart --trials N      time until it serves, its memory, and a load then;
+                                                          --rung-reports: each trial has reported at a rung
     controller_benchmark.py BUILD reconnect [--connections N]
     controller_benchmark.py BUILD backup --trials N [--rate R]  a load, and the same while backups are taken
+    controller_benchmark.py BUILD update --trials N        a load while a change of the space sets all of them aside
     controller_benchmark.py BUILD optuna [--python PATH]  the same loop with Optuna's storages
     controller_benchmark.py BUILD all [--long]            all of these, one after the other
     controller_benchmark.py BUILD smoke                   tiny sizes, for CTest: it asserts and measures nothing
@@ -27,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 from cluster import Cluster, Daemon, Programs, wait_until  # noqa: E402
 
+SPACE = "tests/benchmarks/controller_load/six_decisions.yaml"
+UNIFORM = "random, sampling: uniform"
 CAMPAIGN = """canopy: 1
 campaign: {{name: load, project: benchmarks}}
 space: {space}
@@ -82,7 +86,7 @@ class Bench(Cluster):
         subprocess.run([str(self.programs.canopy), "cluster", *map(str, arguments)], env=self.environment,
                        check=True, capture_output=True)
 
-    def launch(self, strategy="random, sampling: uniform", space="tests/benchmarks/controller_load/six_decisions.yaml"):
+    def launch(self, strategy=UNIFORM, space=SPACE):
         file = self.folder / "campaign.yaml"
         file.write_text(CAMPAIGN.format(space=ROOT / space, strategy=strategy))
         self.start()
@@ -125,13 +129,18 @@ class Bench(Cluster):
         self.controller.kill(number)
         return time.monotonic() - start
 
-    def fill(self, trials):
+    def fill(self, trials, rung_reports=False):
         """Adds completed trials to the stopped controller's database, each like one that the load made."""
         connection = sqlite3.connect(self.database, isolation_level=None)
         # The controller makes a WAL of it again.
         for sql in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -400000", "BEGIN"):
             connection.execute(sql)
         fill_database(connection, trials)
+        if rung_reports:
+            connection.execute(
+                "INSERT INTO rung_report (trial_id, rung, campaign_id, attempt_id, fence, epoch, objective, metrics_json, "
+                "action, event_seq, received_us) SELECT trial_id, 1, campaign_id, attempt_id, 1, 1, objective, "
+                "metrics_json, 'CONTINUE', seq, received_us FROM result WHERE purpose = 'SEARCH'")
         connection.execute("COMMIT")
         connection.close()
 
@@ -208,6 +217,7 @@ def fill_database(connection, trials):
     connection.execute("UPDATE campaign SET next_trial_number = next_trial_number + ?, last_result_seq = "
                        "last_result_seq + ?, proposals = proposals + ? WHERE id = ?",
                        (trials, trials, trials, campaign))
+    connection.execute("UPDATE space_version SET trials = trials + ? WHERE campaign_id = ?", (trials, campaign))
     # The strategy has seen them all.
     connection.execute("UPDATE proposer_state SET seen_seq = seen_seq + ? WHERE campaign_id = ?",
                        (trials, campaign))
@@ -220,7 +230,7 @@ def report(what, **figures):
     print(json.dumps({"what": what, **rounded}), flush=True)
 
 
-def load(programs, arguments, connections=None, rate=None, tls=None, trials=None, strategy="random, sampling: uniform"):
+def load(programs, arguments, connections=None, rate=None, tls=None, trials=None, strategy=UNIFORM):
     connections = connections or arguments.connections
     rate = arguments.rate if rate is None else rate
     tls = arguments.tls if tls is None else tls
@@ -254,7 +264,7 @@ def restart(programs, arguments, trials=None):
         bench.run_load(connections=8, seconds=1)
         bench.stop()
         start = time.monotonic()
-        bench.fill(trials)
+        bench.fill(trials, arguments.rung_reports)
         filled_s = time.monotonic() - start
         before = None
         for _ in range(2):  # the second time the files are in the host's memory
@@ -329,6 +339,35 @@ def backup(programs, arguments):
             report("backup" if during else "no backup", rate=arguments.rate, trials_before=arguments.trials,
                    database_mb=bench.database.stat().st_size >> 20, log_mb=log_bytes >> 20, backups=taken,
                    last_backup_s=backup_s, failed=failed, **figures, **bench.memory_mb())
+
+
+def update(programs, arguments):
+    """How long workers wait while a change of the space sets all trials aside, and how long people then do."""
+    with Bench(programs, arguments.build) as bench:
+        bench.controller.command += ["--backup-interval", "0"]
+        bench.launch()
+        bench.run_load(connections=1, seconds=1)
+        bench.stop()
+        bench.fill(arguments.trials)
+        bench.start()
+        space = bench.folder / "changed.yaml"
+        space.write_text((ROOT / SPACE).read_text().replace("  - global_avg_pool", "  - relu\n  - global_avg_pool"))
+        file = bench.folder / "campaign.yaml"
+        file.write_text(CAMPAIGN.format(space=space, strategy=UNIFORM))
+        load = bench.workers(connections=arguments.connections, seconds=arguments.seconds, warmup=arguments.warmup,
+                             rate=arguments.rate or 100)
+        start = time.monotonic()
+        bench.cli("launch", file, "--update", "--yes", "--quiet", timeout=900)
+        updated_s = time.monotonic() - start
+        answered = {}
+        for what in ("status", "best"):
+            start = time.monotonic()
+            bench.cli(what, "load", expect=None)
+            answered[f"{what}_s"] = time.monotonic() - start
+        figures = bench.figures(load)
+        [(aside,)] = bench.rows("SELECT COUNT(*) FROM set_aside")
+        report("update", trials=arguments.trials, set_aside=aside, updated_s=updated_s, **answered, **figures,
+               **bench.memory_mb())
 
 
 OPTUNA = """
@@ -412,18 +451,19 @@ def everything(programs, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
-    parser.add_argument("what", choices=("load", "restart", "reconnect", "backup", "optuna", "all", "smoke"))
+    parser.add_argument("what", choices=("load", "restart", "reconnect", "backup", "update", "optuna", "all", "smoke"))
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--trials", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warmup", type=float, default=2)
+    parser.add_argument("--rung-reports", action="store_true")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--python", default=sys.executable)
     arguments = parser.parse_args()
     programs = Programs(arguments.build)
-    {"load": load, "restart": restart, "reconnect": reconnect, "backup": backup, "optuna": optuna, "all": everything,
+    {"load": load, "restart": restart, "reconnect": reconnect, "backup": backup, "update": update, "optuna": optuna, "all": everything,
      "smoke": smoke}[arguments.what](programs, arguments)
 
 

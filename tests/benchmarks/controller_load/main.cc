@@ -56,9 +56,11 @@ int Main(int argc, char** argv) {
       {"archived", figures.archived},
       {"p50_ms", Quantile(figures.result_ms, 0.5)},
       {"p99_ms", Quantile(figures.result_ms, 0.99)},
+      {"longest_ms", Quantile(figures.result_ms, 1)},
       {"heartbeats_per_s", static_cast<double>(figures.heartbeat_ms.size()) / seconds},
       {"heartbeat_p50_ms", Quantile(figures.heartbeat_ms, 0.5)},
       {"heartbeat_p99_ms", Quantile(figures.heartbeat_ms, 0.99)},
+      {"heartbeat_longest_ms", Quantile(figures.heartbeat_ms, 1)},
       {"refused", figures.refused},
       {"errors", figures.errors},
       {"first_error", figures.first_error}};
