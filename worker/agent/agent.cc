@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kLongPollMs = 30'000;
 constexpr int64_t kLastWordsMs = 2'000;
 constexpr int64_t kBacklogPollMs = 50;
-constexpr int64_t kKeptBetweenPrunes = 100;
+constexpr int64_t kKeptBetweenPrunes = 1'000;
 // The end of an agent's time is its clock's, which a suspended host may stop or set on.
 constexpr int64_t kLongestSleepMs = 1'000;
 

@@ -19,7 +19,10 @@ namespace {
 
 constexpr std::uintmax_t kMaxOutcomeBytes = 4 << 20;
 constexpr std::chrono::hours kKeptFor{7 * 24};
-constexpr std::uintmax_t kMaxKeptBytes = 64 << 20;
+// A busy worker's bound must not drop what the controller's newest backup may lack: one is taken each hour,
+// and one that failed is tried again within minutes.
+constexpr std::chrono::hours kKeptAtLeast{3};
+constexpr std::uintmax_t kMaxKeptBytes = 64 << 20, kMostKeptBytes = 512 << 20;
 constexpr std::string_view kSuffix = ".json";
 
 std::string FileOf(const std::string& folder, const std::string& result_id) {
@@ -111,12 +114,22 @@ void Spool::PruneKept() const {
     error.clear();
   }
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.written > b.written; });
-  const auto oldest = std::filesystem::file_time_type::clock::now() - kKeptFor;
+  const auto now = std::filesystem::file_time_type::clock::now();
   std::uintmax_t bytes = 0;
+  int64_t young = 0;
   for (const File& file : files) {
     bytes += file.bytes;
-    if (file.written < oldest || bytes > kMaxKeptBytes) std::filesystem::remove(file.path, error);
+    const bool too_old = file.written < now - kKeptFor;
+    const bool too_large = bytes > (file.written < now - kKeptAtLeast ? kMaxKeptBytes : kMostKeptBytes);
+    if (!too_old && !too_large) continue;
+    std::filesystem::remove(file.path, error);
+    young += file.written >= now - kKeptAtLeast;
   }
+  if (young > 0)
+    CANOPY_LOG(Warning,
+               "Results of the last hours are not kept for a restore, as there are too many: a shorter "
+               "backup_interval of the controller loses less",
+               {{"results", std::to_string(young)}, {"kept_bytes", std::to_string(kMostKeptBytes)}});
 }
 
 Status Spool::SetRefused(const std::string& result_id) const {

@@ -20,8 +20,9 @@ class Spool {
   // The acknowledged outcome is forgotten.
   Status Remove(const std::string& result_id) const;
   // The acknowledged outcome moves to <folder>/kept, as one of the database's state `incarnation`, in case
-  // the database is restored to an older state. The oldest are removed once they are 7 days old or together
-  // larger than 64 MiB. OK where it was moved or removed already.
+  // the database is restored to an older state. The oldest are removed once they are 7 days old, or older
+  // than 3 hours and with what is younger larger than 64 MiB; with a warning, once all are larger than 512
+  // MiB. OK where it was moved or removed already.
   Status Keep(const v1::Outcome& outcome, int64_t incarnation) const;
   // What was kept of that database's states before `incarnation`, in the order of attempts.
   StatusOr<std::vector<v1::Outcome>> KeptBefore(const std::string& database_id, int64_t incarnation) const;

@@ -137,5 +137,32 @@ TEST(Spool, ForgetsTheOldestOfWhatItKeeps) {
   EXPECT_FALSE(FileExists(folder.path() + "/kept/old.json"));
 }
 
+TEST(Spool, ABusyWorkerKeepsWhatTheNewestBackupMayLack) {
+  const TemporaryFolder folder;
+  const auto spool = Spool::Open(folder.path());
+  const auto now = std::filesystem::file_time_type::clock::now();
+  const struct {
+    const char* id;
+    int age_minutes, mib;
+  } kept[] = {{"a", 10, 40}, {"b", 170, 40}, {"c", 190, 40}, {"d", 20, 400}};
+  for (const auto& result : kept) {
+    const v1::Outcome outcome = OutcomeOf(result.id, 1, "db");
+    ASSERT_TRUE(spool->Put(outcome).ok());
+    ASSERT_TRUE(spool->Keep(outcome, 0).ok());
+    const std::string path = folder.path() + "/kept/" + result.id + ".json";
+    std::filesystem::resize_file(path, static_cast<std::uintmax_t>(result.mib) << 20);
+    std::filesystem::last_write_time(path, now - std::chrono::minutes(result.age_minutes));
+    if (result.id != std::string("c")) continue;
+    spool->PruneKept();
+    EXPECT_TRUE(FileExists(folder.path() + "/kept/b.json")) << "beyond 64 MiB, and no 3 hours old";
+    EXPECT_FALSE(FileExists(path));
+  }
+  std::filesystem::resize_file(folder.path() + "/kept/b.json", 100 << 20);
+  std::filesystem::last_write_time(folder.path() + "/kept/b.json", now - std::chrono::minutes(170));
+  spool->PruneKept();
+  EXPECT_TRUE(FileExists(folder.path() + "/kept/d.json"));
+  EXPECT_FALSE(FileExists(folder.path() + "/kept/b.json")) << "540 MiB";
+}
+
 }  // namespace
 }  // namespace canopy::agent
