@@ -144,8 +144,8 @@ std::string Sentence(const v1::CampaignReport& report) {
          " points: " + figures + ".";
 }
 
-std::string ResultJson(const storage::CampaignRow& campaign, const std::string& database_id,
-                       const v1::CampaignReport& report) {
+std::string ResultJson(const storage::CampaignRow& campaign, const storage::CampaignCounts& counts,
+                       const std::string& database_id, const v1::CampaignReport& report) {
   ordered_json json;
   json["canopy"] = 1;
   json["database_id"] = database_id;
@@ -163,6 +163,8 @@ std::string ResultJson(const storage::CampaignRow& campaign, const std::string& 
   json["seed"] = std::to_string(campaign.campaign.settings.seed);
   json["trials_done"] = campaign.trials_done;
   json["test_reads"] = campaign.progress.test_reads;
+  json["device_ms"] = counts.device_ms;
+  json["useful_device_ms"] = counts.useful_device_ms;
   json["finished"] = campaign.progress.finished_us == 0 ? "" : FormatWallUs(campaign.progress.finished_us);
   json["winner_is_reference"] = report.winner_is_reference();
   json["winner"] = report.has_winner() ? ToJson(report.winner()) : ordered_json();
@@ -215,7 +217,8 @@ StatusOr<v1::CampaignReport> BuildReport(storage::Reader& reader, const storage:
   report.set_winner_is_reference(progress.winner_committed && progress.winner_is_reference);
   report.set_complete(progress.state == model::CampaignState::kCompleted && report.has_winner());
   report.set_sentence(Sentence(report));
-  report.set_result_json(ResultJson(campaign, database_id, report));
+  CANOPY_ASSIGN_OR_RETURN(const storage::CampaignCounts counts, reader.Counts(campaign.campaign.id));
+  report.set_result_json(ResultJson(campaign, counts, database_id, report));
   return report;
 }
 

@@ -55,6 +55,7 @@ TEST_F(ReportTest, AMeanOverFewerSeedsStandsBelow) {
   const v1::CampaignReport report = Report("a");
   ASSERT_EQ(report.finalists_size(), 2);
   EXPECT_EQ(report.finalists(0).trial(), "fashion-macro/1");
+  EXPECT_THAT(report.result_json(), HasSubstr("\"useful_device_ms\": 240,")) << "of the two searched trials";
 }
 
 TEST_F(ReportTest, AnotherDatabasesResultIsReplacedAndOnesOwnKept) {
