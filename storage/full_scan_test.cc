@@ -68,6 +68,40 @@ TEST(FullScan, NoStatementOfAResultARestartOrAHelloReadsAWholeTable) {
   sqlite3_cancel_auto_extension(extension);
 }
 
+// Rows that the newest connection's statements stepped through because no index led to them.
+int64_t ScannedRows() {
+  int64_t rows = 0;
+  for (sqlite3_stmt* statement = sqlite3_next_stmt(connection, nullptr); statement != nullptr;
+       statement = sqlite3_next_stmt(connection, statement))
+    rows += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_FULLSCAN_STEP, /*resetFlg=*/1);
+  return rows;
+}
+
+TEST(FullScan, AStartReadsTheSchemaOnceHoweverManyCampaignsThereAre) {
+  constexpr int kCampaigns = 60;
+  const TemporaryDirectory folder;
+  {
+    const std::unique_ptr<TrialStore> store = StoreWithCampaign(folder.File("canopy.db"));
+    ASSERT_TRUE(store
+                    ->Transaction([&]() -> Status {
+                      for (int id = 2; id <= kCampaigns; ++id)
+                        CANOPY_RETURN_IF_ERROR(store->InsertCampaign(
+                            SampleCampaign(id, "c" + std::to_string(id)), SampleProgress(),
+                            SampleCandidate(50), SampleDecisions(), SampleMetrics()));
+                      return {};
+                    })
+                    .ok());
+  }
+  const auto extension = reinterpret_cast<void (*)()>(&Capture);
+  ASSERT_EQ(sqlite3_auto_extension(extension), SQLITE_OK);
+  const auto store = SqliteTrialStore::Open(folder.File("canopy.db"));
+  sqlite3_cancel_auto_extension(extension);
+  ASSERT_TRUE(store.ok());
+  const int64_t rows = ScannedRows();
+  EXPECT_GT(rows, kCampaigns) << "the schema has been read";
+  EXPECT_LT(rows, 10 * kCampaigns);
+}
+
 TEST(FullScan, APageOfTrialsIsNotSorted) {
   const TemporaryDirectory folder;
   const std::unique_ptr<TrialStore> store = StoreWithCampaign(folder.File("canopy.db"));

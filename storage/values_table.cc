@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -272,31 +273,40 @@ Status AddColumns(Database& database, const model::CampaignRecord& campaign,
 }
 
 Status RefreshViews(Database& database) {
-  struct View {
-    int64_t campaign_id = 0;
-    std::string name;
-  };
-  std::vector<View> views;
+  std::map<std::string, int64_t> others;  // campaigns by their view, which is missing or another release's
   {
     CANOPY_ASSIGN_OR_RETURN(Rows rows, database.Query("SELECT id, project, name FROM campaign", {}));
     while (true) {
       CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
       if (!more) break;
-      views.push_back({rows.Int(0), CampaignViewName(rows.Text(1), rows.Text(2))});
+      others.emplace(CampaignViewName(rows.Text(1), rows.Text(2)), rows.Int(0));
     }
   }
-  for (const View& view : views) {
-    CANOPY_ASSIGN_OR_RETURN(const Columns columns, ReadColumns(database, view.campaign_id));
-    const std::string sql = ViewSql(view.campaign_id, view.name, columns);
-    CANOPY_ASSIGN_OR_RETURN(
-        const int64_t current,
-        database.QueryInt("SELECT COUNT(*) FROM sqlite_schema WHERE type = 'view' AND name = ? AND sql = ?",
-                          {view.name, sql}));
-    if (current > 0) continue;
-    CANOPY_RETURN_IF_ERROR(database.RunScript("BEGIN IMMEDIATE; DROP VIEW IF EXISTS " +
-                                              QuoteIdentifier(view.name) + "; " + sql + "; COMMIT"));
+  {
+    // The schema has no index: it is read once, not once for each campaign.
+    CANOPY_ASSIGN_OR_RETURN(Rows rows,
+                            database.Query("SELECT name, sql FROM sqlite_schema WHERE type = 'view'", {}));
+    while (true) {
+      CANOPY_ASSIGN_OR_RETURN(const bool more, rows.Next());
+      if (!more) break;
+      const auto campaign = others.find(rows.Text(0));
+      if (campaign == others.end()) continue;
+      CANOPY_ASSIGN_OR_RETURN(const Columns columns, ReadColumns(database, campaign->second));
+      if (ViewSql(campaign->second, campaign->first, columns) == rows.Text(1)) others.erase(campaign);
+    }
   }
-  return {};
+  if (others.empty()) return {};
+  CANOPY_RETURN_IF_ERROR(database.RunScript("BEGIN IMMEDIATE"));
+  const Status made = [&]() -> Status {
+    for (const auto& [view, campaign_id] : others) {
+      CANOPY_ASSIGN_OR_RETURN(const Columns columns, ReadColumns(database, campaign_id));
+      CANOPY_RETURN_IF_ERROR(database.RunScript("DROP VIEW IF EXISTS " + QuoteIdentifier(view) + "; " +
+                                                ViewSql(campaign_id, view, columns)));
+    }
+    return database.RunScript("COMMIT");
+  }();
+  if (!made.ok() && database.in_transaction()) static_cast<void>(database.RunScript("ROLLBACK"));
+  return made;
 }
 
 StatusOr<ValuesTables::Table*> ValuesTables::TableOf(int64_t campaign_id) {

@@ -2,6 +2,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "storage/database.h"
+#include "storage/sqlite_trial_store.h"
 #include "storage/testing/sample_records.h"
 
 namespace canopy::storage {
@@ -127,6 +129,23 @@ TEST_F(ValuesTableTest, WhatAChangedSpaceCannotHaveIsRefused) {
   for (size_t i = 0; i < kMaxValueColumns - SampleMetrics().size(); ++i)
     decisions.push_back({"d" + std::to_string(i), Type::kInteger});
   EXPECT_FALSE(store_->CheckDecisions(1, decisions).ok()) << "the columns of removed decisions stay";
+}
+
+TEST_F(ValuesTableTest, AViewThatIsMissingOrAnotherReleasesIsMadeAtTheStart) {
+  ASSERT_TRUE(AddCompletedTrial(*store_, 2, 0.5).ok());
+  ASSERT_TRUE(Launch("p", "other", SampleDecisions()).ok());
+  store_.reset();
+  {
+    const auto database = *Database::Open(path_, Database::Mode::kReadWrite);
+    ASSERT_TRUE(database
+                    ->RunScript("DROP VIEW p__other; DROP VIEW default__fashion_macro; "
+                                "CREATE VIEW default__fashion_macro AS SELECT 1 AS one")
+                    .ok());
+  }
+  store_ = *SqliteTrialStore::Open(path_);
+  const auto database = *Database::Open(path_, Database::Mode::kReadOnly);
+  EXPECT_EQ(*database->QueryInt("SELECT COUNT(*) FROM default__fashion_macro WHERE trial = 2"), 1);
+  EXPECT_EQ(*database->QueryInt("SELECT COUNT(*) FROM p__other"), 0);
 }
 
 TEST_F(ValuesTableTest, AsManyColumnsAsDocumentedFit) {
