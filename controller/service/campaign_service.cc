@@ -14,10 +14,6 @@
 namespace canopy::controller {
 namespace {
 
-Status Busy() {
-  return ResourceExhausted("the controller answers as many calls as it can; try again in a moment");
-}
-
 // Writes what was read, message by message.
 class RowsReactor final : public grpc::ServerWriteReactor<v1::QueryRows> {
  public:
@@ -102,124 +98,134 @@ class FileReactor final : public grpc::ServerWriteReactor<v1::SnapshotChunk> {
 
 }  // namespace
 
+void CampaignService::OnPool(const grpc::CallbackServerContext& context, Verb verb,
+                             std::function<void(const Principal&)> call,
+                             const std::function<void(const Status&)>& refuse) {
+  StatusOr<Principal> principal = Admit(context, verb);
+  if (!principal.ok()) {
+    refuse(principal.status());
+    return;
+  }
+  const bool taken = pool_.Add(
+      [call = std::move(call), principal = *std::move(principal)] { call(principal); },
+      [refuse] { refuse(Unavailable("the controller is stopping; repeat the call when it is up")); });
+  if (!taken)
+    refuse(ResourceExhausted("the controller answers as many calls as it can; try again in a moment"));
+}
+
 grpc::ServerUnaryReactor* CampaignService::Answer(grpc::CallbackServerContext* context, Verb verb,
                                                   std::function<Status(const Principal&)> call) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  StatusOr<Principal> principal = Admit(*context, verb);
-  if (!principal.ok()) {
-    reactor->Finish(rpc::ToGrpc(principal.status()));
-    return reactor;
-  }
-  const bool taken = pool_.Add([reactor, call = std::move(call), principal = *std::move(principal)] {
-    reactor->Finish(rpc::ToGrpc(call(principal)));
-  });
-  if (!taken) reactor->Finish(rpc::ToGrpc(Busy()));
+  OnPool(
+      *context, verb,
+      [reactor, call = std::move(call)](const Principal& principal) {
+        reactor->Finish(rpc::ToGrpc(call(principal)));
+      },
+      [reactor](const Status& status) { reactor->Finish(rpc::ToGrpc(status)); });
   return reactor;
+}
+
+template <auto kMethod, typename Request, typename Reply>
+grpc::ServerUnaryReactor* CampaignService::Read(grpc::CallbackServerContext* context, Verb verb,
+                                                const Request* request, Reply* reply) {
+  return Answer(context, verb,
+                [this, request, reply](const Principal&) { return (desk_.*kMethod)(*request, *reply); });
+}
+
+template <auto kMethod, typename Request, typename Reply>
+grpc::ServerUnaryReactor* CampaignService::Change(grpc::CallbackServerContext* context, Verb verb,
+                                                  const Request* request, Reply* reply) {
+  return Answer(context, verb, [this, request, reply](const Principal& principal) {
+    return (desk_.*kMethod)(principal, *request, *reply);
+  });
 }
 
 grpc::ServerUnaryReactor* CampaignService::Hello(grpc::CallbackServerContext* context,
                                                  const v1::UserHelloRequest* request,
                                                  v1::UserHelloReply* reply) {
-  return Answer(context, Verb::kUserHello,
-                [=, this](const Principal&) { return desk_.Hello(*request, *reply); });
+  return Read<&CampaignDesk::Hello>(context, Verb::kUserHello, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::Launch(grpc::CallbackServerContext* context,
                                                   const v1::LaunchRequest* request, v1::LaunchReply* reply) {
-  return Answer(context, Verb::kLaunch,
-                [=, this](const Principal& principal) { return desk_.Launch(principal, *request, *reply); });
+  return Change<&CampaignDesk::Launch>(context, Verb::kLaunch, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::Command(grpc::CallbackServerContext* context,
                                                    const v1::CommandRequest* request,
                                                    v1::CommandReply* reply) {
-  return Answer(context, Verb::kCommand,
-                [=, this](const Principal& principal) { return desk_.Command(principal, *request, *reply); });
+  return Change<&CampaignDesk::Command>(context, Verb::kCommand, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::ListCampaigns(grpc::CallbackServerContext* context,
                                                          const v1::ListCampaignsRequest* request,
                                                          v1::ListCampaignsReply* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.ListCampaigns(*request, *reply); });
+  return Read<&CampaignDesk::ListCampaigns>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::GetCampaign(grpc::CallbackServerContext* context,
                                                        const v1::GetCampaignRequest* request,
                                                        v1::CampaignStatus* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.GetCampaign(*request, *reply); });
+  return Read<&CampaignDesk::GetCampaign>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::GetReport(grpc::CallbackServerContext* context,
                                                      const v1::GetCampaignRequest* request,
                                                      v1::CampaignReport* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.GetReport(*request, *reply); });
+  return Read<&CampaignDesk::GetReport>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::ListTrials(grpc::CallbackServerContext* context,
                                                       const v1::ListTrialsRequest* request,
                                                       v1::ListTrialsReply* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.ListTrials(*request, *reply); });
+  return Read<&CampaignDesk::ListTrials>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::GetTrial(grpc::CallbackServerContext* context,
                                                     const v1::GetTrialRequest* request,
                                                     v1::TrialDetails* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.GetTrial(*request, *reply); });
+  return Read<&CampaignDesk::GetTrial>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::ListWorkers(grpc::CallbackServerContext* context,
                                                        const v1::ListWorkersRequest* request,
                                                        v1::ListWorkersReply* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.ListWorkers(*request, *reply); });
+  return Read<&CampaignDesk::ListWorkers>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::ExplainTrial(grpc::CallbackServerContext* context,
                                                         const v1::GetTrialRequest* request,
                                                         v1::TrialExplanation* reply) {
-  return Answer(context, Verb::kRead,
-                [=, this](const Principal&) { return desk_.ExplainTrial(*request, *reply); });
+  return Read<&CampaignDesk::ExplainTrial>(context, Verb::kRead, request, reply);
 }
 
 grpc::ServerUnaryReactor* CampaignService::DrainWorker(grpc::CallbackServerContext* context,
                                                        const v1::DrainWorkerRequest* request,
                                                        v1::DrainWorkerReply* reply) {
-  return Answer(context, Verb::kDrain, [=, this](const Principal& principal) {
-    return desk_.DrainWorker(principal, *request, *reply);
-  });
+  return Change<&CampaignDesk::DrainWorker>(context, Verb::kDrain, request, reply);
 }
 
 grpc::ServerWriteReactor<v1::QueryRows>* CampaignService::Query(grpc::CallbackServerContext* context,
                                                                 const v1::QueryRequest* request) {
   auto* const reactor = new RowsReactor;
-  const StatusOr<Principal> principal = Admit(*context, Verb::kQuery);
-  if (!principal.ok()) {
-    reactor->Send(principal.status());
-  } else if (!pool_.Add([this, reactor, query = *request] { reactor->Send(desk_.Query(query)); })) {
-    reactor->Send(Busy());
-  }
+  OnPool(
+      *context, Verb::kQuery,
+      [this, reactor, query = *request](const Principal&) { reactor->Send(desk_.Query(query)); },
+      [reactor](const Status& status) { reactor->Send(status); });
   return reactor;
 }
 
 grpc::ServerUnaryReactor* CampaignService::Backup(grpc::CallbackServerContext* context,
                                                   const v1::BackupRequest*, v1::BackupReply* reply) {
-  return Answer(context, Verb::kBackup, [=, this](const Principal&) { return desk_.Backup(*reply); });
+  return Answer(context, Verb::kBackup, [this, reply](const Principal&) { return desk_.Backup(*reply); });
 }
 
 grpc::ServerWriteReactor<v1::SnapshotChunk>* CampaignService::Snapshot(grpc::CallbackServerContext* context,
                                                                        const v1::SnapshotRequest*) {
   auto* const reactor = new FileReactor;
-  const StatusOr<Principal> principal = Admit(*context, Verb::kSnapshot);
-  if (!principal.ok()) {
-    reactor->Send(principal.status());
-  } else if (!pool_.Add([this, reactor] { reactor->Send(desk_.Snapshot()); })) {
-    reactor->Send(Busy());
-  }
+  OnPool(
+      *context, Verb::kSnapshot, [this, reactor](const Principal&) { reactor->Send(desk_.Snapshot()); },
+      [reactor](const Status& status) { reactor->Send(status); });
   return reactor;
 }
 

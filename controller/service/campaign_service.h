@@ -10,7 +10,7 @@
 namespace canopy::controller {
 
 // People's side of the wire, as an adapter: admits the caller and lets the desk answer on the pool's
-// threads. Calls in flight end when the pool stops.
+// threads. Calls that run end when the pool stops; what waits for a thread is then refused.
 class CampaignService final : public v1::CampaignService::CallbackService {
  public:
   // Both outlive the service.
@@ -53,8 +53,18 @@ class CampaignService final : public v1::CampaignService::CallbackService {
                                                         const v1::SnapshotRequest* request) override;
 
  private:
+  // Admits the caller and lets `call` answer on a thread of the pool; otherwise `refuse` does, then or now.
+  void OnPool(const grpc::CallbackServerContext& context, Verb verb,
+              std::function<void(const Principal&)> call, const std::function<void(const Status&)>& refuse);
   grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Verb verb,
                                    std::function<Status(const Principal&)> call);
+  // A method of the desk answers; of one that changes something it is told who calls.
+  template <auto kMethod, typename Request, typename Reply>
+  grpc::ServerUnaryReactor* Read(grpc::CallbackServerContext* context, Verb verb, const Request* request,
+                                 Reply* reply);
+  template <auto kMethod, typename Request, typename Reply>
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* context, Verb verb, const Request* request,
+                                   Reply* reply);
 
   CampaignDesk& desk_;
   WorkPool& pool_;

@@ -1,14 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <string>
+#include <thread>
 
 #include "base/random.h"
 #include "controller/service/report.h"
 #include "controller/service/service_fixture.h"
+#include "rpc/channel.h"
 #include "rpc/protocol.h"
 #include "storage/database_copy.h"
 
@@ -132,6 +136,45 @@ TEST_F(CampaignServiceTest, ARepeatedLaunchGetsItsFirstAnswer) {
   other.set_name("other");
   EXPECT_EQ(Launch(other).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(Launch(LaunchRequest("l2")).error_code(), grpc::StatusCode::ALREADY_EXISTS);
+}
+
+TEST_F(CampaignServiceTest, ACallThatWaitsForAThreadAtTheStopIsToldToComeAgain) {
+  std::promise<void> go_on;
+  const std::shared_future<void> released = go_on.get_future().share();
+  std::atomic<int> blocked{0};
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(pool_->Add([&] {
+      ++blocked;
+      released.wait();
+    }));
+  while (blocked < 2) std::this_thread::yield();
+  auto channel = *rpc::OpenChannel(local(), nullptr);
+  grpc::Status status;
+  std::promise<void> answered;
+  const auto stub = v1::CampaignService::NewStub(channel);
+  grpc::ClientContext context;
+  v1::ListCampaignsRequest request;
+  v1::ListCampaignsReply reply;
+  stub->async()->ListCampaigns(&context, &request, &reply, [&](const grpc::Status& answer) {
+    status = answer;
+    answered.set_value();
+  });
+  // Its calls come in the order of their sending, so that the other waits for a thread once this is answered.
+  v1::WorkerHelloReply greeted;
+  ASSERT_TRUE(Call(*v1::WorkerService::NewStub(channel), &v1::WorkerService::Stub::Hello,
+                   HelloRequest(NewUuid()), &greeted)
+                  .ok());
+  std::thread stop([&] { pool_->Stop(); });
+  std::atomic<bool> stopping{false};
+  while (!stopping) {
+    pool_->Add([] {}, [&] { stopping = true; });
+    std::this_thread::yield();
+  }
+  go_on.set_value();
+  stop.join();
+  answered.get_future().wait();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("repeat the call"));
 }
 
 class CampaignUpdateTest : public CampaignServiceTest {

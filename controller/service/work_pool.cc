@@ -8,12 +8,18 @@ WorkPool::WorkPool(int threads, size_t max_waiting) : max_waiting_(max_waiting) 
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-bool WorkPool::Add(std::function<void()> work) {
-  MutexLock lock(mutex_);
-  if (stopping_ || waiting_.size() >= max_waiting_) return false;
-  waiting_.push_back(std::move(work));
-  changed_.NotifyOne();
-  return true;
+bool WorkPool::Add(std::function<void()> work, std::function<void()> drop) {
+  {
+    MutexLock lock(mutex_);
+    if (!stopping_) {
+      if (waiting_.size() >= max_waiting_) return false;
+      waiting_.push_back({std::move(work), std::move(drop)});
+      changed_.NotifyOne();
+      return true;
+    }
+  }
+  if (drop) drop();
+  return drop != nullptr;
 }
 
 void WorkPool::Stop() {
@@ -28,15 +34,17 @@ void WorkPool::Stop() {
 
 void WorkPool::Run() {
   for (;;) {
-    std::function<void()> work;
+    Waiting next;
+    bool dropped = false;
     {
       MutexLock lock(mutex_);
       while (waiting_.empty() && !stopping_) changed_.Wait(mutex_);
       if (waiting_.empty()) return;
-      work = std::move(waiting_.front());
+      next = std::move(waiting_.front());
       waiting_.pop_front();
+      dropped = stopping_ && next.drop != nullptr;
     }
-    work();
+    dropped ? next.drop() : next.work();
   }
 }
 

@@ -22,6 +22,18 @@ grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context, const Sta
   return reactor;
 }
 
+// Gives the core's event to the engine; `answer` turns what comes back into the call's status and reply.
+template <typename ToStatus>
+grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context, engine::Engine& engine, Event event,
+                                 ToStatus answer) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  engine.Submit(engine.NewToken(), std::move(event),
+                [reactor, answer = std::move(answer)](const StatusOr<engine::ReplyBody>& body) {
+                  reactor->Finish(rpc::ToGrpc(answer(body)));
+                });
+  return reactor;
+}
+
 // A long poll: its caller's hanging up ends it.
 class ExchangeReactor final : public grpc::ServerUnaryReactor {
  public:
@@ -92,23 +104,20 @@ grpc::ServerUnaryReactor* WorkerService::Hello(grpc::CallbackServerContext* cont
              {{"worker", event.worker.id},
               {"host", event.worker.host},
               {"slots", std::to_string(event.worker.slots)}});
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  engine_.Submit(
-      engine_.NewToken(), std::move(event),
-      [this, reactor, reply, foreign = std::move(foreign)](const StatusOr<engine::ReplyBody>& body) {
-        if (body.ok()) {
-          *reply->mutable_protocol() = rpc::OurProtocol();
-          reply->set_build(rpc::BuildName());
-          reply->set_database_id(options_.database_id);
-          reply->set_incarnation(options_.incarnation);
-          reply->set_heartbeat_interval_ms(options_.limits.heartbeat_interval_ms);
-          reply->set_lease_ttl_ms(options_.limits.lease_ttl_ms);
-          for (const int64_t id : std::get<Welcomed>(*body).attempts_to_stop) reply->add_attempts_to_stop(id);
-          for (const int64_t id : foreign) reply->add_attempts_to_stop(id);
-        }
-        reactor->Finish(rpc::ToGrpc(body.status()));
-      });
-  return reactor;
+  return Submit(context, engine_, std::move(event),
+                [this, reply, foreign = std::move(foreign)](const StatusOr<engine::ReplyBody>& body) {
+                  if (!body.ok()) return body.status();
+                  *reply->mutable_protocol() = rpc::OurProtocol();
+                  reply->set_build(rpc::BuildName());
+                  reply->set_database_id(options_.database_id);
+                  reply->set_incarnation(options_.incarnation);
+                  reply->set_heartbeat_interval_ms(options_.limits.heartbeat_interval_ms);
+                  reply->set_lease_ttl_ms(options_.limits.lease_ttl_ms);
+                  for (const int64_t id : std::get<Welcomed>(*body).attempts_to_stop)
+                    reply->add_attempts_to_stop(id);
+                  for (const int64_t id : foreign) reply->add_attempts_to_stop(id);
+                  return Status();
+                });
 }
 
 grpc::ServerUnaryReactor* WorkerService::Exchange(grpc::CallbackServerContext* context,
@@ -154,13 +163,10 @@ grpc::ServerUnaryReactor* WorkerService::ReportRung(grpc::CallbackServerContext*
   event.rung = request->rung();
   event.epoch = request->epoch();
   event.metrics.insert(request->metrics().begin(), request->metrics().end());
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  engine_.Submit(engine_.NewToken(), std::move(event),
-                 [reactor, reply](const StatusOr<engine::ReplyBody>& body) {
-                   if (body.ok()) reply->set_action(ToProto(std::get<RungAnswered>(*body).action));
-                   reactor->Finish(rpc::ToGrpc(body.status()));
-                 });
-  return reactor;
+  return Submit(context, engine_, std::move(event), [reply](const StatusOr<engine::ReplyBody>& body) {
+    if (body.ok()) reply->set_action(ToProto(std::get<RungAnswered>(*body).action));
+    return body.status();
+  });
 }
 
 grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* context,
@@ -180,22 +186,18 @@ grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* 
   for (const v1::Measurement& measurement : request->measurements())
     event.measurements.push_back(rpc::FromProto(measurement));
   if (request->has_remaining_ms()) event.remaining_ms = std::max<int64_t>(0, request->remaining_ms());
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  engine_.Submit(engine_.NewToken(), std::move(event),
-                 [reactor, reply](const StatusOr<engine::ReplyBody>& body) {
-                   Status status = body.status();
-                   if (body.ok()) {
-                     const auto& answered = std::get<HeartbeatAnswered>(*body);
-                     reply->set_interval_ms(answered.interval_ms);
-                     reply->set_lease_ttl_ms(answered.ttl_ms);
-                     for (const int64_t id : answered.attempts_to_stop) reply->add_attempts_to_stop(id);
-                   } else if (absl::IsNotFound(status)) {
-                     reply->set_hello_needed(true);
-                     status = absl::OkStatus();
-                   }
-                   reactor->Finish(rpc::ToGrpc(status));
-                 });
-  return reactor;
+  return Submit(context, engine_, std::move(event), [reply](const StatusOr<engine::ReplyBody>& body) {
+    if (absl::IsNotFound(body.status())) {
+      reply->set_hello_needed(true);
+      return Status();
+    }
+    if (!body.ok()) return body.status();
+    const auto& answered = std::get<HeartbeatAnswered>(*body);
+    reply->set_interval_ms(answered.interval_ms);
+    reply->set_lease_ttl_ms(answered.ttl_ms);
+    for (const int64_t id : answered.attempts_to_stop) reply->add_attempts_to_stop(id);
+    return Status();
+  });
 }
 
 }  // namespace canopy::controller
