@@ -30,6 +30,7 @@ class FakeController final : public ControllerConnection {
     const MutexLock lock(mutex_);
     if (!refusal_.ok()) return refusal_;
     if (away_) return Miss();
+    if (busy_) return Busy("hello");
     if (stopped_) return absl::CancelledError("stopped");
     hellos_.push_back(request);
     forgotten_ = false;
@@ -44,6 +45,7 @@ class FakeController final : public ControllerConnection {
   StatusOr<v1::ExchangeReply> Exchange(const v1::ExchangeRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
     if (away_ || forgotten_) return Miss();
+    if (busy_) return Busy(request.request_id());
     if (on_exchange_) on_exchange_(request);
     if (request.has_outcome() && request.outcome().attempt_id() == held_back_) return Miss();
     if (request.has_outcome() && !exchange_error_.ok()) return std::exchange(exchange_error_, Status());
@@ -79,6 +81,7 @@ class FakeController final : public ControllerConnection {
   StatusOr<v1::ReportRungReply> ReportRung(const v1::ReportRungRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
     if (away_ || forgotten_ || rung_replies_to_drop_-- > 0) return Miss();
+    if (rung_reports_to_refuse_-- > 0) return Busy("rung");
     reports_.push_back(request);
     v1::ReportRungReply reply;
     reply.set_action(v1::RUNG_ACTION_PAUSE);
@@ -88,6 +91,7 @@ class FakeController final : public ControllerConnection {
   StatusOr<v1::HeartbeatReply> Heartbeat(const v1::HeartbeatRequest& request, int64_t) override {
     const MutexLock lock(mutex_);
     if (away_) return Miss();
+    if (busy_) return Busy("heartbeat");
     measurements_ += request.measurements_size();
     heartbeats_.push_back(request);
     for (const auto& attempt : request.attempts()) running_.insert(attempt.attempt_id());
@@ -120,9 +124,34 @@ class FakeController final : public ControllerConnection {
     away_ = away;
     changed_.NotifyAll();
   }
+  // Whether it has no room for any call but rung reports.
+  void SetBusy(bool busy) {
+    const MutexLock lock(mutex_);
+    busy_ = busy;
+  }
+  // When calls of each kind, or of each request id, were told so; once `kinds` of them were `count` times, or
+  // a greeting was.
+  std::map<std::string, std::vector<int64_t>> WaitForRefusals(size_t count, size_t kinds) {
+    const MutexLock lock(mutex_);
+    const auto often = [&] {
+      size_t reached = 0;
+      for (const auto& [kind, times] : refused_ms_) reached += times.size() >= count;
+      return reached;
+    };
+    while (often() < kinds && !refused_ms_.contains("hello")) changed_.Wait(mutex_);
+    return refused_ms_;
+  }
+  size_t hellos() {
+    const MutexLock lock(mutex_);
+    return hellos_.size();
+  }
   void DropRungReplies(int count) {
     const MutexLock lock(mutex_);
     rung_replies_to_drop_ = count;
+  }
+  void RefuseRungReports(int count) {
+    const MutexLock lock(mutex_);
+    rung_reports_to_refuse_ = count;
   }
   std::vector<v1::ReportRungRequest> reports() {
     const MutexLock lock(mutex_);
@@ -205,6 +234,11 @@ class FakeController final : public ControllerConnection {
     changed_.NotifyAll();
     return Unavailable("away");
   }
+  Status Busy(const std::string& kind) CANOPY_REQUIRES(mutex_) {
+    refused_ms_[kind].push_back(SystemClock().MonotonicMs());
+    changed_.NotifyAll();
+    return absl::ResourceExhaustedError("no room");
+  }
   v1::OutcomeVerdict Take(const v1::Outcome& outcome) CANOPY_REQUIRES(mutex_) {
     if (!results_.insert(outcome.result_id()).second) return v1::OUTCOME_VERDICT_DUPLICATE;
     if (!outcomes_.emplace(outcome.attempt_id(), outcome).second) ++twice_;
@@ -214,8 +248,9 @@ class FakeController final : public ControllerConnection {
 
   Mutex mutex_;
   CondVar changed_;
-  bool away_ = false, stopped_ = false, forgotten_ = false;
-  int rung_replies_to_drop_ = 0;
+  bool away_ = false, stopped_ = false, forgotten_ = false, busy_ = false;
+  std::map<std::string, std::vector<int64_t>> refused_ms_;
+  int rung_replies_to_drop_ = 0, rung_reports_to_refuse_ = 0;
   std::vector<v1::ReportRungRequest> reports_;
   int replies_to_drop_ = 0, twice_ = 0, missed_ = 0, measurements_ = 0;
   Status refusal_, exchange_error_;

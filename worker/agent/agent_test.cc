@@ -47,6 +47,46 @@ TEST_F(AgentTest, ARungReportIsSentUntilItIsAnsweredAndAUsedCheckpointIsForgotte
   EXPECT_FALSE(FileExists(lease.checkpoint().path()));
 }
 
+TEST_F(AgentTest, AControllerWithoutRoomIsAskedAgainLaterAndGetsEveryResultOnce) {
+  constexpr size_t kSlots = 3, kTimes = 3;
+  Start(kSlots);
+  for (int64_t attempt = 1; attempt <= 3; ++attempt) controller_.Offer(TestLease(attempt));
+  for (int64_t attempt = 1; attempt <= 3; ++attempt) controller_.WaitUntilRunning(attempt);
+  controller_.SetBusy(true);
+  LetTrainersEnd();
+  // Three results, and heartbeats.
+  const auto refused = controller_.WaitForRefusals(kTimes, kSlots + 1);
+  EXPECT_EQ(spool_.Waiting()->size(), kSlots) << "they stay on its disk";
+  EXPECT_EQ(controller_.outcomes(), 0u);
+  EXPECT_EQ(refused.count("hello"), 0u);
+  for (const auto& [kind, times] : refused) {
+    if (kind == "heartbeat" || times.size() < kTimes) continue;
+    EXPECT_GE(times[1] - times[0], 125) << kind;
+    EXPECT_GE(times[2] - times[1], 250) << kind;
+  }
+  controller_.SetBusy(false);
+  for (int64_t attempt = 1; attempt <= 3; ++attempt)
+    EXPECT_TRUE(controller_.WaitForOutcome(attempt).has_result());
+  EXPECT_EQ(controller_.hellos(), 1u) << "to be greeted anew would be more work for it";
+  End();
+  EXPECT_EQ(controller_.counted_twice(), 0);
+  EXPECT_TRUE(spool_.Waiting()->empty());
+}
+
+TEST_F(AgentTest, ARungReportThatFindsNoRoomIsRepeatedWithoutAGreeting) {
+  LetTrainersEnd();
+  environment_.rung_answer_ms = 60'000;
+  controller_.RefuseRungReports(2);
+  Start();
+  v1::Lease lease = TestLease(1);
+  lease.set_epochs(2);
+  lease.add_rungs(1);
+  controller_.Offer(lease);
+  EXPECT_TRUE(controller_.WaitForOutcome(1).has_paused());
+  EXPECT_EQ(controller_.reports().size(), 1u);
+  EXPECT_EQ(controller_.hellos(), 1u);
+}
+
 TEST_F(AgentTest, ALostReplyIsAskedForAgainWithTheSameRequestId) {
   LetTrainersEnd();
   controller_.DropReplies(3);

@@ -15,8 +15,10 @@ class Backoff {
   Backoff(Rng rng, int64_t first_ms, int64_t limit_ms)
       : rng_(std::move(rng)), first_ms_(first_ms), limit_ms_(limit_ms), next_ms_(first_ms) {}
 
-  int64_t NextDelayMs() {
-    const int64_t delay_ms = rng_.Int(next_ms_ / 2, next_ms_);
+  // At most `at_most_ms`, drawn no less.
+  int64_t NextDelayMs(int64_t at_most_ms = INT64_MAX) {
+    const int64_t longest_ms = std::min(next_ms_, at_most_ms);
+    const int64_t delay_ms = rng_.Int(longest_ms / 2, longest_ms);
     next_ms_ = std::min(limit_ms_, next_ms_ * 2);
     return delay_ms;
   }

@@ -78,10 +78,9 @@ Status ControllerSession::KeepContact(const std::function<Status(const Database&
       const bool refused = IsRefusal(greeted) || absl::IsFailedPrecondition(greeted);
       if (refused && !was_in_contact_) return WithContext(greeted, "the controller refuses this worker");
     }
-    const int64_t next_ms = backoff.NextDelayMs();
     // A controller whose disk is full is there, and has room in a moment.
     const int64_t delay_ms =
-        absl::IsResourceExhausted(greeted) ? std::min(next_ms, kLongestBusyDelayMs) : next_ms;
+        backoff.NextDelayMs(absl::IsResourceExhausted(greeted) ? kLongestBusyDelayMs : kLongestDelayMs);
     CANOPY_LOG(Warning, "no contact with the controller, next try in " + std::to_string(delay_ms) +
                             " ms: " + Message(greeted));
     if (!Pause(delay_ms)) return absl::OkStatus();
@@ -185,8 +184,7 @@ StatusOr<v1::ExchangeReply> ControllerSession::Exchange(const v1::ExchangeReques
     // One that has no room is asked again soon; greeting it anew would be more work for it.
     const bool busy = absl::IsResourceExhausted(reply.status());
     if (!busy) LoseContact(reply.status());
-    const int64_t delay_ms = backoff.NextDelayMs();
-    if (!Pause(busy ? std::min(delay_ms, kLongestBusyDelayMs) : delay_ms)) break;
+    if (!Pause(backoff.NextDelayMs(busy ? kLongestBusyDelayMs : kLongestDelayMs))) break;
   }
   return absl::CancelledError("the agent is ending");
 }
@@ -203,7 +201,8 @@ StatusOr<v1::ReportRungReply> ControllerSession::ReportRung(const v1::ReportRung
     if (stopping_ || !in_contact_) return Unavailable("there is no contact with the controller");
   }
   auto reply = connection_.ReportRung(request, timeout_ms);
-  if (!reply.ok() && !IsRefusal(reply.status())) LoseContact(reply.status());
+  if (!reply.ok() && !IsRefusal(reply.status()) && !absl::IsResourceExhausted(reply.status()))
+    LoseContact(reply.status());
   return reply;
 }
 
