@@ -147,7 +147,9 @@ bool Core::Impl::SearchIsClosed(const Campaign& campaign, std::string* why) cons
   const bool none_pending =
       campaign.Count(Purpose::kSearch, TrialState::kPending) == 0 && campaign.progress().refill_count == 0;
   if (campaign.progress().strategy_exhausted && none_pending) {
-    *why = campaign.progress().reason;
+    // A pause has taken its place since.
+    *why = campaign.progress().reason.empty() ? "the strategy has no more candidates"
+                                              : campaign.progress().reason;
     return true;
   }
   if (settings.budget_trials > 0 && campaign.live.search_trials >= settings.budget_trials && none_pending) {

@@ -321,5 +321,24 @@ TEST(Core, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
   EXPECT_EQ(world.requests_[0].seen_seq, request.seen_seq);
 }
 
+TEST(Core, APauseKeepsItsReasonWhenTheStrategyHasNoMoreCandidates) {
+  World world;
+  world.Step(World::Campaign(100));
+  const RequestProposals request = world.requests_.at(0);
+  world.requests_.clear();
+  world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kPause});
+  ProposalBatch batch;
+  batch.seen_seq = request.seen_seq;
+  batch.ended = "the space has no further candidates";
+  world.Step(ProposalsReady{1, request.seen_seq, std::move(batch), request.space_version});
+  EXPECT_EQ(world.Progress().state, model::CampaignState::kPaused);
+  EXPECT_EQ(world.Progress().reason, "paused by ada");
+  EXPECT_TRUE(world.Progress().strategy_exhausted);
+  world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kResume});
+  const auto closed = world.Events("campaign_finalizing");
+  ASSERT_EQ(closed.size(), 1u);
+  EXPECT_NE(closed[0].payload_json.find("the strategy has no more candidates"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace canopy::controller

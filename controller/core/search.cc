@@ -103,7 +103,8 @@ void Core::Impl::Handle(ProposalsReady event) {
   progress.refill_count = 0;
   if (!batch.ended.empty()) {
     progress.strategy_exhausted = true;
-    progress.reason = batch.ended;
+    // A campaign that is paused says why, and one that closes its search has said so.
+    if (progress.state == model::CampaignState::kRunning) progress.reason = batch.ended;
     Log(campaign.id(), 0, 0, "proposals_ended", nlohmann::json{{"reason", batch.ended}}.dump());
   }
   Write(SaveProposerState{campaign.id(), counters.next_event_seq - 1, batch.seen_seq, batch.state});
