@@ -16,6 +16,7 @@ enum class Mutant {
   kIgnoreDeviceBudget,
   kAdoptUnlike,
   kIgnoreFullDisk,
+  kForgetShare,
 };
 
 #ifdef CANOPY_MUTANT

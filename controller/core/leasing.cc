@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/mutant.h"
 #include "base/random.h"
 #include "controller/core/placement.h"
 #include "controller/core/state.h"
@@ -326,7 +327,7 @@ void Core::Impl::Grant(const ParkedPoll& poll, const Worker& worker, Campaign& c
                        model::TrialRecord& trial) {
   const LiveAttempt& granted = BeginAttempt(poll.request_id, poll.slot, worker, campaign, trial);
   ChargeShare(campaign);
-  SaveProgress(campaign);
+  if (kMutant != Mutant::kForgetShare) SaveProgress(campaign);
   if (campaign.progress().refill_count > 0) ++campaign.taken_meanwhile;
   Exchanged answer;
   answer.lease = MakeLease(campaign, trial, granted);
