@@ -1,6 +1,10 @@
 #include "cli/trial_explanation.h"
 
+#include <algorithm>
+#include <string>
+
 #include "base/clock.h"
+#include "base/strings.h"
 #include "cli/campaign_view.h"
 #include "cli/table.h"
 #include "nlohmann/json.hpp"
@@ -12,6 +16,11 @@ using nlohmann::ordered_json;
 
 ordered_json Time(int64_t us) { return us == 0 ? ordered_json() : ordered_json(FormatWallUs(us)); }
 
+std::string NameOf(const v1::WorkerVerdict& worker) {
+  if (worker.workers() <= 1) return worker.worker_id();
+  return worker.worker_id() + " and " + FormatCount(worker.workers() - 1) + " like it";
+}
+
 }  // namespace
 
 void PrintExplanation(const v1::TrialExplanation& explanation, std::ostream& out, int width) {
@@ -22,7 +31,7 @@ void PrintExplanation(const v1::TrialExplanation& explanation, std::ostream& out
   if (explanation.workers_size() > 0) {
     Table workers({{"worker"}, {"host"}, {"may_run_it"}, {"free"}, {"why_not"}});
     for (const v1::WorkerVerdict& worker : explanation.workers())
-      workers.AddRow({worker.worker_id(), worker.host(), std::string(worker.eligible() ? "yes" : "no"),
+      workers.AddRow({NameOf(worker), worker.host(), std::string(worker.eligible() ? "yes" : "no"),
                       std::string(worker.free() ? "yes" : "no"), worker.why()});
     out << "\nWorkers\n";
     workers.Print(out, Format::kTable, width);
@@ -70,6 +79,7 @@ std::string ExplanationJson(const v1::TrialExplanation& explanation) {
                                  {"host", worker.host()},
                                  {"eligible", worker.eligible()},
                                  {"free", worker.free()},
+                                 {"workers", std::max<int64_t>(1, worker.workers())},
                                  {"why_not", worker.why()}});
   for (const v1::AttemptDetails& attempt : explanation.attempts())
     object["attempts"].push_back({{"id", attempt.id()},

@@ -24,7 +24,23 @@ int64_t Core::FitChecks() const { return impl_->fit_checks; }
 
 std::vector<Core::CampaignGlance> Core::Campaigns(const Now& now) const {
   impl_->now = now;
-  return impl_->Campaigns();
+  std::vector<CampaignGlance> glances;
+  for (const auto& [id, campaign] : impl_->campaigns) glances.push_back(impl_->Glance(campaign));
+  return glances;
+}
+
+std::optional<Core::CampaignGlance> Core::Glance(const Now& now, int64_t campaign_id) const {
+  impl_->now = now;
+  const auto found = impl_->campaigns.find(campaign_id);
+  return found == impl_->campaigns.end() ? std::nullopt : std::optional(impl_->Glance(found->second));
+}
+
+std::vector<AttemptProgress> Core::Progress(const std::vector<int64_t>& attempt_ids) const {
+  std::vector<AttemptProgress> progress;
+  for (const int64_t id : attempt_ids)
+    if (const LiveAttempt* const attempt = impl_->FindAttempt(id).second)
+      progress.push_back({id, attempt->record.fence, attempt->step, attempt->total_steps});
+  return progress;
 }
 
 Core::TrialOutlook Core::Explain(const Now& now, int64_t trial_id) const {
@@ -32,10 +48,17 @@ Core::TrialOutlook Core::Explain(const Now& now, int64_t trial_id) const {
   return impl_->Explain(trial_id);
 }
 
-std::vector<Core::WorkerGlance> Core::Workers(const Now& now) const {
+std::vector<Core::WorkerGlance> Core::Workers(const Now& now,
+                                              const std::vector<std::string>& worker_ids) const {
   impl_->now = now;
-  return impl_->Workers();
+  std::vector<WorkerGlance> glances;
+  for (const std::string& id : worker_ids)
+    if (const auto found = impl_->workers.find(id); found != impl_->workers.end())
+      glances.push_back(impl_->Glance(found->second));
+  return glances;
 }
+
+Core::FleetGlance Core::Fleet() const { return impl_->Fleet(); }
 
 int64_t Campaign::ActiveMs(const Now& now) const {
   return progress().active_ms + (active() ? std::max<int64_t>(0, now.monotonic_ms - active_mark_ms) : 0);

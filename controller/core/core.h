@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -103,17 +104,26 @@ class Core {
     int64_t waiting_without_worker_ms = 0;
     std::string waiting_reason;        // why no connected worker is eligible
     std::vector<std::string> notices;  // on trials that wait for what no connected worker has
-    std::vector<AttemptProgress> running;
   };
+  // A connected worker, beyond its record.
   struct WorkerGlance {
-    model::WorkerRecord worker;
-    int64_t silent_ms = 0;
+    std::string worker_id;
+    int64_t silent_ms = 0, last_seen_us = 0;
     struct Running {
       int64_t attempt_id = 0, fence = 0, step = 0, total_steps = 0;
       std::string trial;  // "fashion-macro/17"
     };
     std::vector<Running> attempts;
     std::optional<int64_t> remaining_ms;  // until it ends, where that is known
+  };
+  struct FleetGlance {
+    int64_t workers = 0, slots = 0, running_attempts = 0;
+    // Of workers that are alike, one, and how many they are.
+    struct Kind {
+      model::WorkerRecord worker;
+      int64_t workers = 0;
+    };
+    std::vector<Kind> kinds;
   };
   // Why a trial waits; `live` is false where it has ended, or there is none of that id.
   struct TrialOutlook {
@@ -130,18 +140,26 @@ class Core {
     struct Verdict {
       std::string worker_id, host;
       bool eligible = false, free = false;
-      std::string why;  // it is not eligible
+      std::string why;      // it is not eligible
+      int64_t workers = 1;  // that it stands for, itself included
     };
-    std::vector<Verdict> workers;
+    std::vector<Verdict> workers;  // each; where they are many, one of each kind
     struct Before {
       std::string campaign;  // "default/fashion-macro"
       int64_t running = 0, priority = 0;
     };
-    std::vector<Before> before;  // campaigns with waiting trials whose turn comes first
+    std::vector<Before> before;  // campaigns with waiting trials whose turn comes first; the first of them
+    int64_t campaigns_before = 0;
   };
   TrialOutlook Explain(const Now& now, int64_t trial_id) const;
+  // nullopt: it has ended, or there is none.
+  std::optional<CampaignGlance> Glance(const Now& now, int64_t campaign_id) const;
   std::vector<CampaignGlance> Campaigns(const Now& now) const;
-  std::vector<WorkerGlance> Workers(const Now& now) const;
+  // How far those of the attempts are that run.
+  std::vector<AttemptProgress> Progress(const std::vector<int64_t>& attempt_ids) const;
+  // Those of the workers that are connected.
+  std::vector<WorkerGlance> Workers(const Now& now, const std::vector<std::string>& worker_ids) const;
+  FleetGlance Fleet() const;
 
  private:
   struct Impl;

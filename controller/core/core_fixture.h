@@ -110,6 +110,18 @@ class World {
     if (answer == nullptr) return std::nullopt;
     return std::get<Exchanged>(**answer).lease;
   }
+  // Parks a request for work and gives its token.
+  uint64_t Park(const std::string& worker, int64_t slot = 0) {
+    const uint64_t token = ++token_;
+    Step(WorkerExchange{token, worker, "p" + std::to_string(token), slot, {}, true});
+    EXPECT_EQ(Answer(token), nullptr);
+    return token;
+  }
+  // It was answered with a lease.
+  bool Granted(uint64_t token) const {
+    const auto* answer = Answer(token);
+    return answer != nullptr && answer->ok() && std::get<Exchanged>(**answer).lease.has_value();
+  }
   // The same while no strategy answers.
   std::optional<Lease> TryPollUnanswered(const std::string& worker, int64_t slot) {
     Step(WorkerExchange{++token_, worker, "r" + std::to_string(token_), slot, {}, true});
@@ -283,6 +295,25 @@ class World {
   std::map<uint64_t, StatusOr<ReplyBody>> replies_;
   uint64_t token_ = 100;
   int64_t result_ = 0, next_ = 1;
+};
+
+// A campaign, and the workers "w" with two slots and "v" with one, on two hosts.
+class TwoWorkers : public ::testing::Test {
+ protected:
+  void Launch(LaunchCampaign launch = World::Campaign(20)) {
+    world_.Step(std::move(launch));
+    world_.AnswerRefills();
+    world_.Hello("w", 2, "h1");
+    world_.Hello("v", 1, "h2");
+  }
+  Lease Take(const std::string& worker, int64_t slot = 0) {
+    const auto lease = world_.Poll(worker, slot);
+    EXPECT_TRUE(lease) << worker;
+    return lease.value_or(Lease{});
+  }
+  model::TrialRecord Trial(const Lease& lease) const { return world_.Trial(lease.trial.id); }
+
+  World world_;
 };
 
 }  // namespace canopy::controller

@@ -128,38 +128,39 @@ std::string Core::Impl::WaitingReason(const Campaign& campaign) const {
   return reason;
 }
 
-std::vector<Core::CampaignGlance> Core::Impl::Campaigns() const {
+Core::CampaignGlance Core::Impl::Glance(const Campaign& campaign) const {
   constexpr int64_t kWaitingMs = 60'000;
-  std::vector<CampaignGlance> glances;
-  for (const auto& [id, campaign] : campaigns) {
-    CampaignGlance glance;
-    glance.campaign_id = id;
-    for (const auto& [purpose_and_state, trials] : campaign.counts) {
-      const model::TrialState state = purpose_and_state.second;
-      (state == model::TrialState::kLeased   ? glance.leased
-       : state == model::TrialState::kPaused ? glance.paused
-                                             : glance.pending) += trials;
-    }
-    glance.slots = KnownSlots();
-    if (HasDeadline(campaign)) glance.deadline_left_ms = std::max<int64_t>(0, LeftMs(campaign));
-    glance.device_running_ms = DeviceRunningMs(campaign);
-    if (HasDeviceBudget(campaign)) glance.device_left_ms = std::max<int64_t>(0, DeviceLeftMs(campaign));
-    for (const auto& [attempt_id, attempt] : campaign.attempts)
-      glance.running.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps});
-    if (campaign.idle_since_ms > 0)
-      glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
-    for (const auto& [trial_id, since_ms] : campaign.waits_for_memory) {
-      const model::TrialRecord& trial = campaign.trials.at(trial_id);
-      glance.notices.push_back(
-          campaign.live.campaign.name + "/" + std::to_string(trial.number) +
-          " ran out of memory and waits for a worker with more than " +
-          FormatCount(trial.out_of_memory_bytes) + " bytes; without one it is INFEASIBLE in " +
-          FormatDuration(std::max<int64_t>(0, since_ms + limits.larger_worker_wait_ms - now.monotonic_ms)));
-    }
-    if (glance.waiting_without_worker_ms >= kWaitingMs) glance.waiting_reason = WaitingReason(campaign);
-    glances.push_back(std::move(glance));
+  constexpr size_t kNotices = 10;
+  CampaignGlance glance;
+  glance.campaign_id = campaign.id();
+  for (const auto& [purpose_and_state, trials] : campaign.counts) {
+    const model::TrialState state = purpose_and_state.second;
+    (state == model::TrialState::kLeased   ? glance.leased
+     : state == model::TrialState::kPaused ? glance.paused
+                                           : glance.pending) += trials;
   }
-  return glances;
+  glance.slots = KnownSlots();
+  if (HasDeadline(campaign)) glance.deadline_left_ms = std::max<int64_t>(0, LeftMs(campaign));
+  glance.device_running_ms = DeviceRunningMs(campaign);
+  if (HasDeviceBudget(campaign)) glance.device_left_ms = std::max<int64_t>(0, DeviceLeftMs(campaign));
+  if (campaign.idle_since_ms > 0)
+    glance.waiting_without_worker_ms = now.monotonic_ms - campaign.idle_since_ms;
+  for (const auto& [trial_id, since_ms] : campaign.waits_for_memory) {
+    if (glance.notices.size() == kNotices) {
+      glance.notices.push_back(
+          FormatCount(static_cast<int64_t>(campaign.waits_for_memory.size() - kNotices)) +
+          " more trials wait for a worker with more memory");
+      break;
+    }
+    const model::TrialRecord& trial = campaign.trials.at(trial_id);
+    glance.notices.push_back(
+        campaign.live.campaign.name + "/" + std::to_string(trial.number) +
+        " ran out of memory and waits for a worker with more than " + FormatCount(trial.out_of_memory_bytes) +
+        " bytes; without one it is INFEASIBLE in " +
+        FormatDuration(std::max<int64_t>(0, since_ms + limits.larger_worker_wait_ms - now.monotonic_ms)));
+  }
+  if (glance.waiting_without_worker_ms >= kWaitingMs) glance.waiting_reason = WaitingReason(campaign);
+  return glance;
 }
 
 }  // namespace canopy::controller

@@ -52,6 +52,28 @@ TEST(Explain, CampaignsWhoseTurnComesFirstAreNamed) {
   EXPECT_EQ(outlook.before[0].campaign, "p/second");
 }
 
+TEST(Explain, OfThousandsOfWorkersOneOfEachKindIsNamed) {
+  World world;
+  world.Step(World::Campaign(500));
+  world.AnswerRefills();
+  world.Hello("busy", 1);
+  const int64_t next = world.Poll("busy")->trial.id + 2;
+  for (int i = 0; i < 220; ++i) {
+    model::WorkerRecord without = MakeWorker("without" + std::to_string(i), 1);
+    without.datasets.clear();
+    world.Step(WorkerHello{0, without, {}});
+  }
+  world.AnswerRefills();
+  const auto outlook = world.core_.Explain(world.now_, next);
+  ASSERT_EQ(outlook.workers.size(), 2u);
+  const bool busy_first = outlook.workers[0].worker_id == "busy";
+  const auto &busy = outlook.workers[busy_first ? 0 : 1], &without = outlook.workers[busy_first ? 1 : 0];
+  EXPECT_TRUE(busy.eligible);
+  EXPECT_EQ(busy.workers, 1);
+  EXPECT_EQ(without.workers, 220);
+  EXPECT_EQ(without.why, "no connected worker has verified dataset fashion-mnist");
+}
+
 TEST(Explain, WhatHasEndedOrNeverWasIsNotLive) {
   World world;
   world.Step(World::Campaign(10));

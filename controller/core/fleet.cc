@@ -147,20 +147,29 @@ void Core::Impl::LetGo(const Worker& worker, const std::vector<AttemptProgress>&
   }
 }
 
-std::vector<Core::WorkerGlance> Core::Impl::Workers() const {
-  std::vector<WorkerGlance> glances;
-  for (const auto& [id, worker] : workers) {
-    WorkerGlance glance{worker.record, now.monotonic_ms - worker.seen_ms, {}, {}};
-    for (const auto& [campaign, attempt_id] : AttemptsOf(id)) {
-      const LiveAttempt& attempt = campaign->attempts.at(attempt_id);
-      glance.attempts.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps,
-                                 campaign->live.campaign.name + "/" +
-                                     std::to_string(campaign->trials.at(attempt.record.trial_id).number)});
-    }
-    if (worker.ends_ms) glance.remaining_ms = std::max<int64_t>(0, *worker.ends_ms - now.monotonic_ms);
-    glances.push_back(std::move(glance));
+Core::WorkerGlance Core::Impl::Glance(const Worker& worker) const {
+  WorkerGlance glance{
+      worker.record.id, now.monotonic_ms - worker.seen_ms, worker.record.last_seen_us, {}, {}};
+  for (const auto& [campaign, attempt_id] : AttemptsOf(worker.record.id)) {
+    const LiveAttempt& attempt = campaign->attempts.at(attempt_id);
+    glance.attempts.push_back({attempt_id, attempt.record.fence, attempt.step, attempt.total_steps,
+                               campaign->live.campaign.name + "/" +
+                                   std::to_string(campaign->trials.at(attempt.record.trial_id).number)});
   }
-  return glances;
+  if (worker.ends_ms) glance.remaining_ms = std::max<int64_t>(0, *worker.ends_ms - now.monotonic_ms);
+  return glance;
+}
+
+Core::FleetGlance Core::Impl::Fleet() const {
+  FleetGlance fleet;
+  fleet.running_attempts = static_cast<int64_t>(campaign_by_attempt.size());
+  for (const auto& [key, kind] : kinds) {
+    const auto count = static_cast<int64_t>(kind.workers.size());
+    fleet.workers += count;
+    fleet.slots += kind.slots;
+    fleet.kinds.push_back({workers.at(kind.workers.begin()->second).record, count});
+  }
+  return fleet;
 }
 
 }  // namespace canopy::controller

@@ -101,8 +101,8 @@ TEST(Fleet, AWorkerGetsOnlyWhatIsExpectedToEndInItsTime) {
   world.Report("w", world.Success(*world.Poll("w"), 0.5));  // takes 1000 ms
   world.Step(WorkerHello{0, MakeWorker("v", 1), {}, 1'100});
   EXPECT_FALSE(world.Poll("v"));
-  const auto glance = world.core_.Workers(world.now_).at(0);
-  EXPECT_EQ(glance.worker.id, "v");
+  const auto glance = world.core_.Workers(world.now_, {"v"}).at(0);
+  EXPECT_EQ(glance.worker_id, "v");
   EXPECT_LT(glance.remaining_ms.value_or(0), 1'100);
   world.Step(WorkerHello{0, MakeWorker("v", 1), {}, 2'000});
   EXPECT_TRUE(world.Poll("v"));
@@ -113,7 +113,7 @@ TEST(Fleet, AnEndIsNotAnotherOneForTheJitterOfItsCountdown) {
   Launch(world);
   world.Step(WorkerHello{0, MakeWorker("w", 1), {}, 100'000});
   const auto end_ms = [&] {
-    return world.now_.monotonic_ms + world.core_.Workers(world.now_).at(0).remaining_ms.value_or(0);
+    return world.now_.monotonic_ms + world.core_.Workers(world.now_, {"w"}).at(0).remaining_ms.value_or(0);
   };
   const int64_t first = end_ms();
   world.Step(WorkerHeartbeat{0, "w", {}, {}, 99'500});

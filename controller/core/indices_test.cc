@@ -20,30 +20,17 @@ void Launch(World& world, LaunchCampaign launch = World::Campaign(20)) {
   world.AnswerRefills();
 }
 
-// Parks a poll and gives its token.
-uint64_t Park(World& world, const std::string& worker, int64_t slot = 0) {
-  static uint64_t token = 1'000'000;
-  world.Step(WorkerExchange{++token, worker, "p" + std::to_string(token), slot, {}, true});
-  EXPECT_FALSE(world.Answer(token));
-  return token;
-}
-
-bool Granted(const World& world, uint64_t token) {
-  const auto* answer = world.Answer(token);
-  return answer != nullptr && answer->ok() && std::get<Exchanged>(**answer).lease.has_value();
-}
-
 TEST(Indices, AParkedPollIsServedOnceItsWorkerCanRunTheWork) {
   World world;
   LaunchCampaign launch = World::Campaign(10);
   launch.campaign.settings.numeric_mode = "bf16";
   Launch(world, std::move(launch));
   world.Hello("w", 1);
-  const uint64_t token = Park(world, "w");
+  const uint64_t token = world.Park("w");
   model::WorkerRecord worker = MakeWorker("w", 1);
   worker.numeric_modes.push_back("bf16");
   world.Step(WorkerHello{0, worker, {}});
-  EXPECT_TRUE(Granted(world, token));
+  EXPECT_TRUE(world.Granted(token));
 }
 
 TEST(Indices, AParkedPollIsServedWhenItsCampaignGoesOn) {
@@ -51,9 +38,9 @@ TEST(Indices, AParkedPollIsServedWhenItsCampaignGoesOn) {
   Launch(world);
   world.Hello("w", 1);
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kPause});
-  const uint64_t token = Park(world, "w");
+  const uint64_t token = world.Park("w");
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kResume});
-  EXPECT_TRUE(Granted(world, token));
+  EXPECT_TRUE(world.Granted(token));
 }
 
 TEST(Indices, AParkedPollIsServedWhenTheProbeHasSettledTheFidelity) {
@@ -63,9 +50,9 @@ TEST(Indices, AParkedPollIsServedWhenTheProbeHasSettledTheFidelity) {
   Launch(world, std::move(launch));
   world.Hello("w", 2);
   const auto probe = world.Poll("w", 0);
-  const uint64_t token = Park(world, "w", 1);
+  const uint64_t token = world.Park("w", 1);
   world.Report("w", world.Success(*probe, 0.5));
-  EXPECT_TRUE(Granted(world, token));
+  EXPECT_TRUE(world.Granted(token));
 }
 
 TEST(Indices, WhatCrashedOnAHostRunsThereAgainWhenTheOtherHostIsForgotten) {
@@ -75,11 +62,11 @@ TEST(Indices, WhatCrashedOnAHostRunsThereAgainWhenTheOtherHostIsForgotten) {
   world.Hello("v", 1, "h2");
   const auto lease = world.Poll("w");
   world.Report("w", world.Failed(*lease, FailureClass::kTrainerCrash, "signal 11"));
-  const uint64_t token = Park(world, "w");
+  const uint64_t token = world.Park("w");
   world.Pass(119'000);
   EXPECT_FALSE(world.Answer(token)) << "host h2 may still take it";
   world.Pass(2'000);
-  EXPECT_TRUE(Granted(world, token));
+  EXPECT_TRUE(world.Granted(token));
 }
 
 TEST(Indices, OlderPollsComeFirst) {
@@ -87,11 +74,11 @@ TEST(Indices, OlderPollsComeFirst) {
   world.Hello("w", 1);
   world.Hello("v", 1);
   world.Hello("u", 1);
-  const uint64_t first = Park(world, "w"), second = Park(world, "v"), third = Park(world, "u");
+  const uint64_t first = world.Park("w"), second = world.Park("v"), third = world.Park("u");
   world.Step(World::Campaign(2));
   world.AnswerRefills();
-  EXPECT_TRUE(Granted(world, first));
-  EXPECT_TRUE(Granted(world, second));
+  EXPECT_TRUE(world.Granted(first));
+  EXPECT_TRUE(world.Granted(second));
   EXPECT_FALSE(world.Answer(third));
 }
 

@@ -117,7 +117,8 @@ TEST(Leases, AControllerThatStoodStillTakesNobodyForLost) {
   world.now_.monotonic_ms += 3'600'000;
   world.Pass(100);
   EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kLeased) << "no heartbeat could be heard";
-  EXPECT_LT(world.core_.Workers(world.now_).at(0).silent_ms, 1'000) << "its checkpoints are waited for";
+  EXPECT_LT(world.core_.Workers(world.now_, {"w"}).at(0).silent_ms, 1'000)
+      << "its checkpoints are waited for";
   world.Pass(2 * CoreLimits().lease_ttl_ms + 1'000);
   EXPECT_EQ(world.Trial(lease->trial.id).state, TrialState::kPending);
 }
@@ -290,7 +291,7 @@ TEST(Leases, WorkersThatAreBusyAreNoReasonToLookForOthers) {
   const auto glances = world.core_.Campaigns(world.now_);
   ASSERT_EQ(glances.size(), 2u);
   EXPECT_EQ(glances[1].waiting_reason, "the workers that could run it are busy");
-  EXPECT_EQ(world.core_.Workers(world.now_)[0].worker.last_seen_us, world.now_.wall_us);
+  EXPECT_EQ(world.core_.Workers(world.now_, {"w"})[0].last_seen_us, world.now_.wall_us);
 }
 
 TEST(Leases, AResultsEventTellsWhatTheStrategySaw) {

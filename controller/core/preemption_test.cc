@@ -17,19 +17,8 @@ using model::TrialState;
 using ::testing::HasSubstr;
 
 // Trainings that a worker was told to end, and that go on from the checkpoint that they left on its disk.
-class Preemption : public ::testing::Test {
+class Preemption : public TwoWorkers {
  protected:
-  void Launch(LaunchCampaign launch = World::Campaign(20)) {
-    world_.Step(std::move(launch));
-    world_.AnswerRefills();
-    world_.Hello("w", 2, "h1");
-    world_.Hello("v", 1, "h2");
-  }
-  Lease Take(const std::string& worker, int64_t slot = 0) {
-    const auto lease = world_.Poll(worker, slot);
-    EXPECT_TRUE(lease) << worker;
-    return lease.value_or(Lease{});
-  }
   AttemptOutcome Preempted(const Lease& lease, int64_t step, int64_t busy_ms = 1000) {
     AttemptOutcome outcome = world_.Failed(lease, FailureClass::kPreempted, "the agent was told to end");
     outcome.cost.busy_ms = busy_ms;
@@ -47,13 +36,10 @@ class Preemption : public ::testing::Test {
       world_.Pass(5'000);
     }
   }
-  model::TrialRecord Trial(const Lease& lease) const { return world_.Trial(lease.trial.id); }
   std::string WhyGivenUp() const {
     const auto events = world_.Events("checkpoint_given_up");
     return events.empty() ? "" : events.back().payload_json;
   }
-
-  World world_;
 };
 
 TEST_F(Preemption, ATrialGoesOnWhereItsWorkerLeftIt) {

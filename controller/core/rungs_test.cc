@@ -22,7 +22,7 @@ using ::testing::IsEmpty;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // Campaigns whose trainings report after the first of three epochs, and the workers "w" and "v" of two hosts.
-class Rungs : public ::testing::Test {
+class Rungs : public TwoWorkers {
  protected:
   static constexpr char kPairs[] = R"({"rungs": [1], "group": 2, "keep": 1, "floor": 0.2})";
 
@@ -31,15 +31,7 @@ class Rungs : public ::testing::Test {
     launch.campaign.settings.epochs = 3;
     launch.campaign.settings.fidelity_kind = "halving";
     launch.campaign.settings.fidelity_json = fidelity;
-    world_.Step(std::move(launch));
-    world_.AnswerRefills();
-    world_.Hello("w", 2, "h1");
-    world_.Hello("v", 1, "h2");
-  }
-  Lease Take(const std::string& worker, int64_t slot = 0) {
-    const auto lease = world_.Poll(worker, slot);
-    EXPECT_TRUE(lease) << worker;
-    return lease.value_or(Lease{});
+    TwoWorkers::Launch(std::move(launch));
   }
   // It reaches rung 1 and pauses there.
   void PauseAt(const Lease& lease, double accuracy, int64_t rung = 1) {
@@ -47,7 +39,6 @@ class Rungs : public ::testing::Test {
     EXPECT_EQ(world_.Report(lease.attempt.worker_id, world_.Segment(lease, SegmentEnd::kPaused, rung)),
               OutcomeVerdict::kAccepted);
   }
-  model::TrialRecord Trial(const Lease& lease) const { return world_.Trial(lease.trial.id); }
   std::vector<model::ResultRecord> Results() const {
     std::vector<model::ResultRecord> results;
     for (const InsertResult& write : world_.Written<InsertResult>()) results.push_back(write.result);
@@ -57,8 +48,6 @@ class Rungs : public ::testing::Test {
     world_.Pass(31'000);
     world_.Pass(1'000);
   }
-
-  World world_;
 };
 
 TEST_F(Rungs, TheBestOfAGroupGoesOnWhereItPausedAndTheOthersStop) {

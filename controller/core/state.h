@@ -154,6 +154,7 @@ class ParkedPolls {
 struct WorkerKind {
   std::string key;
   bool drained = false;
+  int64_t slots = 0;
   std::set<std::pair<int64_t, std::string>> workers;  // by Worker::order
   std::set<std::pair<int64_t, uint64_t>> polls;       // theirs that are parked, by order and arrival
 };
@@ -335,6 +336,7 @@ struct Core::Impl {
   // to; else the longest-lasting one of each kind, on a host where it has not crashed if the kind has such a
   // host.
   std::vector<const Worker*> StandIns(const WaitingTrials::Needs& needs) const;
+  const Worker& StandIn(const WorkerKind& kind, const WaitingTrials::Needs& needs) const;
   // Some worker can run the trial, crashes on its host aside.
   bool AnyFits(const Campaign& campaign, const model::TrialRecord& trial) const;
 
@@ -425,7 +427,8 @@ struct Core::Impl {
                   std::string* why) const;
   // Hands on at once what a worker that leaves does not list.
   void LetGo(const Worker& worker, const std::vector<AttemptProgress>& kept);
-  std::vector<WorkerGlance> Workers() const;
+  WorkerGlance Glance(const Worker& worker) const;
+  FleetGlance Fleet() const;
 
   // explain.cc
   TrialOutlook Explain(int64_t trial_id);
@@ -471,7 +474,7 @@ struct Core::Impl {
   // durable_text.cc
   std::string DurableText() const;
   std::string WaitingReason(const Campaign& campaign) const;
-  std::vector<CampaignGlance> Campaigns() const;
+  CampaignGlance Glance(const Campaign& campaign) const;
 
   const CoreLimits limits;
   const ScheduleFactory make_schedule;

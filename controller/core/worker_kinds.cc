@@ -36,7 +36,10 @@ std::string Core::Impl::KindKey(const Worker& worker) {
   const model::WorkerRecord& record = worker.record;
   Key key;
   key.Add(worker.drained.empty() ? 0 : 1).Add(record.rungs ? 1 : 0).Add(record.memory_bytes);
-  key.Add(record.device_kind).Add(record.device_model).Add(record.trainer_build);
+  key.Add(record.fast_numeric_mode)
+      .Add(record.device_kind)
+      .Add(record.device_model)
+      .Add(record.trainer_build);
   key.AddAll(record.numeric_modes).AddAll(record.operators).AddAll(worker.failed_datasets);
   key.Add(static_cast<int64_t>(worker.labels.size()));
   for (const auto& [name, value] : worker.labels) key.Add(name).Add(value);
@@ -53,6 +56,7 @@ void Core::Impl::KeepKind(Worker& worker) {
   kind.drained = !worker.drained.empty();
   worker.kind = &kind;
   worker.order = -worker.ends_ms.value_or(INT64_MAX);
+  kind.slots += worker.record.slots;
   kind.workers.emplace(worker.order, worker.record.id);
   for (const ParkedPoll* const poll : polls.Of(worker.record.id))
     kind.polls.emplace(worker.order, poll->arrival);
@@ -61,6 +65,7 @@ void Core::Impl::KeepKind(Worker& worker) {
 void Core::Impl::ForgetKind(Worker& worker) {
   WorkerKind* const kind = std::exchange(worker.kind, nullptr);
   if (kind == nullptr) return;
+  kind->slots -= worker.record.slots;
   kind->workers.erase({worker.order, worker.record.id});
   for (const ParkedPoll* const poll : polls.Of(worker.record.id))
     kind->polls.erase({worker.order, poll->arrival});
@@ -69,18 +74,17 @@ void Core::Impl::ForgetKind(Worker& worker) {
 
 std::vector<const Worker*> Core::Impl::StandIns(const WaitingTrials::Needs& needs) const {
   if (const auto bound = workers.find(needs.worker); bound != workers.end()) return {&bound->second};
-  const auto crashed_on = [&](const std::string& host) {
-    return std::find(needs.crash_hosts.begin(), needs.crash_hosts.end(), host) != needs.crash_hosts.end();
-  };
   std::vector<const Worker*> stand_ins;
-  for (const auto& [key, kind] : kinds) {
-    const auto elsewhere = std::find_if(kind.workers.begin(), kind.workers.end(), [&](const auto& entry) {
-      return !crashed_on(workers.at(entry.second).record.host);
-    });
-    const auto& stands_in = elsewhere == kind.workers.end() ? *kind.workers.begin() : *elsewhere;
-    stand_ins.push_back(&workers.at(stands_in.second));
-  }
+  for (const auto& [key, kind] : kinds) stand_ins.push_back(&StandIn(kind, needs));
   return stand_ins;
+}
+
+const Worker& Core::Impl::StandIn(const WorkerKind& kind, const WaitingTrials::Needs& needs) const {
+  const std::vector<std::string>& hosts = needs.crash_hosts;
+  const auto elsewhere = std::find_if(kind.workers.begin(), kind.workers.end(), [&](const auto& entry) {
+    return std::find(hosts.begin(), hosts.end(), workers.at(entry.second).record.host) == hosts.end();
+  });
+  return workers.at((elsewhere == kind.workers.end() ? kind.workers.begin() : elsewhere)->second);
 }
 
 bool Core::Impl::AnyFits(const Campaign& campaign, const model::TrialRecord& trial) const {

@@ -18,18 +18,6 @@ void Launch(World& world, LaunchCampaign launch) {
   world.AnswerRefills();
 }
 
-uint64_t Park(World& world, const std::string& worker, int64_t slot = 0) {
-  static uint64_t token = 2'000'000;
-  world.Step(WorkerExchange{++token, worker, "p" + std::to_string(token), slot, {}, true});
-  EXPECT_FALSE(world.Answer(token));
-  return token;
-}
-
-bool Granted(const World& world, uint64_t token) {
-  const auto* answer = world.Answer(token);
-  return answer != nullptr && answer->ok() && std::get<Exchanged>(**answer).lease.has_value();
-}
-
 constexpr int kResults = 30;
 
 // How often results and the next leases ask for a worker's fitness while so many that fit nothing wait.
@@ -43,7 +31,7 @@ int64_t ChecksOfResults(int waiting) {
     other.numeric_modes = {"bf16"};
     world.Step(WorkerHello{0, other, {}});
     world.AnswerRefills();
-    Park(world, other.id);
+    world.Park(other.id);
   }
   const int64_t before = world.core_.FitChecks();
   for (int i = 0; i < kResults; ++i) {
@@ -66,14 +54,14 @@ TEST(WorkerKinds, WhoLastsLongestIsAskedFirst) {
   world.Report("w", world.Success(*world.Poll("w"), 0.5));  // a trial takes a second
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kPause});
   world.Step(WorkerHello{0, MakeWorker("brief", 1), {}, 800});
-  const uint64_t brief = Park(world, "brief");
+  const uint64_t brief = world.Park("brief");
   world.Step(WorkerHello{0, MakeWorker("longer", 2), {}, 500'000});
-  const uint64_t first = Park(world, "longer", 0), second = Park(world, "longer", 1);
+  const uint64_t first = world.Park("longer", 0), second = world.Park("longer", 1);
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kResume});
   world.AnswerRefills();
-  EXPECT_TRUE(Granted(world, first));
-  EXPECT_TRUE(Granted(world, second));
-  EXPECT_FALSE(Granted(world, brief));
+  EXPECT_TRUE(world.Granted(first));
+  EXPECT_TRUE(world.Granted(second));
+  EXPECT_FALSE(world.Granted(brief));
 }
 
 TEST(WorkerKinds, AnEndThatMovesKeepsTheWorkersPollInItsOrder) {
@@ -83,14 +71,14 @@ TEST(WorkerKinds, AnEndThatMovesKeepsTheWorkersPollInItsOrder) {
   world.Report("w", world.Success(*world.Poll("w"), 0.5));
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kPause});
   world.Step(WorkerHello{0, MakeWorker("v", 1), {}, 500'000});
-  const uint64_t brief = Park(world, "v");
+  const uint64_t brief = world.Park("v");
   world.Step(WorkerHello{0, MakeWorker("u", 1), {}, 400'000});
-  const uint64_t longer = Park(world, "u");
+  const uint64_t longer = world.Park("u");
   world.Step(WorkerHeartbeat{0, "v", {}, {}, 700});
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kResume});
   world.AnswerRefills();
-  EXPECT_TRUE(Granted(world, longer));
-  EXPECT_FALSE(Granted(world, brief));
+  EXPECT_TRUE(world.Granted(longer));
+  EXPECT_FALSE(world.Granted(brief));
 }
 
 TEST(WorkerKinds, APollWaitsBehindNoneThatACrashKeepsFromTheTrial) {
@@ -100,12 +88,47 @@ TEST(WorkerKinds, APollWaitsBehindNoneThatACrashKeepsFromTheTrial) {
   world.Hello("beside", 2, "h1");
   world.Hello("elsewhere", 1, "h2");
   const auto lease = world.Poll("w");
-  const uint64_t beside = Park(world, "beside", 0), also = Park(world, "beside", 1);
-  const uint64_t elsewhere = Park(world, "elsewhere");
+  const uint64_t beside = world.Park("beside", 0), also = world.Park("beside", 1);
+  const uint64_t elsewhere = world.Park("elsewhere");
   world.Report("w", world.Failed(*lease, FailureClass::kTrainerCrash, "signal 11"));
-  EXPECT_FALSE(Granted(world, beside));
-  EXPECT_FALSE(Granted(world, also));
-  EXPECT_TRUE(Granted(world, elsewhere));
+  EXPECT_FALSE(world.Granted(beside));
+  EXPECT_FALSE(world.Granted(also));
+  EXPECT_TRUE(world.Granted(elsewhere));
+}
+
+TEST(WorkerKinds, TheFleetIsCountedAndOneOfEachKindShown) {
+  World world;
+  Launch(world, World::Campaign(20));
+  for (int i = 0; i < 5; ++i) world.Hello("w" + std::to_string(i), 2, "h" + std::to_string(i));
+  model::WorkerRecord other = MakeWorker("v", 3);
+  other.memory_bytes = 500;
+  world.Step(WorkerHello{0, other, {}});
+  world.Hello("w4", 5, "h4");
+  ASSERT_TRUE(world.Poll("w0"));
+  const Core::FleetGlance fleet = world.core_.Fleet();
+  EXPECT_EQ(fleet.workers, 6);
+  EXPECT_EQ(fleet.slots, 16);
+  EXPECT_EQ(fleet.running_attempts, 1);
+  ASSERT_EQ(fleet.kinds.size(), 2u);
+  EXPECT_EQ(fleet.kinds[0].workers + fleet.kinds[1].workers, 6);
+  EXPECT_EQ((fleet.kinds[0].worker.id == "v" ? fleet.kinds[0] : fleet.kinds[1]).workers, 1);
+}
+
+TEST(WorkerKinds, APageShowsTheWorkersItAsksFor) {
+  World world;
+  Launch(world, World::Campaign(20));
+  for (const char* id : {"a", "b", "c"}) world.Hello(id, 1);
+  const auto lease = world.Poll("b");
+  const auto glances = world.core_.Workers(world.now_, {"b", "gone"});
+  ASSERT_EQ(glances.size(), 1u);
+  EXPECT_EQ(glances[0].worker_id, "b");
+  ASSERT_EQ(glances[0].attempts.size(), 1u);
+  EXPECT_EQ(glances[0].attempts[0].attempt_id, lease->attempt.id);
+  world.Beat("b", {*lease});
+  const auto progress = world.core_.Progress({lease->attempt.id, 99});
+  ASSERT_EQ(progress.size(), 1u);
+  EXPECT_EQ(progress[0].total_steps, 2);
+  EXPECT_FALSE(world.core_.Glance(world.now_, 99));
 }
 
 TEST(WorkerKinds, WhatWaitsForMemoryAsksOneWorkerOfAKind) {
@@ -133,7 +156,9 @@ TEST(WorkerKinds, WhatWaitsForMemoryAsksOneWorkerOfAKind) {
     world.Report("w", world.Failed(leases[i], FailureClass::kOutOfMemory, "oom " + std::to_string(i)));
   world.Step(CommandCampaign{0, "ada", 1, CampaignVerb::kResume});  // it has paused, as all failed alike
   world.AnswerRefills();
-  ASSERT_EQ(world.core_.Campaigns(world.now_)[0].notices.size(), size_t{kWaiting});
+  const std::vector<std::string> notices = world.core_.Glance(world.now_, 1)->notices;
+  ASSERT_EQ(notices.size(), 11u);
+  EXPECT_EQ(notices.back(), "10 more trials wait for a worker with more memory");
   const int64_t before = world.core_.FitChecks();
   world.Step(Tick{});
   EXPECT_LT(world.core_.FitChecks() - before, 10);

@@ -145,13 +145,18 @@ Status CommitLoop::Handle(Job& job) {
   if (auto* recall = std::get_if<RecallJob>(&job)) return HandleRecall(*recall);
   LookJob& look = std::get<LookJob>(job);
   deliveries_.push_back(
-      [done = std::move(look.done),
-       snapshot = Snapshot{core_.Campaigns(Now()), core_.Workers(Now()),
-                           look.trial_id == 0 ? controller::Core::TrialOutlook()
-                                              : core_.Explain(Now(), look.trial_id)}]() mutable {
-        done(std::move(snapshot));
-      });
+      [done = std::move(look.done), snapshot = Look(look.request)]() mutable { done(std::move(snapshot)); });
   return absl::OkStatus();
+}
+
+Snapshot CommitLoop::Look(const LookRequest& request) const {
+  Snapshot snapshot;
+  if (request.campaign_id != 0) snapshot.campaign = core_.Glance(Now(), request.campaign_id);
+  snapshot.running = core_.Progress(request.attempts);
+  snapshot.workers = core_.Workers(Now(), request.workers);
+  if (request.fleet) snapshot.fleet = core_.Fleet();
+  if (request.trial_id != 0) snapshot.outlook = core_.Explain(Now(), request.trial_id);
+  return snapshot;
 }
 
 Status CommitLoop::HandleEvent(EventJob& job) {

@@ -83,6 +83,7 @@ class CommitLoop {
   // The answer to a user's mistake that only the database knows of; gives a revision the ranking it needs.
   Status Prepare(controller::Event& event);
   Status HandleRecall(RecallJob& job);
+  Snapshot Look(const LookRequest& request) const;
   // Where the log is too large: refuses what would make new work, and lets results in.
   bool HoldsBack(EventJob& job);
   // Steps the core and carries out its writes; gives its replies.

@@ -81,10 +81,10 @@ Status Engine::BetweenTransactions(std::function<Status(storage::TrialStore& sto
   return done->get_future().get();
 }
 
-Snapshot Engine::Look(int64_t trial_id) {
+Snapshot Engine::Look(LookRequest request) {
   const auto seen = std::make_shared<std::promise<Snapshot>>();
-  PushOrRefuse(queue_,
-               LookJob{trial_id, [seen](Snapshot snapshot) { seen->set_value(std::move(snapshot)); }});
+  PushOrRefuse(queue_, LookJob{std::move(request),
+                               [seen](Snapshot snapshot) { seen->set_value(std::move(snapshot)); }});
   return seen->get_future().get();
 }
 

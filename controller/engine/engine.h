@@ -78,7 +78,7 @@ class Engine {
   Status BetweenTransactions(std::function<Status(storage::TrialStore& store)> work);
 
   // Blocks on the engine's thread. Empty once stopped.
-  Snapshot Look(int64_t trial_id = 0);
+  Snapshot Look(LookRequest request);
   Statistics statistics() const;
 
   // Answers all that waits (polls without work, the rest with Unavailable) and ends both threads. What comes

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <future>
@@ -263,7 +264,7 @@ TEST_F(EngineTest, StoppingAnswersWhatWaits) {
   engine_->Stop();
   EXPECT_EQ(reply->get_future().get().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(Call(Ask("r2")).status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_TRUE(engine_->Look().workers.empty());
+  EXPECT_EQ(engine_->Look({.fleet = true}).fleet.workers, 0);
 }
 
 TEST_F(EngineTest, AFailingStrategyPausesItsCampaignAndResumingAsksAgain) {
@@ -303,17 +304,92 @@ class StuckStrategy final : public controller::Strategy {
   std::shared_future<void> end_;
 };
 
-TEST_F(EngineTest, AStrategyThatNeverComesBackPausesItsOwnCampaignAlone) {
-  const auto end = std::make_shared<std::promise<void>>();
+EngineOptions WithStuckStrategy(const std::shared_future<void>& end) {
   EngineOptions options;
   options.make_strategy =
-      [future = end->get_future().share()](
-          const search_space::SearchSpace& space,
-          const model::CampaignSettings& settings) -> StatusOr<std::unique_ptr<controller::Strategy>> {
-    if (settings.strategy_kind == "stuck") return std::make_unique<StuckStrategy>(future);
+      [end](const search_space::SearchSpace& space,
+            const model::CampaignSettings& settings) -> StatusOr<std::unique_ptr<controller::Strategy>> {
+    if (settings.strategy_kind == "stuck") return std::make_unique<StuckStrategy>(end);
     return MakeNamedStrategy(space, settings);
   };
+  return options;
+}
+
+TEST_F(EngineTest, AProcessThatStoodStillTakesNoStrategyForLate) {
+  std::promise<void> end;
+  StartEngine(WithStuckStrategy(end.get_future().share()));
+  controller::LaunchCampaign stuck = Campaign("stuck", 5);
+  stuck.campaign.settings.strategy_kind = "stuck";
+  ASSERT_TRUE(CallForUser("u1", "d", stuck).ok());
+  engine_->Look({});
+  for (int i = 0; i < 3; ++i) {
+    clock_.Advance(3'600'000);
+    engine_->Look({});
+    EXPECT_EQ(State(1), model::CampaignState::kRunning) << "it had no time to propose meanwhile";
+  }
+  engine_.reset();
+  end.set_value();
+}
+
+TEST_F(EngineTest, AFullQueueRefusesAndLosesNothing) {
+  constexpr size_t kRoom = 8;
+  EngineOptions options;
+  options.max_queued_events = kRoom;
   StartEngine(std::move(options));
+  Hello();
+  ASSERT_TRUE(CallForUser("u1", "d", Campaign("c", 5)).ok());
+  const controller::Lease lease = TakeLease("r1");
+  std::promise<void> entered, go_on;
+  controller::CommandCampaign resume;
+  resume.campaign_id = 1;
+  resume.verb = controller::CampaignVerb::kResume;
+  std::promise<bool> unblocked;
+  engine_->SubmitForUser({"block", "d",
+                          [&](const ReplyBody&) {
+                            entered.set_value();
+                            go_on.get_future().wait();
+                            return std::string("done");
+                          }},
+                         resume,
+                         [&](const StatusOr<std::string>& answer) { unblocked.set_value(answer.ok()); });
+  entered.get_future().wait();  // the writer's thread stands still
+  std::vector<std::future<StatusOr<ReplyBody>>> answers;
+  for (size_t i = 0; i < kRoom + 3; ++i) {
+    controller::WorkerHeartbeat heartbeat;
+    heartbeat.worker_id = worker_id_;
+    const auto reply = std::make_shared<std::promise<StatusOr<ReplyBody>>>();
+    answers.push_back(reply->get_future());
+    engine_->Submit(engine_->NewToken(), heartbeat,
+                    [reply](StatusOr<ReplyBody> body) { reply->set_value(std::move(body)); });
+  }
+  // Proposals may have taken a place.
+  std::vector<std::future<StatusOr<ReplyBody>>> taken;
+  for (auto& answer : answers) {
+    if (answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready)
+      EXPECT_TRUE(absl::IsResourceExhausted(answer.get().status()));
+    else
+      taken.push_back(std::move(answer));
+  }
+  EXPECT_GE(taken.size(), kRoom - 1);
+  EXPECT_LE(taken.size(), kRoom);
+  if (taken.size() > kRoom) go_on.set_value();
+  ASSERT_FALSE(HasFailure());
+  controller::WorkerExchange report;
+  report.worker_id = worker_id_;
+  report.outcome = Success(lease);
+  EXPECT_TRUE(absl::IsResourceExhausted(Call(report).status()));
+  EXPECT_TRUE(absl::IsResourceExhausted(CallForUser("u2", "d", Campaign("later", 5)).status()));
+  go_on.set_value();
+  EXPECT_TRUE(unblocked.get_future().get());
+  for (auto& answer : taken) EXPECT_TRUE(answer.get().ok());
+  EXPECT_EQ(Report(lease), OutcomeVerdict::kAccepted);
+  EXPECT_EQ(Report(lease), OutcomeVerdict::kDuplicate);
+  EXPECT_TRUE(CallForUser("u2", "d", Campaign("later", 5)).ok()) << "it was not there before";
+}
+
+TEST_F(EngineTest, AStrategyThatNeverComesBackPausesItsOwnCampaignAlone) {
+  std::promise<void> end;
+  StartEngine(WithStuckStrategy(end.get_future().share()));
   Hello();
   controller::LaunchCampaign stuck = Campaign("stuck", 5);
   stuck.campaign.settings.strategy_kind = "stuck";
@@ -323,12 +399,12 @@ TEST_F(EngineTest, AStrategyThatNeverComesBackPausesItsOwnCampaignAlone) {
   EXPECT_EQ(State(1), model::CampaignState::kRunning);
   for (int s = 0; s < 120; s += 4) {
     clock_.Advance(4'000);  // more at once would be a process that stood still
-    engine_->Look();
+    engine_->Look({});
   }
   while (State(1) != model::CampaignState::kPaused) std::this_thread::yield();
   EXPECT_THAT((*storage::Reader::Open(path_))->Campaign("stuck")->progress.reason, HasSubstr("120 s"));
   engine_.reset();  // does not wait for it
-  end->set_value();
+  end.set_value();
 }
 
 TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {
@@ -342,7 +418,7 @@ TEST_F(EngineTest, CallersFromManyThreadsAreAllAnswered) {
         controller::WorkerHeartbeat heartbeat;
         heartbeat.worker_id = worker_id_;
         if (Call(heartbeat).ok()) ++answered;
-        if (t == 0) engine_->Look();
+        if (t == 0) engine_->Look({});
       }
     });
   for (std::thread& thread : threads) thread.join();

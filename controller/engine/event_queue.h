@@ -24,11 +24,21 @@ struct UserRequest {
   std::function<std::string(const ReplyBody&)> encode;
 };
 
-// What a status page shows beyond the database.
+// What a page shows beyond the database. Each part costs the writer's thread what is copied of it; zeros and
+// empty lists ask for none.
+struct LookRequest {
+  int64_t campaign_id = 0;
+  std::vector<int64_t> attempts;     // how far they are
+  std::vector<std::string> workers;  // by id
+  bool fleet = false;
+  int64_t trial_id = 0;
+};
 struct Snapshot {
-  std::vector<controller::Core::CampaignGlance> campaigns;
-  std::vector<controller::Core::WorkerGlance> workers;
-  controller::Core::TrialOutlook outlook;  // of the trial that was asked for
+  std::optional<controller::Core::CampaignGlance> campaign;  // where it is live
+  std::vector<controller::AttemptProgress> running;          // of the attempts, those that run
+  std::vector<controller::Core::WorkerGlance> workers;       // those that are connected
+  controller::Core::FleetGlance fleet;
+  controller::Core::TrialOutlook outlook;  // of the trial
 };
 
 // What the writer's thread is asked to do. Callbacks are called once, after the batch is committed, and must
@@ -50,7 +60,7 @@ struct RecallJob {
   std::function<void(StatusOr<std::optional<std::string>>)> done;
 };
 struct LookJob {
-  int64_t trial_id = 0;  // 0: of none
+  LookRequest request;
   std::function<void(Snapshot)> done;
 };
 // Done between two transactions: everybody waits for it.

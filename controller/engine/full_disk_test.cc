@@ -109,11 +109,11 @@ TEST_F(EngineTest, AFullDiskRefusesWorkersAndUsersAndTakesTheirWorkOnceThereIsRo
   EXPECT_TRUE(absl::IsResourceExhausted(Call(report).status()));
   EXPECT_TRUE(absl::IsResourceExhausted(CallForUser("l2", "d", Campaign("second", 3)).status()));
   EXPECT_TRUE(engine_->statistics().disk_low);
-  EXPECT_EQ(engine_->Look().workers.size(), 1u) << "who only looks is answered";
+  EXPECT_EQ(engine_->Look({.fleet = true}).fleet.workers, 1) << "who only looks is answered";
   EXPECT_FALSE(FileExists(folder_ + "/reserve")) << "what was open may need its space";
   for (int s = 0; s < 120; s += 4) {
     clock_.Advance(4'000);
-    engine_->Look();
+    engine_->Look({});
   }
   EXPECT_EQ((*storage::Reader::Open(path_))->Trial("first/1")->row.trial.state, model::TrialState::kLeased)
       << "no heartbeat could be heard";

@@ -84,13 +84,8 @@ StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reade
     if (static_cast<int64_t>(rows.size()) < kPage) break;
     after_id = rows.back().campaign.id;
   }
-  const engine::Snapshot snapshot = engine.Look();
+  const controller::Core::FleetGlance fleet = engine.Look({.fleet = true}).fleet;
   const engine::Statistics statistics = engine.statistics();
-  int64_t slots = 0, running = 0;
-  for (const auto& worker : snapshot.workers) {
-    slots += worker.worker.slots;
-    running += static_cast<int64_t>(worker.attempts.size());
-  }
 
   Page page;
   page.Describe("canopy_campaigns", "gauge", "Campaigns by state.");
@@ -98,10 +93,10 @@ StatusOr<std::string> MetricsPage(engine::Engine& engine, storage::Reader& reade
     page.Value("canopy_campaigns", "state=\"" + state + "\"", static_cast<double>(count));
   page.Describe("canopy_trials", "gauge", "Trials by purpose and state.");
   for (const auto& [labels, count] : trials) page.Value("canopy_trials", labels, static_cast<double>(count));
-  page.Single("canopy_workers", "gauge", "Workers heard of lately.",
-              static_cast<double>(snapshot.workers.size()));
-  page.Single("canopy_worker_slots", "gauge", "Their slots.", static_cast<double>(slots));
-  page.Single("canopy_running_attempts", "gauge", "Attempts under a lease.", static_cast<double>(running));
+  page.Single("canopy_workers", "gauge", "Workers heard of lately.", static_cast<double>(fleet.workers));
+  page.Single("canopy_worker_slots", "gauge", "Their slots.", static_cast<double>(fleet.slots));
+  page.Single("canopy_running_attempts", "gauge", "Attempts under a lease.",
+              static_cast<double>(fleet.running_attempts));
   page.Single("canopy_queued_events", "gauge", "Events that wait for the writer.",
               static_cast<double>(statistics.queued));
   page.Single("canopy_events_total", "counter", "Events that the writer has handled.",

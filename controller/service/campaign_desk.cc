@@ -56,12 +56,6 @@ CampaignDesk::CampaignDesk(CampaignDeskOptions options, engine::Engine& engine, 
                            engine::Backups& backups)
     : options_(std::move(options)), engine_(engine), reader_(reader), backups_(backups) {}
 
-std::vector<model::WorkerRecord> CampaignDesk::ConnectedWorkers() {
-  std::vector<model::WorkerRecord> workers;
-  for (Core::WorkerGlance& glance : engine_.Look().workers) workers.push_back(std::move(glance.worker));
-  return workers;
-}
-
 StatusOr<std::string> CampaignDesk::Submit(engine::UserRequest request, Event event) {
   const auto answer = std::make_shared<std::promise<StatusOr<std::string>>>();
   engine_.SubmitForUser(std::move(request), std::move(event),
@@ -101,8 +95,8 @@ Status CampaignDesk::Launch(const Principal& principal, const v1::LaunchRequest&
     return NotFound(Message(known.status()) + "; leave out --update to launch it");
   }
   if (known.ok()) return RefuseTaken(request, *known);
-  CANOPY_ASSIGN_OR_RETURN(LaunchPlan plan,
-                          PlanLaunch(request, principal.ToString(), owner, ConnectedWorkers()));
+  CANOPY_ASSIGN_OR_RETURN(LaunchPlan plan, PlanLaunch(request, principal.ToString(), owner,
+                                                      engine_.Look({.fleet = true}).fleet.kinds));
   if (request.dry_run()) {
     reply = std::move(plan.reply);
     return absl::OkStatus();
@@ -239,12 +233,12 @@ Status CampaignDesk::GetCampaign(const v1::GetCampaignRequest& request, v1::Camp
                       " is drained: " + drain.reason +
                       "; `canopy worker drain --undo` gives it trials again");
   }
+  engine::LookRequest look{.campaign_id = id};
+  for (const storage::TrialRow& trial : running) look.attempts.push_back(trial.trial.last_attempt_id);
+  const engine::Snapshot live = engine_.Look(std::move(look));
+  if (live.campaign) AddGlance(*live.campaign, reply);
   std::map<int64_t, AttemptProgress> progress;  // by attempt
-  for (const Core::CampaignGlance& glance : engine_.Look().campaigns) {
-    if (glance.campaign_id != id) continue;
-    AddGlance(glance, reply);
-    for (const AttemptProgress& attempt : glance.running) progress[attempt.attempt_id] = attempt;
-  }
+  for (const AttemptProgress& attempt : live.running) progress[attempt.attempt_id] = attempt;
   for (const storage::TrialRow& trial : running) {
     v1::TrialSummary& added = *reply.add_running_trials();
     added = ToProto(trial);

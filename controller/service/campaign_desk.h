@@ -52,7 +52,6 @@ class CampaignDesk {
   Status RefuseTaken(const v1::LaunchRequest& request, const storage::CampaignRow& row);
   Status Update(const Principal& principal, const v1::LaunchRequest& request, const storage::CampaignRow& row,
                 v1::LaunchReply& reply);
-  std::vector<model::WorkerRecord> ConnectedWorkers();
   StatusOr<std::string> Submit(engine::UserRequest request, Event event);
 
   const CampaignDeskOptions options_;

@@ -15,9 +15,16 @@ namespace {
 using Outlook = Core::TrialOutlook;
 
 int64_t Count(const Outlook& outlook, bool free_too) {
-  return std::count_if(outlook.workers.begin(), outlook.workers.end(), [&](const Outlook::Verdict& worker) {
-    return worker.eligible && (worker.free || !free_too);
-  });
+  int64_t count = 0;
+  for (const Outlook::Verdict& worker : outlook.workers)
+    if (worker.eligible && (worker.free || !free_too)) count += worker.workers;
+  return count;
+}
+
+int64_t Connected(const Outlook& outlook) {
+  int64_t count = 0;
+  for (const Outlook::Verdict& worker : outlook.workers) count += worker.workers;
+  return count;
 }
 
 std::string Plural(int64_t count, const std::string& noun) {
@@ -57,8 +64,7 @@ void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, 
   } else if (outlook.workers.empty()) {
     sentence = "it waits because no worker is connected";
   } else if (eligible == 0) {
-    sentence = "it waits because none of " + Plural(static_cast<int64_t>(outlook.workers.size()), "worker") +
-               " may run it";
+    sentence = "it waits because none of " + Plural(Connected(outlook), "worker") + " may run it";
   } else if (free == 0) {
     sentence = "it waits because the " + Plural(eligible, "worker") + " that could run it " +
                (eligible == 1 ? "is busy" : "are busy");
@@ -72,6 +78,8 @@ void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, 
   for (const Outlook::Before& before : outlook.before)
     reason("campaign " + before.campaign + " (priority " + std::to_string(before.priority) + ", " +
            Plural(before.running, "running attempt") + ") is given the next slot before its campaign");
+  const int64_t more = outlook.campaigns_before - static_cast<int64_t>(outlook.before.size());
+  if (more > 0) reason(Plural(more, "more campaign") + (more == 1 ? " comes" : " come") + " first");
   if (const std::string why = LastRequeue(detail); !why.empty()) reason("an earlier attempt ended: " + why);
   if (const model::TrialCheckpoint& checkpoint = detail.row.trial.checkpoint;
       outlook.checkpoint_patience_ms > 0 && !checkpoint.worker_id.empty())
@@ -93,6 +101,7 @@ void ExplainWaiting(const storage::TrialDetail& detail, const Outlook& outlook, 
     added.set_eligible(worker.eligible);
     added.set_free(worker.free);
     added.set_why(worker.why);
+    added.set_workers(worker.workers);
   }
 }
 
@@ -144,7 +153,7 @@ Status CampaignDesk::ExplainTrial(const v1::GetTrialRequest& request, v1::TrialE
   } else if (state == model::TrialState::kLeased) {
     ExplainRunning(detail, reply);
   } else {
-    const Outlook outlook = engine_.Look(detail.row.trial.id).outlook;
+    const Outlook outlook = engine_.Look({.trial_id = detail.row.trial.id}).outlook;
     outlook.rung > 0 ? ExplainPaused(outlook, reply) : ExplainWaiting(detail, outlook, reply);
   }
   return absl::OkStatus();

@@ -53,17 +53,19 @@ Status CampaignDesk::ListWorkers(const v1::ListWorkersRequest& request, v1::List
   CANOPY_ASSIGN_OR_RETURN(const std::vector<model::Drain> drains, reader_.Drains());
   CANOPY_ASSIGN_OR_RETURN(const std::vector<model::DeviceHealth> health, reader_.Health());
   std::map<std::string, Core::WorkerGlance> connected;
-  for (Core::WorkerGlance& glance : engine_.Look().workers)
-    connected.emplace(glance.worker.id, std::move(glance));
+  engine::LookRequest page;
+  for (const model::WorkerRecord& worker : known) page.workers.push_back(worker.id);
+  for (Core::WorkerGlance& glance : engine_.Look(std::move(page)).workers) {
+    std::string id = glance.worker_id;
+    connected.emplace(std::move(id), std::move(glance));
+  }
   for (const model::WorkerRecord& worker : known) {
     v1::WorkerStatus& status = *reply.add_workers();
-    if (const auto glance = connected.find(worker.id); glance != connected.end()) {
-      status = ToProto(glance->second);
-    } else {
-      *status.mutable_worker() = rpc::ToProto(worker);
-      status.set_first_seen_us(worker.first_seen_us);
-      status.set_last_seen_us(worker.last_seen_us);
-    }
+    *status.mutable_worker() = rpc::ToProto(worker);
+    status.set_first_seen_us(worker.first_seen_us);
+    status.set_last_seen_us(worker.last_seen_us);
+    if (const auto glance = connected.find(worker.id); glance != connected.end())
+      AddGlance(glance->second, status);
     for (const model::Drain& drain : DrainsOf(worker, drains)) *status.add_drains() = ToProto(drain);
     for (const model::DeviceHealth& device : health)
       if (device.place == model::DevicePlace{worker.host, worker.device_uuid})

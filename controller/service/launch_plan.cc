@@ -73,20 +73,20 @@ void CheckPlacement(std::span<const WorkerRecord> workers, const model::Placemen
   if (!offered && !workers.empty()) warnings.push_back(why + "; trials wait for one that has it");
 }
 
-Status SettleDataset(std::span<const WorkerRecord> workers, const SearchSpace& space, CampaignFile& file,
-                     std::vector<std::string>& warnings) {
+Status SettleDataset(std::span<const Core::FleetGlance::Kind> fleet, const SearchSpace& space,
+                     CampaignFile& file, std::vector<std::string>& warnings) {
   model::TaskSpec& task = file.settings.task;
-  std::map<std::string, int> digests;  // of this dataset: on how many workers
+  std::map<std::string, int64_t> digests;  // of this dataset: on how many workers
   std::map<std::string, model::DatasetOnWorker> by_digest;
   std::set<std::string> others;
-  for (const WorkerRecord& worker : workers)
-    for (const model::DatasetOnWorker& dataset : worker.datasets) {
+  for (const Core::FleetGlance::Kind& kind : fleet)
+    for (const model::DatasetOnWorker& dataset : kind.worker.datasets) {
       others.insert(dataset.name);
       if (dataset.name != task.dataset) continue;
-      ++digests[dataset.digest];
+      digests[dataset.digest] += kind.workers;
       by_digest[dataset.digest] = dataset;
     }
-  if (digests.empty() && !workers.empty()) {
+  if (digests.empty() && !fleet.empty()) {
     const std::vector<std::string> names(others.begin(), others.end());
     return NotNow(file, "task.dataset",
                   "no connected worker has '" + task.dataset + "'" + DidYouMean(task.dataset, names) +
@@ -148,7 +148,9 @@ std::string ShapeText(const model::TaskSpec& task) {
 }  // namespace
 
 StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::string& principal,
-                                const std::string& owner, const std::vector<WorkerRecord>& workers) {
+                                const std::string& owner, const std::vector<Core::FleetGlance::Kind>& fleet) {
+  std::vector<WorkerRecord> workers;  // one of each kind
+  for (const Core::FleetGlance::Kind& kind : fleet) workers.push_back(kind.worker);
   CANOPY_ASSIGN_OR_RETURN(LaunchFiles files,
                           ReadLaunchFiles(request, {request.overrides().begin(), request.overrides().end()}));
   CampaignFile& file = files.file;
@@ -156,7 +158,7 @@ StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::str
   LaunchPlan plan;
   std::vector<std::string> warnings;
   model::CampaignSettings& settings = file.settings;
-  CANOPY_RETURN_IF_ERROR(SettleDataset(workers, space, file, warnings));
+  CANOPY_RETURN_IF_ERROR(SettleDataset(fleet, space, file, warnings));
   CANOPY_RETURN_IF_ERROR(SettleNumericMode(workers, file, warnings));
   settings.operators = space.own_operators();
   CheckOperators(workers, settings.operators, warnings);

@@ -5,8 +5,7 @@
 
 #include "base/status.h"
 #include "canopy/v1/campaign_service.pb.h"
-#include "controller/core/events.h"
-#include "storage/model/records.h"
+#include "controller/core/core.h"
 
 namespace canopy::controller {
 
@@ -20,6 +19,6 @@ struct LaunchPlan {
 // settles what the file leaves open: numeric mode, dataset digest and shape. InvalidArgument with the file's
 // position for what is wrong in the files; FailedPrecondition for what the connected workers can't do.
 StatusOr<LaunchPlan> PlanLaunch(const v1::LaunchRequest& request, const std::string& principal,
-                                const std::string& owner, const std::vector<model::WorkerRecord>& workers);
+                                const std::string& owner, const std::vector<Core::FleetGlance::Kind>& fleet);
 
 }  // namespace canopy::controller

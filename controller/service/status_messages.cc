@@ -159,26 +159,6 @@ v1::TrialDetails ToProto(const storage::TrialDetail& detail) {
   return out;
 }
 
-v1::WorkerStatus ToProto(const Core::WorkerGlance& glance) {
-  v1::WorkerStatus out;
-  *out.mutable_worker() = rpc::ToProto(glance.worker);
-  out.set_connected(true);
-  out.set_silent_ms(glance.silent_ms);
-  out.set_running_attempts(static_cast<int64_t>(glance.attempts.size()));
-  if (glance.remaining_ms) out.set_remaining_ms(*glance.remaining_ms);
-  for (const Core::WorkerGlance::Running& attempt : glance.attempts) {
-    v1::RunningAttempt& running = *out.add_running();
-    running.set_attempt_id(attempt.attempt_id);
-    running.set_fence(attempt.fence);
-    running.set_trial(attempt.trial);
-    running.set_step(attempt.step);
-    running.set_total_steps(attempt.total_steps);
-  }
-  out.set_first_seen_us(glance.worker.first_seen_us);
-  out.set_last_seen_us(glance.worker.last_seen_us);
-  return out;
-}
-
 void AddCounts(const storage::CampaignCounts& counts, v1::CampaignStatus& status) {
   const auto search = [&](TrialState state) { return counts.Trials(Purpose::kSearch, state); };
   status.set_pending(search(TrialState::kPending) + search(TrialState::kPaused));
@@ -202,6 +182,22 @@ void AddCounts(const storage::CampaignCounts& counts, v1::CampaignStatus& status
   status.set_candidates_an_hour(counts.candidates_an_hour);
   status.set_device_ms(counts.device_ms);
   status.set_useful_device_ms(counts.useful_device_ms);
+}
+
+void AddGlance(const Core::WorkerGlance& glance, v1::WorkerStatus& status) {
+  status.set_connected(true);
+  status.set_silent_ms(glance.silent_ms);
+  status.set_last_seen_us(glance.last_seen_us);
+  status.set_running_attempts(static_cast<int64_t>(glance.attempts.size()));
+  if (glance.remaining_ms) status.set_remaining_ms(*glance.remaining_ms);
+  for (const Core::WorkerGlance::Running& attempt : glance.attempts) {
+    v1::RunningAttempt& running = *status.add_running();
+    running.set_attempt_id(attempt.attempt_id);
+    running.set_fence(attempt.fence);
+    running.set_trial(attempt.trial);
+    running.set_step(attempt.step);
+    running.set_total_steps(attempt.total_steps);
+  }
 }
 
 void AddGlance(const Core::CampaignGlance& glance, v1::CampaignStatus& status) {

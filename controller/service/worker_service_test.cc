@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -36,6 +38,12 @@ class WorkerServiceTest : public ServiceTest {
     EXPECT_GT(reply.lease_ttl_ms(), 0);
   }
 
+  v1::Lease TakeLeaseOfNewCampaign(WorkerStub& workers) {
+    Greet(workers, worker_id_);
+    Launch();
+    return TakeLease(workers, worker_id_, "r");
+  }
+
   const std::string worker_id_ = NewUuid();
 };
 
@@ -47,6 +55,51 @@ TEST_F(WorkerServiceTest, AnAgentOfAnotherProtocolIsToldWhichSideToUpgrade) {
   const grpc::Status status = Call(*Workers(local()), &WorkerStub::Hello, request, &reply);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_THAT(status.error_message(), HasSubstr("upgrade the controller"));
+}
+
+class FullQueueTest : public WorkerServiceTest {
+ protected:
+  FullQueueTest() { engine_options_.max_queued_events = 4; }
+};
+
+TEST_F(FullQueueTest, AResultThatFindsNoRoomIsRefusedAndCountsOnceWhenItIsRepeated) {
+  const auto workers = Workers(local());
+  const v1::Lease lease = TakeLeaseOfNewCampaign(*workers);
+  std::promise<void> entered, go_on;
+  CommandCampaign resume;
+  resume.campaign_id = 1;
+  resume.verb = CampaignVerb::kResume;
+  engine_->SubmitForUser({"block", "d",
+                          [&](const engine::ReplyBody&) {
+                            entered.set_value();
+                            go_on.get_future().wait();
+                            return std::string("done");
+                          }},
+                         resume, [](const StatusOr<std::string>& answer) { EXPECT_TRUE(answer.ok()); });
+  entered.get_future().wait();                       // the writer's thread stands still
+  std::atomic<size_t> heard{0}, refused_at_once{0};  // proposals may have taken a place
+  for (size_t i = 0; i < engine_options_.max_queued_events; ++i) {
+    WorkerHeartbeat heartbeat;
+    heartbeat.worker_id = worker_id_;
+    engine_->Submit(engine_->NewToken(), heartbeat, [&](const StatusOr<engine::ReplyBody>& body) {
+      ++(body.ok() ? heard : refused_at_once);
+    });
+  }
+  const v1::ExchangeRequest result = SuccessOf(worker_id_, lease);
+  v1::ExchangeReply reply;
+  const grpc::Status refused = Call(*workers, &WorkerStub::Exchange, result, &reply);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("try again in a moment"));
+  go_on.set_value();
+  grpc::Status taken;
+  do taken = Call(*workers, &WorkerStub::Exchange, result, &reply);
+  while (taken.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  ASSERT_TRUE(taken.ok()) << taken.error_message();
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_ACCEPTED);
+  EXPECT_EQ(heard + refused_at_once, engine_options_.max_queued_events);
+  EXPECT_LE(refused_at_once, 1u) << "what was taken is answered, before what came later";
+  ASSERT_TRUE(Call(*workers, &WorkerStub::Exchange, result, &reply).ok());
+  EXPECT_EQ(reply.verdict(), v1::OUTCOME_VERDICT_DUPLICATE);
 }
 
 TEST_F(WorkerServiceTest, AnAgentOfTheProtocolBeforeIsServed) {

@@ -135,7 +135,7 @@ void ControllerProcess::Kill(Loss loss) {
   Died("killed");
 }
 
-std::optional<std::string> ControllerProcess::TickAndLook() {
+std::optional<std::string> ControllerProcess::TickAndLook(const std::vector<std::string>& workers) {
   if (!up()) return std::nullopt;
   std::deque<engine::Job> tick;
   tick.push_back(engine::EventJob{.event = controller::Tick{}});
@@ -147,8 +147,8 @@ std::optional<std::string> ControllerProcess::TickAndLook() {
     for (const int64_t value : {campaign.campaign_id, campaign.pending, campaign.leased, campaign.paused,
                                 campaign.deadline_left_ms, campaign.waiting_without_worker_ms})
       text += " " + std::to_string(value);
-  for (const auto& worker : core().Workers(now)) {
-    text += "\n" + worker.worker.id + " silent for " + std::to_string(worker.silent_ms);
+  for (const auto& worker : core().Workers(now, workers)) {
+    text += "\n" + worker.worker_id + " silent for " + std::to_string(worker.silent_ms);
     for (const auto& attempt : worker.attempts) text += " " + std::to_string(attempt.attempt_id);
   }
   return text;

@@ -84,7 +84,7 @@ class ControllerProcess {
     vfs_.CrashAfter(effects);
   }
   // What a tick leaves, leases and deadlines included; nothing where the process has died of it or was down.
-  std::optional<std::string> TickAndLook();
+  std::optional<std::string> TickAndLook(const std::vector<std::string>& workers);
   // An orderly end.
   void Stop();
   // Copies the database to the file `path` beside its work, and gives the bytes, unless it dies meanwhile.

@@ -357,12 +357,14 @@ void Simulation::RestoreOlderCopy() {
 void Simulation::StepWallClock() {
   const int64_t hours = rng_.Int(-30, 30);
   Trace("the wall clock is set by " + std::to_string(hours) + " hours");
+  std::vector<std::string> workers;
+  for (const auto& agent : agents_) workers.push_back(agent->id());
   // What was due before is done before, so that the clock alone may make a difference.
-  controller_->TickAndLook();
-  const auto before = controller_->TickAndLook();
+  controller_->TickAndLook(workers);
+  const auto before = controller_->TickAndLook(workers);
   clock_.StepWall(hours * 3'600'000);
   if (!before) return;
-  const auto after = controller_->TickAndLook();
+  const auto after = controller_->TickAndLook(workers);
   if (after && *after != *before)
     oracle_.Violated("the wall clock was set by " + std::to_string(hours) +
                      " hours, and leases or campaigns are others");

@@ -67,6 +67,8 @@ class Cluster {
   void Hello(const std::string& id, const std::string& numeric_mode, int64_t slots = 1) {
     Step(WorkerHello{0, MakeWorker(id, numeric_mode, slots), {}});
   }
+  const Core& core() const { return *core_; }
+  Now now() const { return now_; }
   // Reports the lease's outcome, where there is one, and asks for another.
   std::optional<Lease> Exchange(const std::string& worker, int64_t slot, const std::optional<Lease>& lease,
                                 std::optional<model::FailureClass> failure = std::nullopt) {
@@ -142,6 +144,32 @@ double TickBesideWaits(int waits, int workers) {
   return MicrosecondsOf(20, [&] { cluster.Step(Tick{}); });
 }
 
+// What pages cost beside so many workers that all train: a campaign's status, a page of workers, the totals,
+// and why a trial waits.
+std::vector<double> Pages(int workers) {
+  Cluster cluster;
+  std::vector<std::string> page;
+  std::vector<int64_t> attempts;
+  for (int i = 0; i < workers; ++i) {
+    const std::string id = "worker" + std::to_string(i);
+    cluster.Hello(id, "fp32");
+    const std::optional<Lease> lease = cluster.Exchange(id, 0, std::nullopt);
+    if (lease && attempts.size() < 64) attempts.push_back(lease->attempt.id);
+    if (page.size() < 1'000) page.push_back(id);
+  }
+  cluster.Hello("extra", "fp32");
+  const int64_t waiting = cluster.Exchange("extra", 0, std::nullopt)->trial.id + 1;
+  const Core& core = cluster.core();
+  const Now now = cluster.now();
+  return {MicrosecondsOf(20,
+                         [&] {
+                           core.Glance(now, 1);
+                           core.Progress(attempts);
+                         }),
+          MicrosecondsOf(20, [&] { core.Workers(now, page); }), MicrosecondsOf(20, [&] { core.Fleet(); }),
+          MicrosecondsOf(20, [&] { core.Explain(now, waiting); })};
+}
+
 void Print(const char* what, double few, double many) {
   std::printf("%-62s %10.1f us %10.1f us %8.2f x\n", what, few, many, many / few);
 }
@@ -152,6 +180,11 @@ void Run() {
         ResultBesideWaiting(10'000));
   Print("a tick beside 10,000 workers; none, 100 trials wait for memory", TickBesideWaits(0, 10'000),
         TickBesideWaits(100, 10'000));
+  const std::vector<double> few = Pages(1'000), many = Pages(10'000);
+  Print("a campaign's status; 1,000, 10,000 workers", few[0], many[0]);
+  Print("a page of 1,000 workers; 1,000, 10,000 workers", few[1], many[1]);
+  Print("the fleet's totals and kinds; 1,000, 10,000 workers", few[2], many[2]);
+  Print("why a trial waits; 1,000, 10,000 workers", few[3], many[3]);
 }
 
 }  // namespace
