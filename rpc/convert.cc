@@ -1,5 +1,6 @@
 #include "rpc/convert.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -130,7 +131,14 @@ v1::AttemptCost ToProto(const model::AttemptCost& cost) {
 }
 
 model::AttemptCost FromProto(const v1::AttemptCost& cost) {
-  model::AttemptCost out{cost.allocated_ms(), cost.busy_ms(), cost.cpu_ms(), cost.peak_memory_bytes(), {}};
+  // Sums of what workers report stay numbers.
+  constexpr int64_t kMost = 1'000'000'000'000;
+  const auto bounded = [](int64_t ms) { return std::clamp<int64_t>(ms, 0, kMost); };
+  model::AttemptCost out{bounded(cost.allocated_ms()),
+                         bounded(cost.busy_ms()),
+                         bounded(cost.cpu_ms()),
+                         std::max<int64_t>(0, cost.peak_memory_bytes()),
+                         {}};
   if (cost.has_energy_j()) out.energy_j = cost.energy_j();
   return out;
 }

@@ -100,10 +100,12 @@ constexpr Invariant kInvariants[] = {
      "SUM(device_ms) FROM attempt GROUP BY 1, 2 EXCEPT SELECT campaign_id, state, attempts, device_ms FROM "
      "attempt_count)"},
     {"the counts of results are those of their rows",
-     "SELECT 'campaign ' || campaign_id || ', ' || purpose FROM (SELECT campaign_id, purpose, feasible, "
-     "COUNT(*) AS "
-     "results FROM result GROUP BY 1, 2, 3 EXCEPT SELECT campaign_id, purpose, feasible, results FROM "
-     "result_count)"},
+     "SELECT 'campaign ' || campaign_id || ', ' || purpose FROM (SELECT r.campaign_id, r.purpose, "
+     "r.feasible, "
+     "COUNT(DISTINCT r.trial_id), COALESCE(SUM(a.device_ms), 0) FROM result r LEFT JOIN attempt a ON "
+     "a.trial_id "
+     "= r.trial_id AND (a.segment IS NOT NULL OR (a.id = r.attempt_id AND r.feasible = 0)) GROUP BY 1, 2, 3 "
+     "EXCEPT SELECT campaign_id, purpose, feasible, results, device_ms FROM result_count)"},
     {"the counts of space versions are those of their rows",
      "SELECT 'campaign ' || v.campaign_id || ', version ' || v.version FROM space_version v WHERE v.trials "
      "<> "

@@ -68,6 +68,13 @@ void Core::Impl::CountRunning(Campaign& campaign, const LiveAttempt& attempt, in
   }
 }
 
+void Core::Impl::SetUnheard(Campaign& campaign, LiveAttempt& attempt, int64_t since_ms) {
+  CountRunning(campaign, attempt, -1);
+  if (attempt.heard) attempt.heard_ms = since_ms;
+  attempt.heard = false;
+  CountRunning(campaign, attempt, 1);
+}
+
 void Core::Impl::Heard(Campaign& campaign, LiveAttempt& attempt) {
   if (!attempt.heard) {
     CountRunning(campaign, attempt, -1);
@@ -116,13 +123,18 @@ Core::Impl::Cost Core::Impl::NextSearch(const Campaign& campaign) const {
 double Core::Impl::SlotSeconds(const Campaign& campaign, double share) const {
   double ms = 1e15;
   if (HasDeadline(campaign))
-    ms = static_cast<double>(LeftMs(campaign)) * static_cast<double>(std::max<int64_t>(1, KnownSlots()));
+    ms = static_cast<double>(LeftMs(campaign)) *
+         static_cast<double>(std::max<int64_t>(1, PlannedSlots(campaign)));
   if (HasDeviceBudget(campaign)) ms = std::min(ms, static_cast<double>(DeviceLeftMs(campaign)) / share);
   return std::max(0.0, ms / 1000);
 }
 
 bool Core::Impl::NoTimeForAnother(const Campaign& campaign) const {
   if (kMutant == Mutant::kIgnoreDuration || !HasDeadline(campaign)) return false;
+  // A search that ends cannot be resumed. The wall clock may be wrong until the host has asked for the time.
+  if (!SlotsAreKnown(campaign))
+    return DurationLeftMs(campaign) <= 0 ||
+           (now.monotonic_ms >= campaign.slots_known_ms && DateLeftMs(campaign) <= 0);
   return LeftMs(campaign) <= FinalsReserve(campaign).busy_ms + NextSearch(campaign).busy_ms;
 }
 
@@ -132,9 +144,10 @@ bool Core::Impl::NoDeviceForAnother(const Campaign& campaign) const {
 }
 
 bool Core::Impl::RestIsTaken(const Campaign& campaign) const {
-  if (kMutant == Mutant::kIgnoreDeviceBudget || !HasDeviceBudget(campaign) ||
-      campaign.progress().state != model::CampaignState::kRunning)
+  if (kMutant == Mutant::kIgnoreDeviceBudget || !HasDeviceBudget(campaign) || !campaign.active() ||
+      campaign.progress().finals_stage > 1)
     return false;
+  // As a sum: what one takes more than expected, others may take less.
   const int64_t expected_ms =
       campaign.Count(Purpose::kSearch, TrialState::kLeased) * MeanSearch(campaign).device_ms;
   const int64_t to_come_ms = std::max<int64_t>(0, expected_ms - DeviceRunningMs(campaign));

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -159,6 +160,52 @@ TEST_F(BudgetsTest, WhatNobodySawWhileNoControllerRanIsNotCharged) {
     }
   EXPECT_EQ(core.IndexErrors(), "");
   EXPECT_EQ(core.Campaigns(now).at(0).device_running_ms, 21'000 / 2);
+}
+
+TEST_F(BudgetsTest, AControllerThatStoodStillChargesNobodyForIt) {
+  Launch(DeviceTime(1'000'000));
+  const auto lost = world_.Poll("w", 0);
+  ASSERT_TRUE(lost);
+  world_.Pass(4'000);
+  world_.now_.monotonic_ms += 8 * 3'600'000;
+  world_.now_.wall_us += 8 * 3'600'000'000LL;
+  world_.Step(Tick{});
+  EXPECT_EQ(world_.Progress().state, CampaignState::kRunning);
+  EXPECT_NEAR(static_cast<double>(DeviceLeftMs()), 998'000, 100);
+}
+
+TEST_F(BudgetsTest, ASearchDoesNotEndBecauseARestartKnowsNoSlotsYet) {
+  CoreState state = World::Empty();
+  LiveCampaign live;
+  live.campaign = World::Campaign(0, 1).campaign;
+  live.campaign.id = 1;
+  live.campaign.settings.budget_duration_ms = 3'600'000;
+  live.reference = MakeCandidate("reference");
+  live.progress.epochs = 2;
+  live.progress.active_ms = 1'800'000;
+  live.search_completed = 1;
+  live.search_busy_ms = 600'000;  // four finals, on one slot: 40 min, on eight: 10
+  live.best = {{0.9, 5, 600'000, 75'000, MakeCandidate("c5")}};
+  state.campaigns.push_back(live);
+  Now now{5'000'000, 3'601'000'000};
+  Core core(state, {}, MakeTestSchedule, now);
+  const auto ended = [&](Event event, int64_t after_ms) {
+    now.monotonic_ms += after_ms;
+    now.wall_us += after_ms * 1000;
+    const Effects effects = core.Step(now, std::move(event));
+    return std::any_of(effects.writes.begin(), effects.writes.end(), [](const Write& write) {
+      const auto* append = std::get_if<AppendEvent>(&write);
+      return append != nullptr && append->event.kind == "campaign_finalizing";
+    });
+  };
+  EXPECT_FALSE(ended(Tick{}, 500));
+  EXPECT_FALSE(ended(WorkerHello{0, MakeWorker("a", 1), {}}, 500)) << "the others are still to come";
+  EXPECT_FALSE(ended(WorkerHello{0, MakeWorker("b", 7), {}}, 500));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(ended(WorkerHeartbeat{0, "a", {}, {}}, 2'000));
+    EXPECT_FALSE(ended(WorkerHeartbeat{0, "b", {}, {}}, 2'000));
+    EXPECT_FALSE(ended(Tick{}, 500));
+  }
 }
 
 TEST_F(BudgetsTest, ADateEndsTheSearchWhetherAControllerRanOrNot) {

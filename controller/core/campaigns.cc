@@ -119,8 +119,10 @@ void Core::Impl::Handle(Tick) {
   if (last_tick_ms > 0 && now.monotonic_ms - last_tick_ms >= kStoodStillMs) {
     for (auto& [id, worker] : workers) worker.seen_ms = now.monotonic_ms;
     for (auto& [id, campaign] : campaigns)
-      for (auto& [attempt_id, attempt] : campaign.attempts)
+      for (auto& [attempt_id, attempt] : campaign.attempts) {
         attempt.expires_ms = std::max(attempt.expires_ms, now.monotonic_ms + 2 * limits.lease_ttl_ms);
+        SetUnheard(campaign, attempt, last_tick_ms);
+      }
   }
   last_tick_ms = now.monotonic_ms;
   FollowWallClock();

@@ -88,6 +88,7 @@ Core::Impl::Impl(CoreState state, const CoreLimits& limits, ScheduleFactory make
     auto attempts = std::move(live.attempts), expired = std::move(live.expired);
     Campaign& campaign = campaigns[live.campaign.id];
     campaign.active_mark_ms = now.monotonic_ms;
+    campaign.slots_known_ms = now.monotonic_ms + 2 * limits.lease_ttl_ms;
     campaign.live = std::move(live);
     campaign.MakeLeaseRecord();
     campaign.schedule = MakeSchedule(campaign);

@@ -83,9 +83,12 @@ bool Core::Impl::TryGrant(const ParkedPoll& poll, const Places& places) {
   for (const int64_t id : InOrderOfShares(places)) {
     Campaign& campaign = campaigns.at(id);
     if (HasDeadline(campaign) || HasDeviceBudget(campaign)) Advance(campaign);  // it may be over since
-    if (!campaign.place || RestIsTaken(campaign)) continue;
+    if (!campaign.place) continue;
     const std::optional<int64_t> chosen = Choose(worker->second, campaign);
-    if (!chosen) continue;
+    if (!chosen) {
+      campaign.held_back = campaign.held_back || RestIsTaken(campaign);
+      continue;
+    }
     Grant(poll, worker->second, campaign, campaign.trials.at(*chosen));
     return true;
   }
@@ -96,12 +99,15 @@ std::optional<int64_t> Core::Impl::Choose(const Worker& worker, const Campaign& 
   // Until the fidelity is settled, probes alone run.
   const int last_rank =
       campaign.progress().epochs > 0 ? INT_MAX : WaitingTrials::Rank(model::Purpose::kProxy);
+  const int search = WaitingTrials::Rank(model::Purpose::kSearch);
+  const WaitingTrials::Key from(RestIsTaken(campaign) ? search + 1 : INT_MIN, INT64_MIN);
   std::optional<WaitingTrials::Key> first;
   std::string why;
   const auto consider = [&](const std::string& bound_to) {
     const auto [begin, end] = campaign.waiting.Of(bound_to);
     for (auto alike = begin; alike != end; ++alike)
-      for (const WaitingTrials::Key& key : alike->second) {
+      for (auto next = alike->second.lower_bound(from); next != alike->second.end(); ++next) {
+        const WaitingTrials::Key& key = *next;
         if (key.first > last_rank || (first && key > *first)) break;
         if (Eligible(worker, campaign, campaign.trials.at(key.second), &why)) first = key;
         if (first == key || !alike->first.resumes) break;

@@ -92,10 +92,10 @@ bool Core::Impl::IsControl(const Campaign& campaign, const std::string& candidat
 Core::Impl::Cost Core::Impl::FinalsReserve(const Campaign& campaign) const {
   const model::CampaignSettings& settings = campaign.settings();
   if (settings.finals_top == 0 || campaign.live.search_completed == 0) return {};
-  SlotTimes slots(KnownSlots());
+  SlotTimes slots(PlannedSlots(campaign));
   int64_t device_ms = 0;
   const auto add = [&](const Cost& cost) {
-    slots.Add(cost.busy_ms, settings.finals_seeds);
+    if (HasDeadline(campaign)) slots.Add(cost.busy_ms, settings.finals_seeds);
     device_ms += cost.device_ms * settings.finals_seeds;
   };
   if (settings.finals_reference) add(FinalCost(campaign, campaign.live.reference->candidate_hash));
@@ -152,10 +152,16 @@ void Core::Impl::AdvanceFinals(Campaign& campaign) {
   if (progress.finals_stage == 1 && campaign.Count(Purpose::kSearch) == 0 &&
       campaign.Count(Purpose::kProxy) == 0) {
     if (campaign.live.best.empty()) {
-      if (!campaign.trials.empty()) return;  // the reference's finals end first
+      std::vector<int64_t> pending;
+      for (const auto& [id, trial] : campaign.trials)
+        if (trial.state == TrialState::kPending) pending.push_back(id);
+      for (const int64_t id : pending)
+        CancelTrial(campaign, id, "the search has no result to compare it with");
+      if (!campaign.trials.empty()) return;  // what of them runs ends first
       SetState(campaign, CampaignState::kFailed, "no trial of the search completed", "campaign_failed");
       return;
     }
+    if (HasDeadline(campaign) && !SlotsAreKnown(campaign)) return;  // how many it has time for
     AddFinalists(campaign);
   }
   if (progress.finals_stage == 2 && campaign.Count(Purpose::kFinal) == 0) ChooseWinner(campaign);
@@ -182,7 +188,7 @@ void Core::Impl::AddFinalists(Campaign& campaign) {
   int64_t device_left = HasDeviceBudget(campaign) ? DeviceLeftMs(campaign) - DeviceToCome(campaign) -
                                                         TestsMs(settings.budget_device_ms) / 2
                                                   : INT64_MAX;
-  SlotTimes slots(KnownSlots());
+  SlotTimes slots(PlannedSlots(campaign));
   for (const auto& [id, attempt] : campaign.attempts) {
     const model::TrialRecord& trial = campaign.trials.at(attempt.record.trial_id);
     const int64_t cost = FinalCost(campaign, trial.candidate.candidate_hash).busy_ms;
@@ -228,9 +234,10 @@ void Core::Impl::TrimSearch(Campaign& campaign) {
   const model::CampaignSettings& settings = campaign.settings();
   bool too_late = false;
   if (!best.empty() && settings.finals_top > 0) {
-    SlotTimes one(KnownSlots());
+    SlotTimes one(PlannedSlots(campaign));
     one.Add(best[0].busy_ms, settings.finals_seeds);
-    too_late = (HasDeadline(campaign) && LeftMs(campaign) - TestsMs(SpanMs(campaign)) <= one.Last()) ||
+    too_late = (HasDeadline(campaign) && SlotsAreKnown(campaign) &&
+                LeftMs(campaign) - TestsMs(SpanMs(campaign)) <= one.Last()) ||
                (HasDeviceBudget(campaign) && DeviceLeftMs(campaign) - TestsMs(settings.budget_device_ms) <=
                                                  best[0].device_ms * settings.finals_seeds);
   }
@@ -253,8 +260,12 @@ void Core::Impl::TrimFinals(Campaign& campaign) {
     progress[trial.candidate.candidate_hash] += trial.state == TrialState::kLeased;
   std::string kept;
   int64_t furthest = -1;
+  std::map<std::string, int64_t> seeds_of;  // done, or to come
+  for (const LiveCampaign::Final& final : campaign.live.finals)
+    ++seeds_of[final.trial.candidate.candidate_hash];
+  for (const auto& [id, trial] : campaign.trials) ++seeds_of[trial.candidate.candidate_hash];
   const auto consider = [&](const std::string& hash) {
-    if (IsControl(campaign, hash) || progress[hash] <= furthest) return;
+    if (IsControl(campaign, hash) || progress[hash] <= furthest || seeds_of[hash] < seeds) return;
     kept = hash;
     furthest = progress[hash];
   };

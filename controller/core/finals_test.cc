@@ -101,6 +101,37 @@ TEST(Finals, AsManyFinalistsAsTheTimeHasRoomFor) {
   EXPECT_EQ(run.done.at(Purpose::kTest), 4);
 }
 
+TEST(Finals, TheFinalistThatIsWaitedForIsOneThatCanBeComplete) {
+  World world;
+  LaunchCampaign launch = World::Campaign(2, 2);
+  launch.campaign.settings.budget_duration_ms = 100'000;
+  launch.campaign.settings.finals_reference = false;
+  world.Step(std::move(launch));
+  world.AnswerRefills();
+  world.Hello("w", 1);
+  for (const double accuracy : {0.9, 0.8}) {
+    AttemptOutcome outcome = world.Success(*world.Poll("w"), accuracy);
+    outcome.cost.busy_ms = 1'000;
+    world.Report("w", outcome);
+  }
+  // Of the better one's seeds the first diverges; when one trial of the other is left the time is over.
+  std::map<std::string, int> ended;
+  for (int i = 0; i < 3; ++i) {
+    const auto lease = world.Poll("w");
+    ASSERT_TRUE(lease);
+    ASSERT_EQ(lease->trial.purpose, Purpose::kFinal);
+    if (i == 2) world.Pass(99'500);
+    world.Beat("w", {*lease});
+    world.Report("w", i == 0 ? world.Failed(*lease, model::FailureClass::kDiverged, "NaN")
+                             : world.Success(*lease, 0.9));
+  }
+  const auto last = world.Poll("w");
+  ASSERT_TRUE(last) << world.Progress().reason;
+  EXPECT_EQ(last->trial.purpose, Purpose::kFinal);
+  world.Report("w", world.Success(*last, 0.9));
+  EXPECT_EQ(world.Progress().finals_stage, 3) << world.Progress().reason;
+}
+
 TEST(Finals, FinalsSlowerThanForeseenEndWithOneCompleteFinalistAndItsTest) {
   World world;
   world.Step(TenMinutes());

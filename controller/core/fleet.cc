@@ -95,7 +95,7 @@ int64_t Core::Impl::ExpectedMs(const Campaign& campaign) const {
 
 void Core::Impl::NoteExpected(Campaign& campaign) {
   const int64_t expected_ms = ExpectedMs(campaign);
-  if (expected_ms < campaign.offered_expected_ms) Offer(campaign);
+  if (expected_ms < campaign.offered_expected_ms || std::exchange(campaign.held_back, false)) Offer(campaign);
   campaign.offered_expected_ms = expected_ms;
 }
 

@@ -196,7 +196,7 @@ LiveAttempt Core::Impl::ForgetAttempt(Campaign& campaign, int64_t attempt_id) {
   CountRunning(campaign, attempt, -1);
   --running[campaign.live.campaign.project];
   // What it leaves of the budget may be enough for another.
-  if (HasDeviceBudget(campaign) && !campaign.waiting.empty()) Offer(campaign);
+  if (std::exchange(campaign.held_back, false)) Offer(campaign);
   Place(campaign);
   return attempt;
 }
@@ -382,8 +382,7 @@ std::string Core::Impl::IndexErrors() const {
     ++placed;
     for (const auto& [arrival, poll] : polls.by_arrival())
       if (const auto worker = workers.find(poll.worker_id); worker != workers.end())
-        expect(RestIsTaken(campaign) || !Choose(worker->second, campaign),
-               name + "work that a parked poll was not given");
+        expect(!Choose(worker->second, campaign), name + "work that a parked poll was not given");
     expect(
         *campaign.place == std::pair(campaign.attempts.size(), id) && grantable.count(*campaign.place) == 1,
         name + "key of its place");

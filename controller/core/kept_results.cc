@@ -32,6 +32,15 @@ std::string Difference(const AttemptOutcome& outcome, const Lease& lease) {
   return "";
 }
 
+// Where the outcome is what the backup saw begin, its time is charged with the outcome, and once.
+void LeaveChargeTo(const AttemptOutcome& outcome, const std::string& worker_id, Campaign& campaign,
+                   model::AttemptRecord& attempt) {
+  if (attempt.id != outcome.attempt_id || attempt.fence != outcome.fence || attempt.worker_id != worker_id)
+    return;
+  campaign.live.device_ms -= attempt.DeviceMs();
+  attempt.cost.allocated_ms = 0;
+}
+
 }  // namespace
 
 std::string Core::Impl::AdoptKept(const std::string& worker_id, AttemptOutcome& outcome) {
@@ -49,12 +58,15 @@ std::string Core::Impl::AdoptKept(const std::string& worker_id, AttemptOutcome& 
     LiveAttempt other = ForgetAttempt(campaign, trial.last_attempt_id);
     EndAttempt(campaign, other, AttemptState::kSuperseded,
                "a worker had kept a result of the trial from before a restore");
+    LeaveChargeTo(outcome, worker_id, campaign, other.record);
     Write(UpdateAttempt{other.record});
     Log(campaign.id(), trial.id, other.record.id, "attempt_ended",
         nlohmann::json{{"state", std::string(model::ToString(other.record.state))},
                        {"message", other.record.message}}
             .dump());
   }
+  if (const auto expired = campaign.expired.find(trial.id); expired != campaign.expired.end())
+    LeaveChargeTo(outcome, worker_id, campaign, expired->second.record);
   const LiveAttempt& attempt =
       BeginAttempt("kept/" + outcome.result_id, kNoSlot, workers.at(worker_id), campaign, trial);
   Log(campaign.id(), trial.id, attempt.record.id, "kept_result_adopted",

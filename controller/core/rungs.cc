@@ -260,7 +260,7 @@ void Core::Impl::GiveUpCheckpoints(Campaign& campaign) {
     else if (worker != workers.end() && !MayRun(worker->second, campaign, trial, &why))
       GiveUpCheckpoint(campaign, trial,
                        "worker " + worker_id + ", which has it, may not run the trial: " + why);
-    else if (PatienceMs(campaign, trial) <= 0)
+    else if (PatienceMs(campaign, trial) <= 0 && !RestIsTaken(campaign))
       GiveUpCheckpoint(campaign, trial,
                        "worker " + worker_id + ", which has it, had no place for the trial for " +
                            FormatDuration(now.monotonic_ms - since_ms));

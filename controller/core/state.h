@@ -18,7 +18,9 @@ namespace canopy::controller {
 struct LiveAttempt {
   model::AttemptRecord record;
   int64_t granted_ms = 0, expires_ms = 0;
-  int64_t heard_ms = 0;  // when its worker last spoke of it, or the controller began; it did since then
+  // When its worker last spoke of it; `heard` is false where nobody could since: the controller restarted, or
+  // stood still.
+  int64_t heard_ms = 0;
   bool heard = true;
   int64_t step = 0, total_steps = 0;
   int64_t check_ms = 0;  // when a tick looks at it next; the index's own
@@ -91,6 +93,8 @@ struct Campaign {
   // Leases since proposals were asked for, until they came; and what that was lately, at its most.
   int64_t taken_meanwhile = 0, demand = 0;
   RunningDevices running_devices;
+  bool held_back = false;      // a parked poll found RestIsTaken
+  int64_t slots_known_ms = 0;  // from then on, after a restart, its workers have had time to come
   bool refill_failed = false;  // the open refill was answered with an error: resuming asks again
   // PENDING trials that ran out of memory, and since when no connected worker has more.
   std::map<int64_t, int64_t> waits_for_memory;
@@ -236,6 +240,14 @@ struct Core::Impl {
   int64_t DeviceRunningMs(const Campaign& campaign) const;
   // What no attempt has had; negative where they had more. REQUIRES HasDeviceBudget.
   int64_t DeviceLeftMs(const Campaign& campaign) const;
+  // In which the finals would run: those known, and those that run what a restart found.
+  int64_t PlannedSlots(const Campaign& campaign) const {
+    return std::max(KnownSlots(), static_cast<int64_t>(campaign.attempts.size()));
+  }
+  // Workers have had the time to find the controller, and some have: how long the finals take can be said.
+  bool SlotsAreKnown(const Campaign& campaign) const {
+    return now.monotonic_ms >= campaign.slots_known_ms && PlannedSlots(campaign) > 0;
+  }
   // A SEARCH trial that started now would not end before the finals must begin.
   bool NoTimeForAnother(const Campaign& campaign) const;
   // It would use device time that the finals need.
@@ -250,6 +262,8 @@ struct Core::Impl {
   // A step of the wall clock counts for dates once it has lasted.
   void FollowWallClock();
   void CountRunning(Campaign& campaign, const LiveAttempt& attempt, int sign);
+  // Nobody knows what became of it since then, until its worker speaks of it again.
+  void SetUnheard(Campaign& campaign, LiveAttempt& attempt, int64_t since_ms);
   // The attempt's worker speaks of it: its lease is renewed.
   void Heard(Campaign& campaign, LiveAttempt& attempt);
   // Ends an attempt without a word of its worker, and charges it. It is written by the caller.
