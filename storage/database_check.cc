@@ -112,6 +112,12 @@ constexpr Invariant kInvariants[] = {
      "(SELECT COUNT(*) FROM trial t WHERE t.campaign_id = v.campaign_id AND t.purpose = 'SEARCH' AND "
      "t.space_version = v.version) OR v.trials_set_aside <> (SELECT COUNT(*) FROM set_aside s WHERE "
      "s.campaign_id = v.campaign_id AND s.version = v.version)"},
+    {"rankings pass by nothing that its campaign's version counts",
+     "SELECT 'trial ' || r.trial_id FROM result r WHERE r.skipped = 1 AND NOT EXISTS (SELECT 1 FROM "
+     "set_aside s JOIN "
+     "campaign c ON c.id = s.campaign_id AND c.space_version = s.version WHERE s.campaign_id = r.campaign_id "
+     "AND "
+     "s.trial_id = r.trial_id)"},
     {"a chosen winner is a trial of its campaign",
      "SELECT 'campaign ' || c.id || ', trial ' || c.winner_trial_id FROM campaign c LEFT JOIN trial t ON "
      "t.id = "

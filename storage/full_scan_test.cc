@@ -159,6 +159,7 @@ TEST(FullScan, RankingsAndRungScoresAreReadFromIndices) {
   ASSERT_TRUE(store->LoadBest(SampleCampaign(1), &set_aside).ok());
   EXPECT_THAT(PlansOfStatementsWith("SELECT r.trial_id FROM result r"),
               ::testing::AllOf(SizeIs(2), Each(HasSubstr("SEARCH r USING COVERING INDEX result_ranked"))));
+  EXPECT_THAT(PlansOfStatementsWith("SELECT r.trial_id FROM result r"), Each(HasSubstr("skipped=?")));
   EXPECT_THAT(PlansOfStatementsWith("FROM rung_report WHERE"),
               ::testing::AllOf(SizeIs(1), Each(HasSubstr("USING COVERING INDEX rung_report_score"))));
   const auto reader = *Reader::Open(folder.File("canopy.db"));

@@ -12,7 +12,7 @@ namespace {
 std::string Ranked(model::Goal goal, const std::string& condition) {
   return "SELECT r.trial_id FROM result r WHERE r.campaign_id = ?1 AND r.purpose = 'SEARCH' AND r.objective "
          "IS "
-         "NOT NULL AND r.rung = 0 " +
+         "NOT NULL AND r.rung = 0 AND r.skipped = 0 " +
          condition + "ORDER BY " + BestFirst(goal);
 }
 
@@ -75,6 +75,47 @@ Status WriteSetAside(Database& database, int64_t campaign_id, int64_t version,
     insert.Bind(4, std::string_view(trial.reason));
     CANOPY_RETURN_IF_ERROR(insert.Run(4).status());
   }
+  return {};
+}
+
+StatusOr<bool> SkipSetAside(Database& database, int64_t campaign_id, int64_t version, int64_t limit) {
+  int64_t after = 0;
+  {
+    CANOPY_ASSIGN_OR_RETURN(
+        Rows rows,
+        database.Query("SELECT v.skipped_up_to FROM campaign c JOIN space_version v ON v.campaign_id = c.id "
+                       "AND v.version = c.space_version WHERE c.id = ? AND v.version = ?",
+                       {campaign_id, version}));
+    CANOPY_ASSIGN_OR_RETURN(const bool current, rows.Next());
+    if (!current) return true;
+    after = rows.Int(0);
+  }
+  CANOPY_ASSIGN_OR_RETURN(
+      const int64_t last,
+      database.QueryInt(
+          "SELECT COALESCE(MAX(trial_id), 0) FROM (SELECT trial_id FROM set_aside WHERE campaign_id = ? "
+          "AND version = ? AND trial_id > ? ORDER BY trial_id LIMIT ?)",
+          {campaign_id, version, after, limit}));
+  if (last == 0) return true;
+  CANOPY_RETURN_IF_ERROR(database
+                             .Run("UPDATE result SET skipped = 1 WHERE skipped = 0 AND trial_id IN (SELECT "
+                                  "trial_id FROM set_aside WHERE "
+                                  "campaign_id = ? AND version = ? AND trial_id > ? AND trial_id <= ?)",
+                                  {campaign_id, version, after, last})
+                             .status());
+  CANOPY_RETURN_IF_ERROR(
+      database
+          .Run("UPDATE space_version SET skipped_up_to = ? WHERE campaign_id = ? AND version = ?",
+               {last, campaign_id, version})
+          .status());
+  return false;
+}
+
+Status RankAgain(Database& database, const std::vector<int64_t>& trials) {
+  for (const int64_t trial_id : trials)
+    CANOPY_RETURN_IF_ERROR(
+        database.Run("UPDATE result SET skipped = 0 WHERE trial_id = ? AND skipped = 1", {trial_id})
+            .status());
   return {};
 }
 

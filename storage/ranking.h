@@ -28,4 +28,8 @@ StatusOr<std::vector<TrialStore::LiveRows::Finished>> ReadBestFinished(
 Status WriteSetAside(Database& database, int64_t campaign_id, int64_t version,
                      const std::vector<model::SetAside>& set_aside);
 
+// TrialStore's of these names. REQUIRE an open transaction.
+StatusOr<bool> SkipSetAside(Database& database, int64_t campaign_id, int64_t version, int64_t limit);
+Status RankAgain(Database& database, const std::vector<int64_t>& trials);
+
 }  // namespace canopy::storage

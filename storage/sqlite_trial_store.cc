@@ -88,6 +88,12 @@ class Store final : public TrialStore {
                         const std::vector<Column>& decisions) override;
   Status InsertSpaceVersion(const model::SpaceVersion& version,
                             const std::vector<model::SetAside>& set_aside) override;
+  StatusOr<bool> SkipSetAside(int64_t campaign_id, int64_t version, int64_t limit) override {
+    return storage::SkipSetAside(*database_, campaign_id, version, limit);
+  }
+  Status RankAgain(const std::vector<int64_t>& trials) override {
+    return storage::RankAgain(*database_, trials);
+  }
   Status CheckNewCampaign(const std::string& project, const std::string& name) override;
   StatusOr<model::KnownOutcome> FindOutcome(const std::string& worker_id, int64_t attempt_id,
                                             const std::string& result_id) override;
@@ -146,16 +152,11 @@ class Store final : public TrialStore {
     return database_->Checkpoint(kPatienceMs).status();
   }
   Status BeginCopy(const std::string& target) override {
-    CANOPY_CHECK(copy_ == nullptr, "one copy at a time");
+    copy_.reset();
     CANOPY_ASSIGN_OR_RETURN(copy_, OnlineCopy::Begin(*database_, target));
     return absl::OkStatus();
   }
-  StatusOr<OnlineCopy::Progress> ContinueCopy(int pages) override {
-    CANOPY_CHECK(copy_ != nullptr, "no copy was begun");
-    auto progress = copy_->Step(pages);
-    if (!progress.ok() || progress->complete) copy_.reset();
-    return progress;
-  }
+  StatusOr<OnlineCopy::Progress> ContinueCopy(int pages) override { return copy_->Step(pages); }
   void EndCopy() override { copy_.reset(); }
   std::vector<std::string> OtherProcesses() override { return ProcessesWithOpen(path_); }
 

@@ -418,6 +418,25 @@ TEST_F(SqliteTrialStoreTest, WhatAVersionSetsAsideIsNeitherRankedNorShownToTheSt
   EXPECT_EQ((*reader)->Best(1, 10)->size(), 2u);
   EXPECT_EQ((*reader)->Trial("fashion-macro/3")->row.trial.set_aside, "gone");
 
+  // Rankings pass by it from here on, and look again where the next version counts it.
+  const auto skip = [&](int64_t version) {
+    bool done = false;
+    const Status status = Write([&]() -> Status {
+      CANOPY_ASSIGN_OR_RETURN(done, store_->SkipSetAside(1, version, 1));
+      return {};
+    });
+    EXPECT_TRUE(status.ok()) << status;
+    return done;
+  };
+  EXPECT_FALSE(skip(2));
+  const auto database = Database::Open(path_, Database::Mode::kReadOnly);
+  EXPECT_EQ(*(*database)->QueryInt("SELECT skipped FROM result WHERE trial_id = 3"), 1);
+  EXPECT_FALSE(skip(2)) << "trial 4";
+  EXPECT_TRUE(skip(2));
+  EXPECT_TRUE(skip(1)) << "another version's";
+  EXPECT_EQ((*reader)->Best(1, 10)->size(), 2u);
+  ASSERT_TRUE(Write([&] { return store_->RankAgain({3}); }).ok());
+  EXPECT_EQ((*reader)->Best(1, 10)->size(), 2u) << "it is set aside as before";
   ASSERT_TRUE(begin(3, {}).ok());
   EXPECT_EQ(Live().best.at(0).trial.id, 3);
   EXPECT_EQ(store_->LoadProposer(1, 3)->known.size(), 4u);

@@ -46,6 +46,12 @@ class TrialStore {
                                 const std::vector<Column>& decisions) = 0;
   virtual Status InsertSpaceVersion(const model::SpaceVersion& version,
                                     const std::vector<model::SetAside>& set_aside) = 0;
+  // Lets rankings pass by, without looking, what the campaign's current version sets aside: the next `limit`
+  // trials of it. True: it is done with all, or `version` is not the current one.
+  virtual StatusOr<bool> SkipSetAside(int64_t campaign_id, int64_t version, int64_t limit) = 0;
+  // Lets rankings look at these trials again. REQUIRED for what a version counts that the one before set
+  // aside, before it begins, and that SkipSetAside is not called in between.
+  virtual Status RankAgain(const std::vector<int64_t>& trials) = 0;
   // AlreadyExists where (campaign, candidate hash, purpose, replicate, space version) is taken.
   virtual Status InsertTrial(const model::TrialRecord& trial) = 0;
   virtual Status UpdateTrial(const model::TrialRecord& trial) = 0;
@@ -181,8 +187,8 @@ class TrialStore {
   // The same, and truncates the WAL, waiting a while for readers: for the end.
   virtual Status FinalCheckpoint() = 0;
 
-  // Copies the database to the file `target` between transactions, see OnlineCopy: one copy at a time, whose
-  // end is its last step, an error, or EndCopy.
+  // Copies the database to the file `target` between transactions, see OnlineCopy: one copy at a time, which
+  // ends with its last step, with EndCopy, or when another begins.
   virtual Status BeginCopy(const std::string& target) = 0;
   virtual StatusOr<OnlineCopy::Progress> ContinueCopy(int pages) = 0;  // REQUIRES a copy that was begun
   virtual void EndCopy() = 0;

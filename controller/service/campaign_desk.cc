@@ -21,6 +21,9 @@
 namespace canopy::controller {
 namespace {
 
+// Everybody waits for a slice of it.
+constexpr size_t kTrialsAtOnce = 1'000;
+
 constexpr int64_t kMaxPage = 1000, kDefaultPage = 100;
 constexpr int64_t kBestShown = 10, kRunningShown = 64, kFailuresShown = 3;
 
@@ -137,16 +140,21 @@ Status CampaignDesk::Update(const Principal& principal, const v1::LaunchRequest&
                             const storage::CampaignRow& row, v1::LaunchReply& reply) {
   // Trials that are proposed meanwhile are mapped too, before the core is asked again.
   constexpr int kTries = 100;
+  const MutexLock one_at_a_time(updates_);
   CANOPY_ASSIGN_OR_RETURN(UpdatePlan plan, UpdatePlan::Make(request, principal.ToString(), row));
   for (int i = 1;; ++i) {
     CANOPY_RETURN_IF_ERROR(plan.MapTrials(reader_));
     reply = plan.Reply();
     if (request.dry_run() || plan.changes().empty()) return absl::OkStatus();
+    CANOPY_RETURN_IF_ERROR(RankAgain(plan.TakeReturned()));
     const auto encode = [answer = reply](const engine::ReplyBody&) { return answer.SerializeAsString(); };
     const StatusOr<std::string> answer =
         Submit({request.request_id(), RequestDigest("launch", request), encode}, plan.event());
-    if (answer.ok())
+    if (answer.ok()) {
+      // Where it fails, the next start goes on with it.
+      (void)SkipSetAside(row.campaign.id, row.campaign.space_version + 1);
       return reply.ParseFromString(*answer) ? absl::OkStatus() : DataLoss("the stored answer is damaged");
+    }
     if (!absl::IsAborted(answer.status())) return answer.status();
     CANOPY_ASSIGN_OR_RETURN(const storage::CampaignRow now,
                             reader_.Campaign(std::to_string(row.campaign.id)));
@@ -157,6 +165,44 @@ Status CampaignDesk::Update(const Principal& principal, const v1::LaunchRequest&
     if (i == kTries)
       return Aborted("campaign " + reply.name() +
                      " proposes faster than its trials can be mapped; pause it, update it and resume it");
+  }
+}
+
+Status CampaignDesk::RankAgain(const std::vector<int64_t>& trials) {
+  for (size_t from = 0; from < trials.size(); from += kTrialsAtOnce) {
+    const std::vector<int64_t> some(
+        trials.begin() + static_cast<std::ptrdiff_t>(from),
+        trials.begin() + static_cast<std::ptrdiff_t>(std::min(from + kTrialsAtOnce, trials.size())));
+    CANOPY_RETURN_IF_ERROR(engine_.BetweenTransactions([&](storage::TrialStore& store) {
+      return store.Transaction([&] { return store.RankAgain(some); });
+    }));
+  }
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::SkipSetAside(int64_t campaign_id, int64_t version) {
+  for (bool done = false; !done;)
+    CANOPY_RETURN_IF_ERROR(engine_.BetweenTransactions([&](storage::TrialStore& store) {
+      return store.Transaction([&]() -> Status {
+        CANOPY_ASSIGN_OR_RETURN(done, store.SkipSetAside(campaign_id, version, kTrialsAtOnce));
+        return absl::OkStatus();
+      });
+    }));
+  return absl::OkStatus();
+}
+
+Status CampaignDesk::SkipSetAside() {
+  const MutexLock one_at_a_time(updates_);
+  constexpr int64_t kPage = 100;
+  for (int64_t after = 0;;) {
+    CANOPY_ASSIGN_OR_RETURN(const std::vector<storage::CampaignRow> rows,
+                            reader_.Campaigns(after, kPage, ""));
+    for (const storage::CampaignRow& row : rows) {
+      after = row.campaign.id;
+      if (row.campaign.space_version > 1)
+        CANOPY_RETURN_IF_ERROR(SkipSetAside(after, row.campaign.space_version));
+    }
+    if (static_cast<int64_t>(rows.size()) < kPage) return absl::OkStatus();
   }
 }
 

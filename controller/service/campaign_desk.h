@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/status.h"
 #include "canopy/v1/campaign_service.pb.h"
 #include "controller/engine/backups.h"
@@ -42,6 +43,9 @@ class CampaignDesk {
                      v1::DrainWorkerReply& reply);
   StatusOr<std::vector<v1::QueryRows>> Query(const v1::QueryRequest& request);
   Status Backup(v1::BackupReply& reply);
+  // Goes on with what an update of a campaign's space left to be done when the controller ended: see
+  // TrialStore::SkipSetAside. Takes as long as it takes.
+  Status SkipSetAside();
   // A file of its own for the caller, who removes it.
   StatusOr<engine::Backups::Snapshot> Snapshot() { return backups_.TakeSnapshot(); }
 
@@ -52,12 +56,16 @@ class CampaignDesk {
   Status RefuseTaken(const v1::LaunchRequest& request, const storage::CampaignRow& row);
   Status Update(const Principal& principal, const v1::LaunchRequest& request, const storage::CampaignRow& row,
                 v1::LaunchReply& reply);
+  // TrialStore's of these names, a short transaction for some trials at a time.
+  Status RankAgain(const std::vector<int64_t>& trials) CANOPY_REQUIRES(updates_);
+  Status SkipSetAside(int64_t campaign_id, int64_t version) CANOPY_REQUIRES(updates_);
   StatusOr<std::string> Submit(engine::UserRequest request, Event event);
 
   const CampaignDeskOptions options_;
   engine::Engine& engine_;
   storage::Reader& reader_;
   engine::Backups& backups_;
+  Mutex updates_;  // one update of a space at a time
 };
 
 // InvalidArgument for an id that a mutating call of a user cannot have.

@@ -14,6 +14,7 @@
 #include "controller/service/service_fixture.h"
 #include "rpc/channel.h"
 #include "rpc/protocol.h"
+#include "storage/database.h"
 #include "storage/database_copy.h"
 
 namespace canopy::controller {
@@ -271,6 +272,22 @@ TEST_F(CampaignUpdateTest, AnotherNetworkUnderTheSameNamesSetsEveryTrialAside) {
   EXPECT_EQ(details.summary().space_version(), 1);
   EXPECT_EQ(details.summary().set_aside(), "its decisions now make another network");
   EXPECT_EQ(details.summary().metrics().at("val_accuracy"), 0.5) << "it is kept";
+}
+
+TEST_F(CampaignUpdateTest, ARankingLooksAtWhatTheVersionInForceCounts) {
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(Call(*workers_, &WorkerStub::Exchange, SuccessOf(worker_id_, lease_), &reply).ok());
+  EXPECT_EQ(Status().best_size(), 1);
+  const auto database = storage::Database::Open(folder_ + "/canopy.db", storage::Database::Mode::kReadOnly);
+  const auto skipped = [&] { return *(*database)->QueryInt("SELECT SUM(skipped) FROM result"); };
+  ASSERT_TRUE(
+      Launch(WithSpace(UpdateRequest("u1"), "  - global_avg_pool", "  - relu\n  - global_avg_pool")).ok());
+  EXPECT_EQ(skipped(), 1);
+  EXPECT_EQ(Status().best_size(), 0);
+  ASSERT_TRUE(Launch(UpdateRequest("u2")).ok());
+  EXPECT_EQ(launched_.update().space_version(), 3);
+  EXPECT_EQ(skipped(), 0);
+  EXPECT_EQ(Status().best_size(), 1);
 }
 
 TEST_F(CampaignUpdateTest, BudgetAndFinalsMayChangeWithoutAVersion) {

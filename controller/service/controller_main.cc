@@ -138,6 +138,7 @@ Status Serve(const ControllerOptions& options, const StopSignals& signals) {
   engine::Backups backups(std::move(backup_options), clock);
   CampaignDesk desk({options.state_dir, database_path, database_id, OwnProgram(), options.grant_leases},
                     *engine, *reader, backups);
+  if (options.grant_leases) pool.Add([&desk] { (void)desk.SkipSetAside(); });  // the rest is the next start's
   WorkerService workers({database_id, incarnation, limits, options.grant_leases}, *engine);
   CampaignService campaigns(desk, pool);
   std::unique_ptr<http::HttpServer> http;

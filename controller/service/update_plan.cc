@@ -228,6 +228,7 @@ Status UpdatePlan::MapTrials(storage::Reader& reader) {
           nothing ? "it was cancelled before it had a result" : mapping_.WhySetAside(trial.candidate);
       if (reason.empty()) {
         ++carried_;
+        if (!trial.set_aside.empty()) returned_.push_back(trial.id);
         continue;
       }
       cancelled_ += trial.state == model::TrialState::kPending;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -26,6 +27,10 @@ class UpdatePlan {
   // disk; takes about as long as proposing the trials took.
   Status MapTrials(storage::Reader& reader);
 
+  // Of those that were mapped since it was asked last: what the version before set aside, and this one
+  // counts.
+  std::vector<int64_t> TakeReturned() { return std::exchange(returned_, {}); }
+
   // Field by field, in the order of the files; empty: nothing to do.
   const std::vector<v1::Change>& changes() const { return changes_; }
   // "budget.trials (30 -> 60), space: width (...)", cut after a few.
@@ -43,6 +48,7 @@ class UpdatePlan {
   ReviseCampaign event_;
 
   int64_t last_trial_id_ = 0;
+  std::vector<int64_t> returned_;
   // SEARCH trials, as of when they were read: a campaign that goes on is asked for again and again, and may
   // have millions.
   int64_t carried_ = 0, cancelled_ = 0, running_on_ = 0;

@@ -178,6 +178,7 @@ void ControllerProcess::ContinueBackup() {
   if (vfs_.crashed()) return Died("during a backup");
   if (progress.ok() && !progress->complete) return;
   const auto backup = *std::exchange(backup_, std::nullopt);
+  loop_->store().EndCopy();
   if (auto bytes = ReadFile(backup.path); progress.ok() && bytes.ok()) backup.done(*std::move(bytes));
 }
 
