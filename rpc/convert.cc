@@ -132,8 +132,7 @@ v1::AttemptCost ToProto(const model::AttemptCost& cost) {
 
 model::AttemptCost FromProto(const v1::AttemptCost& cost) {
   // Sums of what workers report stay numbers.
-  constexpr int64_t kMost = 1'000'000'000'000;
-  const auto bounded = [](int64_t ms) { return std::clamp<int64_t>(ms, 0, kMost); };
+  const auto bounded = [](int64_t ms) { return std::clamp<int64_t>(ms, 0, 1'000'000'000'000); };
   model::AttemptCost out{bounded(cost.allocated_ms()),
                          bounded(cost.busy_ms()),
                          bounded(cost.cpu_ms()),

@@ -60,6 +60,14 @@ TEST(ConvertTest, MetricsThatAreNotFiniteAreLeftOut) {
   EXPECT_EQ(FromProto(result).metrics, (model::Metrics{{"val_accuracy", 0.5}}));
 }
 
+TEST(ConvertTest, TimesThatNobodyTakesAreBounded) {
+  v1::AttemptCost cost;
+  cost.set_allocated_ms(std::numeric_limits<int64_t>::max());
+  cost.set_busy_ms(-1);
+  EXPECT_EQ(FromProto(cost).allocated_ms, 1'000'000'000'000);
+  EXPECT_EQ(FromProto(cost).busy_ms, 0);
+}
+
 TEST(ConvertTest, UnmeasuredEnergyStaysAbsent) {
   model::AttemptCost cost{.allocated_ms = 5, .busy_ms = 4};
   EXPECT_FALSE(FromProto(ToProto(cost)).energy_j.has_value());

@@ -51,6 +51,20 @@ class KeptResults : public ::testing::Test {
   World world_{Restored()};
 };
 
+TEST_F(KeptResults, WhatTheBackupSawBeginIsChargedOnce) {
+  const auto lease = world_.Poll("w");
+  ASSERT_TRUE(lease);
+  world_.Pass(20'000);
+  AttemptOutcome kept = Kept(*lease, 0.8);
+  kept.attempt_id = lease->attempt.id;
+  kept.fence = lease->attempt.fence;
+  kept.cost.allocated_ms = 25'000;
+  EXPECT_EQ(world_.Report("w", kept), OutcomeVerdict::kAccepted);
+  EXPECT_EQ(world_.Attempt(lease->attempt.id).state, AttemptState::kSuperseded);
+  EXPECT_EQ(world_.Attempt(lease->attempt.id).cost.allocated_ms, 0);
+  EXPECT_EQ(world_.Attempt(lease->attempt.id + 1).cost.allocated_ms, 25'000);
+}
+
 TEST_F(KeptResults, CountOnceAndSupersedeWhatRunsAgain) {
   const auto lease = world_.Poll("v");
   ASSERT_TRUE(lease);
