@@ -387,7 +387,7 @@ Status Store::InsertResult(const model::ResultRecord& result) {
         Rows ran,
         database_->Query("SELECT t.purpose, TOTAL(a.busy_ms) FILTER (WHERE a.segment IS NOT NULL), "
                          "TOTAL(a.device_ms) FROM trial t LEFT JOIN attempt a ON a.trial_id = t.id AND "
-                         "(a.segment IS NOT NULL OR a.id = ?) WHERE t.id = ? GROUP BY t.id",
+                         "(a.segment IS NOT NULL OR a.id = ?) WHERE t.id = ?",
                          {result.feasible ? 0 : result.attempt_id, result.trial_id}));
     CANOPY_ASSIGN_OR_RETURN(const bool found, ran.Next());
     const auto purpose = model::ParsePurpose(found ? ran.Text(0) : "");
