@@ -10,9 +10,9 @@ namespace canopy::controller {
 namespace {
 
 TEST(WorkPool, WhatRunsAtTheStopIsFinishedAndWhatWaitsIsDropped) {
-  WorkPool pool(1, 8);
   std::promise<void> started, go_on;
   std::atomic<int> done{0}, dropped{0};
+  WorkPool pool(1, 8);
   const auto work = [&] { ++done; };
   const auto drop = [&] { ++dropped; };
   ASSERT_TRUE(pool.Add([&] {
@@ -36,8 +36,8 @@ TEST(WorkPool, WhatRunsAtTheStopIsFinishedAndWhatWaitsIsDropped) {
 }
 
 TEST(WorkPool, AFullPoolTakesNoMore) {
-  WorkPool pool(1, 2);
   std::promise<void> started, go_on;
+  WorkPool pool(1, 2);
   ASSERT_TRUE(pool.Add([&] {
     started.set_value();
     go_on.get_future().wait();
