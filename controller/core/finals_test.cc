@@ -115,7 +115,6 @@ TEST(Finals, TheFinalistThatIsWaitedForIsOneThatCanBeComplete) {
     world.Report("w", outcome);
   }
   // Of the better one's seeds the first diverges; when one trial of the other is left the time is over.
-  std::map<std::string, int> ended;
   for (int i = 0; i < 3; ++i) {
     const auto lease = world.Poll("w");
     ASSERT_TRUE(lease);

@@ -56,6 +56,7 @@ class PacedCopy {
       } while (!progress_.complete && (took_ < kSlice || copied < at_least));
       return absl::OkStatus();
     }));
+    // Paces the caller, which nobody waits for: those whose calls are queued come first.
     if (!progress_.complete && engine_.statistics().queued > 0)
       std::this_thread::sleep_for(
           std::min<std::chrono::steady_clock::duration>((kShare - 1) * took_, kLongestPause));
